@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* bench.h: the clock, the starting gun and the one output format of every bench program, ours and peers alike.
+ *   Owner    nobody: static inline only, no state      Threads  any
+ *   Units    nanoseconds, CLOCK_MONOTONIC              Why here  a peer builds without the rest of the project */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static inline uint64_t bench_now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t) ts.tv_sec * UINT64_C(1000000000) + (uint64_t) ts.tv_nsec;
+}
+
+/* Tells the driver that setting up is over and waits for its line: several processes then start together. */
+static inline void bench_ready(void)
+{
+    char line[16];
+    puts("ready");
+    fflush(stdout);
+    if (!fgets(line, sizeof line, stdin))
+        exit(3); /* the driver has gone: nothing left to measure for */
+}
+
+/* One figure for the driver, which reads "name value" lines until EOF and ignores what it does not know. */
+static inline void bench_result(const char *name, double value)
+{
+    printf("%s %.6g\n", name, value);
+}
+
+static inline int bench_compare_u64(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
+    return (x > y) - (x < y);
+}
+
+/* Sorts @v in place and prints NAME_p50, NAME_p99 and NAME_max; prints nothing when @n is 0. */
+static inline void bench_percentiles(const char *name, uint64_t *v, size_t n)
+{
+    char label[96];
+    static const struct { const char *suffix; double at; } want[] = {
+        { "p50", 0.50 }, { "p99", 0.99 }, { "max", 1.0 },
+    };
+    if (n == 0)
+        return;
+    qsort(v, n, sizeof *v, bench_compare_u64);
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        size_t k = (size_t) (want[i].at * (double) (n - 1) + 0.5);
+        snprintf(label, sizeof label, "%s_%s", name, want[i].suffix);
+        bench_result(label, (double) v[k]);
+    }
+}

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a bench module needs: cases, contenders, builds, processes that start together, a private daemon.
+
+A bench is tests/bench/NAME.py with WHAT (one line) and cases(env) -> [Case]. A Case lists its Metrics and its
+Contenders, ours first. A contender's prepare() builds what it needs once and raises Skip or Broken with the reason;
+its run() makes one measurement and returns {metric name: value}. run.py does the rounds, the table and the JSON.
+"""
+import contextlib
+import dataclasses
+import functools
+import os
+import pathlib
+import re
+import select
+import shutil
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+from typing import Callable
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BENCH = ROOT / "tests" / "bench"
+PEERS = BENCH / "peers"
+
+
+class Skip(Exception):
+    """This contender cannot take part here (not installed); the reason is printed, nothing fails."""
+
+
+class Broken(Exception):
+    """This contender should have worked; the reason is printed and the run ends with status 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    name: str                   # the key in what run() returns
+    unit: str
+    better: str = "lower"       # or "higher"
+
+
+@dataclasses.dataclass
+class Contender:
+    name: str
+    run: Callable[[], dict]
+    prepare: Callable[[], None] = lambda: None
+    ours: bool = False
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    metrics: list
+    contenders: list
+    rounds: int = 5
+
+
+class Env:
+    """Where things are built, how long we may take, and each built thing at most once."""
+
+    def __init__(self, build, quick):
+        self.quick = quick
+        self.release = pathlib.Path(build) / "release"
+        self.out = pathlib.Path(build) / "bench"
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.timeout_s = 60 if quick else 300
+
+    # -- our own binaries -----------------------------------------------------------------------------------------
+    @functools.lru_cache(maxsize=None)
+    def ours(self, *targets):
+        """Paths of our own binaries, built in a release build first. Raises Broken when that does not work."""
+        if not (ROOT / "meson.build").exists():
+            raise Broken("the project has no meson.build yet")
+        if not (self.release / "build.ninja").exists():
+            _build(["meson", "setup", str(self.release), str(ROOT), "--buildtype=release"], "meson setup")
+        _build(["ninja", "-C", str(self.release), *targets], "ninja")
+        return [self.release / t for t in targets]
+
+    # -- peers ----------------------------------------------------------------------------------------------------
+    @functools.lru_cache(maxsize=None)
+    def peer_c(self, name, header, *flags):
+        """build/bench/NAME from peers/NAME.c, with the optimisation our release build has."""
+        probe = subprocess.run(["cc", "-E", "-x", "c", "-", "-o", os.devnull], input=f"#include <{header}>\n",
+                               text=True, capture_output=True)
+        if probe.returncode:
+            raise Skip(f"<{header}> is not installed")
+        exe = self.out / name
+        _build(["cc", "-std=gnu17", "-O3", "-DNDEBUG", f"-I{BENCH}", "-o", str(exe), str(PEERS / f"{name}.c"),
+                *flags], f"cc {name}.c")
+        return exe
+
+    @functools.lru_cache(maxsize=None)
+    def peer_java(self, name, jdk):
+        _build([str(jdk / "bin" / "javac"), "-d", str(self.out), str(PEERS / f"{name}.java")], f"javac {name}.java")
+        return self.out
+
+
+def _build(command, what):
+    r = subprocess.run(command, capture_output=True, text=True)
+    if r.returncode:
+        lines = [line for line in (r.stdout + r.stderr).splitlines() if line.strip()]
+        worst = next((line for line in lines if re.search(r"error|ERROR|FAILED", line)), lines[-1] if lines else "")
+        raise Broken(f"{what} failed: {worst.strip()}")
+
+
+def newest_jdk(root="/usr/lib/jvm"):
+    """(path, version string) of the newest JDK with a compiler, or None."""
+    found = []
+    for release in sorted(pathlib.Path(root).glob("*/release")):
+        m = re.search(r'^JAVA_VERSION="([^"]+)"', release.read_text(errors="replace"), re.M)
+        if m and (release.parent / "bin" / "javac").exists():
+            found.append(([int(x) for x in re.findall(r"\d+", m[1])], release.parent, m[1]))
+    return max(found)[1:] if found else None
+
+
+@functools.lru_cache(maxsize=None)
+def java_takes(jdk, option):
+    """True when this virtual machine starts with @option: a stable one, since nothing is unlocked for it."""
+    return subprocess.run([str(jdk / "bin" / "java"), option, "-version"], capture_output=True).returncode == 0
+
+
+# -- processes ----------------------------------------------------------------------------------------------------
+def run_together(commands, timeout_s):
+    """Starts all, waits until each has said "ready", starts them with one line, returns [{name: value}] in order."""
+    with contextlib.ExitStack() as stack:
+        procs = []
+        for command in commands:
+            err = stack.enter_context(tempfile.TemporaryFile())
+            p = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err,
+                                 bufsize=0, start_new_session=True)
+            stack.callback(_reap, p)
+            procs.append((p, err))
+        deadline = time.monotonic() + timeout_s
+        for p, err in procs:
+            if _read_until(p, b"ready\n", deadline) is None:
+                raise Broken(_why(p, err))
+        for p, _ in procs:
+            with contextlib.suppress(BrokenPipeError):
+                p.stdin.write(b"\n")
+        results = []
+        for p, err in procs:
+            out = _read_until(p, None, deadline)
+            if out is None:
+                raise Broken(f"no end within {timeout_s} s")
+            if p.wait() != 0:
+                raise Broken(_why(p, err))
+            pairs = (line.split() for line in out.decode().splitlines())
+            results.append({w[0]: float(w[1]) for w in pairs if len(w) == 2})
+        return results
+
+
+def _read_until(p, mark, deadline):
+    """Output up to @mark, or to EOF when @mark is None. None: EOF came first, or the deadline."""
+    out = b""
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([p.stdout], [], [], left)[0]:
+            return None
+        piece = os.read(p.stdout.fileno(), 1 if mark else 65536)
+        if not piece:
+            return None if mark else out
+        out += piece
+        if mark and out.endswith(mark):
+            return out
+
+
+def _why(p, err):
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        p.wait(timeout=1)
+    err.seek(0)
+    said = err.read().decode(errors="replace").strip().splitlines()
+    status = "still running" if p.returncode is None else f"status {p.returncode}"
+    return f"{os.path.basename(p.args[0])}: {status}" + (f": {said[-1]}" if said else "")
+
+
+def _reap(p):
+    """Ends the process's own group, so that children of a bench program go too."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(p.pid, signal.SIGKILL)
+    p.wait()
+    p.stdin.close()
+    p.stdout.close()
+
+
+# -- our daemon ---------------------------------------------------------------------------------------------------
+@contextlib.contextmanager
+def private_daemon(mmgcd, *options):
+    """A daemon of our own in a fresh directory; yields its socket's path. Gone, with its directory, afterwards."""
+    home = tempfile.mkdtemp(prefix="mmgc-bench-")
+    log = open(os.path.join(home, "log"), "w+b")
+    sock = os.path.join(home, "sock")
+    p = subprocess.Popen([str(mmgcd), "--foreground", "--socket", sock, *options], stdin=subprocess.DEVNULL,
+                         stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 10
+        while not os.path.exists(sock):
+            if p.poll() is not None or time.monotonic() > deadline:
+                log.seek(0)
+                said = log.read().decode(errors="replace").strip().splitlines()
+                raise Broken(f"mmgcd did not start: {said[-1] if said else p.poll()}")
+            time.sleep(0.005)
+        yield sock
+        if p.poll() is not None:
+            raise Broken(f"mmgcd ended with {p.returncode} during the measurement")
+    finally:
+        p.terminate()
+        try:
+            p.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            p.wait()
+        log.close()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def median_spread(values):
+    """(median, half the range as a share of the median)."""
+    mid = statistics.median(values)
+    return mid, (max(values) - min(values)) / 2 / mid if mid else 0.0

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures mmgcd beside its peers: ./dev bench [NAME...] [--quick] [--install-peers] [--json FILE].
+
+Ours and every peer run in turn, round after round, in one go on one machine, so that a ratio compares like with
+like; what is shown is the median and half the range. Everything is built before the first measurement.
+"""
+import argparse
+import importlib
+import json
+import os
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import harness  # noqa: E402
+
+BENCHES = ["gcbench", "stop"]
+QUICK_BUDGET_S = 32     # after this many seconds of a quick run a case gets one round and no more
+PEER_PACKAGES = ["libgc-dev", "libmimalloc-dev"]
+FALLBACK_JDK = "openjdk-17-jdk-headless"
+
+
+def main():
+    args = parse_args()
+    if args.list:
+        for name in BENCHES:
+            print(f"{name:10} {importlib.import_module(name).WHAT}")
+        return 0
+    if args.install_peers:
+        install_peers()
+    env = harness.Env(args.build, args.quick)
+    machine = describe_machine()
+    print_machine(machine)
+    todo = [(name, case) for name in args.names or BENCHES for case in importlib.import_module(name).cases(env)]
+    broken = prepare(todo)
+    begin, rows = time.monotonic(), []
+    for name, case in todo:
+        late = args.quick and time.monotonic() - begin > QUICK_BUDGET_S
+        rounds = 1 if late else args.rounds or case.rounds
+        values, failed = measure(case, rounds)
+        broken += report_failures(name, case, failed)
+        rows += table(name, case, values)
+    if args.json:
+        pathlib.Path(args.json).write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    return 1 if broken else 0
+
+
+def parse_args():
+    p = argparse.ArgumentParser(prog="dev bench", description=__doc__.split("\n")[0])
+    p.add_argument("names", nargs="*", metavar="NAME", help="of: " + ", ".join(BENCHES) + " (default: all)")
+    p.add_argument("--list", action="store_true", help="say what each bench measures, and stop")
+    p.add_argument("--quick", action="store_true", help="under 40 s in all, fewer rounds")
+    p.add_argument("--rounds", type=int, help="rounds a case, in place of the bench's own number")
+    p.add_argument("--install-peers", action="store_true", help="apt-get install the peers first")
+    p.add_argument("--json", metavar="FILE", help="also write machine and rows to FILE")
+    p.add_argument("--build", metavar="DIR", default=str(harness.ROOT / "build"),
+                   help="holds release/ (ours) and bench/ (peers); default build/")
+    args = p.parse_args()
+    for name in args.names:
+        if name not in BENCHES:
+            p.error(f"no bench is called {name}")
+    return args
+
+
+def install_peers():
+    wanted = PEER_PACKAGES + ([] if harness.newest_jdk() else [FALLBACK_JDK])
+    command = ["apt-get", "install", "-y", "--no-install-recommends", *wanted]
+    subprocess.run(command if os.geteuid() == 0 else ["sudo", *command], check=True)
+
+
+# -- measuring ----------------------------------------------------------------------------------------------------
+def prepare(todo):
+    """Builds everything; takes out who cannot take part. Returns how many of them should have."""
+    said, broken = set(), 0
+    for name, case in todo:
+        for c in list(case.contenders):
+            try:
+                c.prepare()
+            except (harness.Skip, harness.Broken) as why:
+                case.contenders.remove(c)
+                word = "skipped" if isinstance(why, harness.Skip) else "BROKEN"
+                broken += word == "BROKEN"
+                if (name, c.name) not in said:
+                    print(f"{name}: {c.name} {word}: {why}")
+                said.add((name, c.name))
+    return broken
+
+
+def measure(case, rounds):
+    """A B C A B C ... Returns {contender: {metric: [values]}} and {contender: why it dropped out}."""
+    values, failed = {}, {}
+    for _ in range(rounds):
+        for c in case.contenders:
+            if c.name in failed:
+                continue
+            try:
+                got = c.run()
+            except harness.Broken as why:
+                failed[c.name] = str(why)
+                continue
+            for m in case.metrics:
+                if m.name in got:
+                    values.setdefault(c.name, {}).setdefault(m.name, []).append(got[m.name])
+    return values, failed
+
+
+def report_failures(name, case, failed):
+    for who, why in failed.items():
+        print(f"{name}, {case.name}: {who} FAILED: {why}")
+    return len(failed)
+
+
+# -- showing ------------------------------------------------------------------------------------------------------
+def table(name, case, values):
+    """Prints one block a metric and returns its JSON rows."""
+    rows = []
+    for m in case.metrics:
+        ours = next((values[c.name][m.name] for c in case.contenders
+                     if c.ours and m.name in values.get(c.name, {})), None)
+        our_mid = statistics.median(ours) if ours else None
+        print(f"\n{name}, {case.name}: {m.name} in {m.unit}, {m.better} is better")
+        peers = 0
+        for c in case.contenders:
+            got = values.get(c.name, {}).get(m.name)
+            if not got:
+                continue
+            mid, spread = harness.median_spread(got)
+            line = f"    {c.name:22}{number(mid):>12}  +-{spread * 100:4.1f}%  {len(got)} rounds"
+            if not c.ours:
+                peers += 1
+                ratio = our_mid / mid if our_mid is not None and mid else None
+                line += f"   ours/peer {ratio:.2f} {verdict(ratio, m.better)}" if ratio is not None else ""
+                rows.append(row(name, case, m, our_mid, c.name, mid, ratio))
+            print(line)
+        if not peers and our_mid is not None:
+            rows.append(row(name, case, m, our_mid, None, None, None))
+    sys.stdout.flush()
+    return rows
+
+
+def row(name, case, m, ours, peer, peer_value, ratio):
+    return {"bench": name, "case": case.name, "metric": m.name, "unit": m.unit, "better": m.better,
+            "ours": ours, "peer": peer, "peer_value": peer_value, "ratio": ratio}
+
+
+def verdict(ratio, better):
+    return "(ahead)" if (ratio < 1) == (better == "lower") else "(behind)"
+
+
+def number(x):
+    return f"{x:.2f}" if abs(x) < 1000 else f"{x:.0f}"
+
+
+# -- the machine --------------------------------------------------------------------------------------------------
+def describe_machine():
+    def read(path):
+        try:
+            return pathlib.Path(path).read_text().strip()
+        except OSError:
+            return None
+
+    def chosen(path):
+        m = re.search(r"\[(\w+)\]", read(path) or "")
+        return m[1] if m else None
+
+    def first(pattern, text):
+        m = re.search(pattern, text or "", re.M)
+        return m[1].strip() if m else None
+
+    thp = "/sys/kernel/mm/transparent_hugepage/"
+    jdk = harness.newest_jdk()
+    kib = first(r"^MemTotal:\s+(\d+)", read("/proc/meminfo"))
+    return {
+        "cpu": first(r"^model name\s*:\s*(.*)", read("/proc/cpuinfo")) or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "mem_mib": int(kib) // 1024 if kib else None,
+        "kernel": platform.release(),
+        "thp": {"anonymous": chosen(thp + "enabled"), "shmem": chosen(thp + "shmem_enabled")},
+        "versions": {
+            "cc": output(["cc", "--version"]),
+            "libgc": package("libgc-dev"),
+            "mimalloc": package("libmimalloc-dev"),
+            "jdk": jdk[1] if jdk else None,
+            "mmgcd": output(["git", "-C", str(harness.ROOT), "describe", "--always", "--dirty"]),
+        },
+    }
+
+
+def output(command):
+    try:
+        r = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return None
+    return r.stdout.splitlines()[0] if r.returncode == 0 and r.stdout else None
+
+
+def package(name):
+    return output(["dpkg-query", "-W", "-f", "${Version}\n", name])
+
+
+def print_machine(m):
+    print(f"{m['cpu']}, {m['cores']} cores, {m['mem_mib']} MiB, Linux {m['kernel']}, huge pages: "
+          f"anonymous {m['thp']['anonymous']}, shmem {m['thp']['shmem']}")
+    print("  ".join(f"{k} {v}" for k, v in m["versions"].items() if v))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
