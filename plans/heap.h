@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Heap: one arena under one plan: blocks, spaces, types, grants; collected on an engine. Knows no sockets and no clients:
+ * the daemon, and the unit tests in its place, tell it what was granted to whom and what the roots are.
+ *   Threads  externally serialised: one caller at a time. The daemon's loop thread owns it while clients run; the heap's
+ *            collector thread owns it between stop and resume (calls that end in _stw). Nothing here locks or sleeps.
+ *   Memory   @arena is hostile (clients write it); everything else is in the private segment or the process.
+ *   Errors   -errno, or an enum where an outcome is expected                    Why  docs/architecture.md#collector  */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "plans/work/engine.h"
+#include "shm/base.h"
+#include "shm/mutator.h"
+#include "shm/segment.h"
+#include "shm/type.h"
+
+struct heap;
+struct heap_mutator;                          /* the private record of what one thread was granted */
+
+struct heap_config {
+    const char *plan;                         /* "immix", "nogc": plan_find() */
+    uint64_t max_bytes;                       /* of the arena; rounded up to chunks; at most 32 GiB */
+    uint64_t limit_bytes;                     /* what may be in use; 0: max_bytes */
+};
+
+/* The private segment this heap needs beside its arena. */
+size_t heap_private_bytes(uint64_t max_bytes);
+/* Borrows both segments for its life. @private must be zeroed. -EINVAL: no such plan or bad sizes. */
+int heap_new(struct heap **ret_heap, const struct heap_config *config, struct shm_segment *arena, struct shm_segment *private);
+struct heap *heap_unref(struct heap *heap);
+MM_DEFINE_AUTO(heap, heap_unref)
+const char *heap_plan_name(const struct heap *heap);
+bool heap_plan_collects(const struct heap *heap);
+
+/* types */
+/* Finds or adds. 0 and *ret_id; -EEXIST: the name has another layout (*ret_id is it); -ENOSPC: the table is full. Checked before. */
+int heap_type_define(struct heap *heap, const struct shm_type_layout *layout, uint32_t *ret_id);
+uint32_t heap_type_count(const struct heap *heap);                   /* ids are 1 .. count */
+const struct shm_type_row *heap_type_row(const struct heap *heap, uint32_t id);     /* NULL: no such */
+
+/* committing: the heap says what it wants, somebody else does it (shm_commit), then tells */
+/* The next 2 MiB unit to commit, in address order and within the limit: true and its offset; false: all is committed or asked. */
+bool heap_commit_next(struct heap *heap, uint64_t *ret_offset);
+void heap_commit_done(struct heap *heap, uint64_t offset, bool success);            /* success: 64 clean free blocks more */
+uint64_t heap_free_bytes(const struct heap *heap);                   /* committed, whole free blocks */
+uint64_t heap_uncommitted_bytes(const struct heap *heap);            /* still to commit within the limit, those asked not counted */
+uint64_t heap_used_bytes(const struct heap *heap);                   /* blocks in use, in bytes */
+
+/* granting, for one mutator: the call fills @ring entries' worth and records them as its own (the list G of S6) */
+struct heap_mutator *heap_mutator_new(struct heap *heap);            /* NULL: out of memory */
+/* Grants up to @bytes of free lines (LINES), whole blocks (BLOCKS), or exactly one run of at least @bytes (LARGE); BLOCKS falls back to
+ * holes of at least @min_bytes. Writes at most @capacity rows and returns their number; 0: nothing left, collect or commit. */
+size_t heap_grant(struct heap *heap, struct heap_mutator *m, enum shm_grant_class class, uint64_t bytes, uint32_t min_bytes,
+                  struct shm_grant *ret_grants, size_t capacity);
+/* What a thread's own words say, read once by the caller; every field is hostile and clamped inside. Granules; cursor and limit
+ * are 0 if they were outside the arena. */
+struct heap_mutator_view {
+    uint32_t taken[SHM_GRANT_CLASSES];
+    uint32_t cursor[2], limit[2];             /* of LINES and BLOCKS */
+};
+/* Grants outstanding (published and not yet finished) after looking at @taken: the ring space in use. */
+uint32_t heap_mutator_outstanding(struct heap_mutator *m, enum shm_grant_class class, uint32_t taken);
+/* The thread is gone: its spans are sealed as @view shows them and swept by the next collection (S5). Frees @m. */
+void heap_mutator_seal(struct heap *heap, struct heap_mutator *m, const struct heap_mutator_view *view);
+
+/* the stopped world */
+struct heap_roots {                           /* one row a thread, handle table, local table; arrays are hostile words, read once each */
+    enum heap_root_kind { HEAP_ROOTS_AMBIGUOUS, HEAP_ROOTS_EXACT } kind;
+    const _Atomic uint32_t *words;            /* granules; 0 is skipped. Exact rows must outlive the collection: plans that move update them */
+    uint32_t count;
+};
+struct heap_stop {                            /* all that a collection needs to know of the world */
+    const struct heap_roots *roots;
+    size_t root_count;
+    struct heap_mutator *const *mutators;     /* every live one, with ... */
+    const struct heap_mutator_view *views;    /* ... its view */
+    size_t mutator_count;
+    bool roots_overflowed;                    /* some thread's roots are incomplete: free and move nothing */
+};
+struct heap_collection {                      /* what it did */
+    uint64_t live_objects, live_bytes, freed_bytes;
+    uint64_t duration_ns;
+    uint32_t forged_refs;                     /* references that pointed at no object's place: counted, not followed */
+};
+/* Collects. Needs the world stopped. 0; -ENOTSUP for a plan that never collects. Named roots are heap_roots rows of kind EXACT, too. */
+int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
+
+enum heap_fault {                             /* what verify can find */
+    HEAP_FAULT_NONE, HEAP_FAULT_BAD_HEADER, HEAP_FAULT_OVERLAP, HEAP_FAULT_DANGLING_REF, HEAP_FAULT_LINE_MARK, HEAP_FAULT_BLOCK, HEAP_FAULT_ROOT
+};
+const char *heap_fault_sentence(enum heap_fault fault);
+struct heap_verdict {
+    uint64_t objects, references, faults;
+    enum heap_fault first_fault;
+    uint32_t first_object;                    /* granule */
+    uint32_t first_ref;                       /* granule */
+};
+/* Checks every space's invariants and that every reference of every object (VO or parsed in G) and every exact root is null or an object. */
+int heap_verify_stw(struct heap *heap, struct engine *engine, const struct heap_stop *stop, struct heap_verdict *ret);
+
+struct heap_histogram_row { uint64_t objects, bytes; };              /* indexed by type id; row 0 counts unparsable pieces */
+/* Counts every object that stands in the heap (dead ones since the last collection included). @rows has heap_type_count()+1. */
+int heap_histogram_stw(struct heap *heap, struct engine *engine, const struct heap_stop *stop, struct heap_histogram_row *rows);
+
+struct heap_space_info { const char *name; uint64_t used_bytes, blocks; };
+size_t heap_spaces(const struct heap *heap, struct heap_space_info *ret, size_t capacity);   /* for `mmgcctl info` */
+uint64_t heap_metadata_bytes(const struct heap *heap);

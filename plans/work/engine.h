@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Engine: a pool of workers that drain the work packets of several jobs at once (after MMTk's work packets, OOPSLA'25).
+ *   Job      one collection or one verification: a run through stages, in order. All heaps share the pool, every worker takes
+ *            turns over the active jobs, so two heaps collect at once and neither starves.
+ *   Stage    its packets run in any order, on any worker; a stage opens when every packet before it has finished. The worker
+ *            that finishes a job's last open packet opens the next stage; a stage may have a sentinel, asked when it drains,
+ *            that can add packets and run the stage again (fixpoints).
+ *   Packet   4 KiB from the engine's own pool, never malloc. Runs once, on one worker, to its end; may add packets to its own
+ *            stage or a later one; holds no lock across that. Pushed packets go to the worker's own deque in the job, newest
+ *            first (depth-first); idle workers steal the oldest half of a random victim's.
+ *   Threads  engine_new/unref: any one thread. engine_run: any thread that is not a worker; blocks till the job is done.
+ *            worker calls: from inside a packet, with the worker it was given.                                       */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/base.h"
+
+#define ENGINE_WORKERS_MAX 64u
+#define JOB_STAGES_MAX 16u
+#define PACKET_BYTES 4096u
+
+struct engine;
+struct job;
+struct worker;
+struct packet;
+
+struct packet_kind {                          /* a row in a policy's table; constant */
+    const char *name;
+    uint32_t stage;
+    void (*run)(struct worker *w, struct packet *p);
+};
+
+#define PACKET_ITEMS ((PACKET_BYTES - 64u) / sizeof(uint32_t))       /* 1008 */
+
+struct packet {
+    const struct packet_kind *kind;
+    struct packet *next;                      /* owned by the queue that holds it */
+    struct job *job;
+    uint32_t count;                           /* items in use */
+    uint32_t spare;
+    uint64_t args[4];                         /* a range, a pointer: the kind's own business */
+    uint32_t items[PACKET_ITEMS];
+};
+
+struct packet_counters {                      /* per kind of a finished job, for `mmgcctl info` and benches */
+    const char *name;
+    uint64_t count, total_ns, min_ns, max_ns;
+};
+
+struct job_config {
+    const char *name;
+    const char *const *stage_names;           /* @stages of them, constant */
+    uint32_t stages;
+    void *context;                            /* job_context() */
+    size_t worker_local_bytes;                /* zeroed memory that each worker has for this job: worker_local() */
+    /* Optional. World: the stage @stage has drained and nothing of the job runs. True: packets were added, run it again. */
+    bool (*on_drained)(struct job *job, struct worker *w, uint32_t stage);
+};
+
+int engine_new(struct engine **ret_engine, unsigned workers);        /* 1..ENGINE_WORKERS_MAX; starts the threads. -errno */
+unsigned engine_workers(const struct engine *engine);
+struct engine *engine_unref(struct engine *engine);                  /* joins the workers; no job may be active. NULL in, NULL out */
+MM_DEFINE_AUTO(engine, engine_unref)
+
+/* Packet memory that may be in use at once, over all jobs. Beyond it worker_packet_try_new() declines. Default 256 MiB;
+ * tests make it tiny. */
+void engine_set_packet_limit(struct engine *engine, size_t bytes);
+
+/* Job life: new, add the first packets (any stages), run to the end, read what it left, unref. */
+int job_new(struct job **ret_job, struct engine *engine, const struct job_config *config);
+struct job *job_unref(struct job *job);
+MM_DEFINE_AUTO(job, job_unref)
+void *job_context(const struct job *job);
+void *job_worker_local(struct job *job, unsigned worker);            /* to fold results, before or after the run */
+/* Before the run: a packet of @kind that will be pushed to its stage. NULL when the pool is exhausted. */
+struct packet *job_packet_add(struct job *job, const struct packet_kind *kind);
+void job_disable_stage(struct job *job, uint32_t stage);             /* this run passes over it; its packets are an error */
+void engine_run(struct engine *engine, struct job *job);             /* blocks; one run a job */
+size_t job_counters(const struct job *job, struct packet_counters *ret, size_t capacity);    /* after the run; rows written */
+
+/* Inside a packet. */
+struct job *worker_job(const struct worker *w);
+unsigned worker_index(const struct worker *w);
+void *worker_local(struct worker *w);
+/* An empty packet owned by the caller, or NULL when the pool's limit is reached: the caller copes (mark-stack overflow). */
+struct packet *worker_packet_try_new(struct worker *w, const struct packet_kind *kind);
+void worker_packet_push(struct worker *w, struct packet *p);         /* hands it over; wakes an idle worker if there is one */
+void worker_packet_free(struct worker *w, struct packet *p);         /* one that was never pushed */
+bool worker_others_idle_racy(const struct worker *w);                /* somebody has nothing to do: share work now */

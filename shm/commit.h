@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Commit: give a range of a segment its pages, huge if the system can, and take them back (soundness S11, S12, S16).
+ *   Threads  any; blocking (0.4 to 3 ms a 2 MiB unit), so never on the loop thread
+ *   Danger   over a memory cgroup's limit the kernel KILLS the caller: run it in the committer process.  */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/base.h"
+
+enum shm_huge { SHM_HUGE_AUTO, SHM_HUGE_NEVER };
+enum shm_pages { SHM_PAGES_SMALL, SHM_PAGES_ADVISED, SHM_PAGES_COLLAPSED };   /* what a commit got */
+
+/* What this system can do for shared memory, found once by trying on a scratch memfd; for `mmgcctl info`. */
+enum shm_pages shm_commit_probe(void);
+const char *shm_pages_name(enum shm_pages pages);             /* "4 KiB pages", ... a sentence for people */
+
+/* Commits [@address, @address + @bytes), multiples of 2 MiB, of a mapped segment. 0, or -errno (-ENOMEM).
+ * *ret_pages says what it became. Contents are kept (zero if never written). */
+int shm_commit(void *address, size_t bytes, enum shm_huge huge, enum shm_pages *ret_pages);
+
+/* Gives the pages back to the system; they read as zero afterwards. @fd is the segment's. 0, or -errno. */
+int shm_punch(int fd, size_t offset, size_t bytes);
+
+/* Bytes that could be committed now without the system or our memory cgroup killing somebody: the smaller of
+ * MemAvailable and memory.max - memory.current (v1 and v2). UINT64_MAX if nothing is known. */
+uint64_t shm_commit_headroom(void);
+
+/* Bytes of pages that the memfd has now (st_blocks). */
+uint64_t shm_resident_bytes(int fd);

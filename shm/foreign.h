@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Foreign: memory that a client can write while we read it (soundness S13).
+ *   Reached only through the opaque type `foreign` and these calls: one relaxed atomic access each.
+ *   The caller reads once, checks, and works from the copy; it bounds @off itself.
+ *   Under clang with MM_CHECK_FOREIGN, `foreign` cannot be dereferenced by accident.              */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/base.h"
+
+#if defined(__clang__) && defined(MM_CHECK_FOREIGN)
+#define MM_NODEREF __attribute__((noderef))
+#else
+#define MM_NODEREF
+#endif
+
+typedef struct foreign_bytes MM_NODEREF *foreign;    /* incomplete on purpose */
+
+static inline foreign foreign_from(void *mapped)
+{
+    return (foreign)mapped;
+}
+static inline char *foreign_address(foreign base, size_t off)
+{
+    return (char *)(uintptr_t)base + off;
+}
+static inline uint64_t foreign_load64(foreign base, size_t off)
+{
+    return at_load_relaxed((_Atomic uint64_t *)(void *)foreign_address(base, off));
+}
+static inline uint32_t foreign_load32(foreign base, size_t off)
+{
+    return at_load_relaxed((_Atomic uint32_t *)(void *)foreign_address(base, off));
+}
+static inline void foreign_store32(foreign base, size_t off, uint32_t value)
+{
+    at_store_relaxed((_Atomic uint32_t *)(void *)foreign_address(base, off), value);
+}
+static inline void foreign_prefetch(foreign base, size_t off)
+{
+    __builtin_prefetch(foreign_address(base, off));
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Mutator: one attached thread's own segment: its bump, its state word, its grants, its roots. Only that client and
+ * the daemon map it; to the daemon every [C] word is hostile: read once, clamp, use the copy. docs/heap-layout.md#mutator
+ *   Addresses  the bump fields are addresses in the client; the daemon subtracts @base, read with them.
+ *   Zeroing    bytes in [span start, limit) were zero before the first header store there; the daemon never parses
+ *              past limit (S7). A span the client has left behind is zeroed to its end first.
+ *   Grants     rings per class. The daemon fills entries, then raises published (release); the client uses entry
+ *              taken % capacity and raises taken when it is done with that span or large run: entries before taken are
+ *              finished, entry taken is the current one if the bump lies in it, the others are untouched.
+ *              A request carries a serial; the daemon answers it by setting error, then answered = serial, then a wake. */
+#include <assert.h>
+#include <stdalign.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/base.h"
+
+#define SHM_MUTATOR_MAGIC UINT64_C(0x7474756d63676d6d)
+#define SHM_MUTATOR_VERSION 1u
+
+enum shm_state { SHM_OUT = 0, SHM_IN = 1, SHM_PARKED = 2 };
+
+struct shm_bump {
+    char *cursor;                            /* [C] next header goes here */
+    char *limit;                             /* [C] zeroed up to here; stored after the zeroing */
+    char *end;                               /* [C] end of the current span */
+};
+
+enum shm_grant_class {
+    SHM_GRANT_LINES,                         /* spans of free lines for small objects */
+    SHM_GRANT_BLOCKS,                        /* whole blocks, for small objects that did not fit a hole (Immix overflow) */
+    SHM_GRANT_LARGE,                         /* one page run a request, for one large object */
+    SHM_GRANT_CLASSES
+};
+#define SHM_LINES_CAPACITY 4096u
+#define SHM_BLOCKS_CAPACITY 64u
+#define SHM_LARGE_CAPACITY 4u
+
+#define SHM_GRANT_ZEROED 1u                  /* flag: the bytes are known to be zero */
+
+struct shm_grant {                           /* [D] */
+    uint32_t start;                          /* granule */
+    uint32_t granules;
+    uint32_t flags;
+    uint32_t reserved;                       /* zero */
+};
+
+struct shm_mailbox {
+    _Atomic uint32_t published;              /* [D] entries ever put into the ring */
+    _Atomic uint32_t taken;                  /* [C] entries ever finished */
+    _Atomic uint32_t answered;               /* [D] serial of the last request answered; the client futex-waits on it */
+    _Atomic uint32_t error;                  /* [D] 0 or the mmgc_error of that answer */
+};
+
+#define SHM_LOCALS_MAX (1u << 16)
+#define SHM_ROOTS_OVERFLOW UINT32_MAX        /* in root_count: the roots are incomplete; free and move nothing */
+
+struct shm_mutator {
+    /* The client's fast path: one line. libmmgc-client's struct mmgc_thread begins with exactly these. */
+    struct shm_bump lines;                   /* [C] */
+    const _Atomic uint32_t *epoch;           /* [C] where this process sees control.epoch */
+    char *base;                              /* [C] where this process sees the arena */
+    void *client;                            /* [C] the library's private record */
+    uint64_t barrier;                        /* [C] reserved for the write barrier */
+
+    alignas(MM_CACHE_LINE) struct shm_bump blocks;   /* [C] the overflow bump */
+
+    alignas(MM_CACHE_LINE) _Atomic uint32_t state;   /* [C] enum shm_state; the daemon futex-waits on it (S4) */
+    _Atomic uint32_t root_count;             /* [C] words in roots; complete whenever state is PARKED */
+    _Atomic uint32_t local_count;            /* [C] slots in locals; changed only while IN */
+
+    alignas(MM_CACHE_LINE) _Atomic uint64_t magic;   /* [D] release-stored last */
+    uint32_t version, features;              /* [D] constant */
+    uint32_t id;                             /* [D] constant: the thread's number in its session */
+    uint32_t root_capacity;                  /* [D] constant: words in roots */
+
+    alignas(MM_CACHE_LINE) struct shm_mailbox mail[SHM_GRANT_CLASSES];
+
+    alignas(4096) struct shm_grant line_ring[SHM_LINES_CAPACITY];    /* [D] */
+    alignas(4096) struct shm_grant block_ring[SHM_BLOCKS_CAPACITY];  /* [D] */
+    struct shm_grant large_ring[SHM_LARGE_CAPACITY];                 /* [D] */
+    alignas(4096) _Atomic uint32_t locals[SHM_LOCALS_MAX];           /* [C][D] exact roots: granules, or 0 */
+    alignas(4096) uint32_t roots[];          /* [C] ambiguous roots: granules (rounded down) of words that point into the arena */
+};
+static_assert(offsetof(struct shm_mutator, epoch) == 24, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, base) == 32, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, blocks) == 64, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, state) == 128, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, magic) == 192, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, mail) == 256, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, line_ring) == 4096, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, block_ring) == 4096 + 65536, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, locals) == 4096 + 65536 + 4096, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, roots) == 4096 + 65536 + 4096 + 262144, "docs/heap-layout.md#mutator");
+
+static inline size_t shm_mutator_bytes(uint32_t root_capacity)
+{
+    return mm_align_up(offsetof(struct shm_mutator, roots) + 4 * (size_t)root_capacity, 4096);
+}
+static inline struct shm_grant *shm_mutator_ring(struct shm_mutator *m, enum shm_grant_class class)
+{
+    return class == SHM_GRANT_LINES ? m->line_ring : class == SHM_GRANT_BLOCKS ? m->block_ring : m->large_ring;
+}
+static inline uint32_t shm_ring_capacity(enum shm_grant_class class)
+{
+    return class == SHM_GRANT_LINES    ? SHM_LINES_CAPACITY
+           : class == SHM_GRANT_BLOCKS ? SHM_BLOCKS_CAPACITY
+                                       : SHM_LARGE_CAPACITY;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Segment: one sealed memfd, mapped by several processes at unequal addresses.
+ *   Owner    the daemon creates and seals; a client adopts the fd it was sent and maps it
+ *   Threads  new/adopt/unref on one thread; address, bytes and fd from any
+ *   Units    bytes                                                Layout  docs/heap-layout.md#segment
+ *   Rights   born 0600 (fchmod before the fd can leave), sealed SHRINK|GROW|SEAL, MADV_DONTDUMP; clients
+ *            also map MADV_DONTFORK (soundness S10, S14).                                              */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shm/base.h"
+
+struct shm_segment;
+
+enum shm_access { SHM_READ_ONLY, SHM_READ_WRITE };
+
+/* Creates and maps a sparse segment of @bytes (rounded up to pages), zeroed, aligned to 4 MiB if at least
+ * that large. @label (copied, shown in /proc/PID/maps) is at most 200 bytes. 0, or -errno. */
+int shm_segment_new(struct shm_segment **ret_seg, size_t bytes, const char *label);
+
+/* Maps a received @fd whole, private to no one. Checks that it is sealed against shrinking and growing and is
+ * exactly @bytes long: -EBADMSG otherwise. Takes @fd on success only. Clients use it. */
+int shm_segment_adopt(struct shm_segment **ret_seg, int fd, size_t bytes, enum shm_access access);
+
+/* From now on nobody, root included, can map this segment for writing anew; our mapping stays. */
+int shm_segment_seal_future_write(struct shm_segment *seg);
+
+/* A new O_RDONLY descriptor of the same memory, owned by the caller; -errno. What a reader is sent. */
+int shm_segment_reopen_read_only(const struct shm_segment *seg);
+
+void *shm_segment_address(const struct shm_segment *seg);    /* valid while @seg lives */
+size_t shm_segment_bytes(const struct shm_segment *seg);
+int shm_segment_fd(const struct shm_segment *seg);           /* borrowed */
+struct shm_segment *shm_segment_unref(struct shm_segment *seg);   /* unmaps and closes; NULL in, NULL out */
+MM_DEFINE_AUTO(shm_segment, shm_segment_unref)

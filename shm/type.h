@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Type: what the collector must know of an object's payload. docs/heap-layout.md#type
+ *   A type has a fixed part of @fixed_bytes with references at @refs, then, if @element_bytes is not 0,
+ *   as many elements as the header's length says, each with references at @element_refs.
+ *   Reference array: element_bytes 4, one element ref at 0. Byte array: element_bytes 1, none.
+ *   All offsets are multiples of 4 and inside their part; names are 1..63 bytes of UTF-8 without control
+ *   characters. shm_type_check() is the one place that says so.                                     */
+#include <stddef.h>
+#include <stdint.h>
+
+#define SHM_TYPE_NAME_MAX 63u
+#define SHM_TYPE_REFS_MAX 256u                       /* fixed and element references together */
+#define SHM_TYPE_FIXED_MAX (1u << 24)
+#define SHM_TYPE_ELEMENT_MAX (1u << 20)
+#define SHM_TYPES_MAX 16384u                         /* a heap; ids 1..SHM_TYPES_MAX - 1 */
+
+enum shm_ref_kind { SHM_REF_STRONG = 0 };            /* weak, soft, phantom, ephemeron: reserved numbers 1..4 */
+
+struct shm_type_layout {                             /* borrowed arrays; plain memory, never shared */
+    const char *name;
+    uint32_t fixed_bytes, element_bytes;
+    uint32_t ref_count, element_ref_count;
+    const uint32_t *refs, *element_refs;             /* byte offsets, strictly ascending */
+};
+
+/* The published row, in control, read-only for clients; ref offsets are the daemon's own business. */
+struct shm_type_row {
+    uint32_t fixed_bytes, element_bytes;             /* [D] written before control.type_count is raised */
+    uint32_t ref_count, element_ref_count;
+    char name[SHM_TYPE_NAME_MAX + 1];
+};
+
+/* 0, or -EINVAL with *ret_why a constant sentence that says what is wrong. */
+int shm_type_check(const struct shm_type_layout *layout, const char **ret_why);
