@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Units: what systemd/ installs is understood by systemd, and the service stays as confined as it was.
+# shellcheck disable=SC2317 # the functions are called by name
+set -u
+source_root=${MMGC_SOURCE_ROOT:-$(cd "$(dirname "$0")/../.." && pwd)}
+exposure_limit=15               # systemd-analyze security, of 100; each option given up adds 1 to 8
+
+if ! command -v systemd-analyze >/dev/null; then
+    echo '1..0 # SKIP systemd-analyze is not installed'
+    exit 0
+fi
+
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+
+# A unit is verified where its program exists: any program will do.
+sed -e 's,@bindir@/mmgcd,/bin/true,' -e 's,@sysconfdir@,/etc,' \
+    "$source_root/systemd/mmgcd.service" >"$dir/mmgcd.service"
+cp "$source_root/systemd/mmgcd.socket" "$source_root/systemd/mmgcd.sysusers" "$dir"
+
+number=0
+failed=0
+
+# check WHAT COMMAND...: one TAP line; it holds if COMMAND succeeds and prints nothing.
+check() {
+    what=$1
+    shift
+    number=$((number + 1))
+    if "$@" >"$dir/log" 2>&1 && [ ! -s "$dir/log" ]; then
+        echo "ok $number - $what"
+    else
+        echo "not ok $number - $what"
+        sed 's/^/# /' "$dir/log"
+        failed=1
+    fi
+}
+
+confined_well() {
+    systemd-analyze security --offline=true --no-pager --threshold="$exposure_limit" \
+        "$dir/mmgcd.service" >"$dir/table" 2>&1 || { cat "$dir/table"; return 1; }
+}
+
+user_is_declared() {
+    systemd-sysusers --dry-run "$dir/mmgcd.sysusers" >"$dir/plan" 2>&1 || { cat "$dir/plan"; return 1; }
+}
+
+every_option_has_a_reason() {
+    # An option is explained above its paragraph of options: no paragraph without a comment.
+    awk '/^\[Service\]/ { on = 1; next } /^\[/ { on = 0 }
+         /^$/ { why = 0 } /^#/ { why = 1 }
+         on && /=/ && !why { print FILENAME ": " $0; bad = 1 }
+         END { exit bad }' "$dir/mmgcd.service"
+}
+
+echo 1..5
+check 'mmgcd.service is valid' systemd-analyze verify --man=no "$dir/mmgcd.service"
+check 'mmgcd.socket is valid' systemd-analyze verify --man=no "$dir/mmgcd.socket"
+check "the service's exposure is at most $exposure_limit of 100" confined_well
+check 'the user mmgcd is declared' user_is_declared
+check 'every option says why' every_option_has_a_reason
+exit "$failed"
