@@ -34,7 +34,7 @@ enum shm_grant_class {
     SHM_GRANT_CLASSES
 };
 #define SHM_LINES_CAPACITY 4096u
-#define SHM_BLOCKS_CAPACITY 64u
+#define SHM_BLOCKS_CAPACITY 1024u
 #define SHM_LARGE_CAPACITY 4u
 
 #define SHM_GRANT_ZEROED 1u                  /* flag: the bytes are known to be zero */
@@ -91,8 +91,8 @@ static_assert(offsetof(struct shm_mutator, magic) == 192, "docs/heap-layout.md#m
 static_assert(offsetof(struct shm_mutator, mail) == 256, "docs/heap-layout.md#mutator");
 static_assert(offsetof(struct shm_mutator, line_ring) == 4096, "docs/heap-layout.md#mutator");
 static_assert(offsetof(struct shm_mutator, block_ring) == 4096 + 65536, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, locals) == 4096 + 65536 + 4096, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, roots) == 4096 + 65536 + 4096 + 262144, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, locals) == 4096 + 65536 + 20480, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, roots) == 4096 + 65536 + 20480 + 262144, "docs/heap-layout.md#mutator");
 
 static inline size_t shm_mutator_bytes(uint32_t root_capacity)
 {

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Wire: requests and replies as C structs, and their way through a packet. The one place that sees protobuf-c's names;
+ * everybody else says wire_*. Message by message: docs/protocol.md
+ *   Strings   protobuf-c: never NULL, "" by default; borrowed in what is sent, owned by the message in what is received
+ *   Checked   a received request has passed its limits (string lengths, repeated counts, packet size) and has a body       */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/mmgc.pb-c.h"
+#include "proto/mmgc/error.h"
+#include "proto/packet.h"
+
+#define WIRE_VERSION_MIN 1u
+#define WIRE_VERSION_MAX 1u
+#define WIRE_FEATURES UINT64_C(0)
+#define WIRE_NAME_MAX 255u                    /* heaps and named roots */
+#define WIRE_LABEL_MAX 63u                    /* clients and threads, for people */
+
+/* WIRE_MESSAGES(X): X(c_name, GeneratedName, GENERATED_NAME): typedef wire_<c_name>, and WIRE_INIT(<c_name>). */
+#define WIRE_MESSAGES(X)                       \
+    X(request, Request, REQUEST)               \
+    X(reply, Reply, REPLY)                     \
+    X(error, Error, ERROR)                     \
+    X(done, Done, DONE)                        \
+    X(hello, Hello, HELLO)                     \
+    X(welcome, Welcome, WELCOME)               \
+    X(ping, Ping, PING)                        \
+    X(heap_open, HeapOpen, HEAP_OPEN)          \
+    X(heap_opened, HeapOpened, HEAP_OPENED)    \
+    X(heap_destroy, HeapDestroy, HEAP_DESTROY) \
+    X(heap_list, HeapList, HEAP_LIST)          \
+    X(heap_row, HeapRow, HEAP_ROW)             \
+    X(heap_rows, HeapRows, HEAP_ROWS)          \
+    X(heap_info, HeapInfo, HEAP_INFO)          \
+    X(space_row, SpaceRow, SPACE_ROW)          \
+    X(packet_row, PacketRow, PACKET_ROW)       \
+    X(heap_facts, HeapFacts, HEAP_FACTS)       \
+    X(type_define, TypeDefine, TYPE_DEFINE)    \
+    X(type_defined, TypeDefined, TYPE_DEFINED) \
+    X(attach, Attach, ATTACH)                  \
+    X(attached, Attached, ATTACHED)            \
+    X(detach, Detach, DETACH)                  \
+    X(grant, Grant, GRANT)                     \
+    X(name_set, NameSet, NAME_SET)             \
+    X(name_get, NameGet, NAME_GET)             \
+    X(name_value, NameValue, NAME_VALUE)       \
+    X(collect, Collect, COLLECT)               \
+    X(collect_started, CollectStarted, COLLECT_STARTED) \
+    X(verify, Verify, VERIFY)                  \
+    X(verdict, Verdict, VERDICT)               \
+    X(histogram, Histogram, HISTOGRAM)         \
+    X(histogram_row, HistogramRow, HISTOGRAM_ROW)    \
+    X(histogram_rows, HistogramRows, HISTOGRAM_ROWS) \
+    X(clients, Clients, CLIENTS)               \
+    X(thread_row, ThreadRow, THREAD_ROW)       \
+    X(client_row, ClientRow, CLIENT_ROW)       \
+    X(client_rows, ClientRows, CLIENT_ROWS)    \
+    X(roots, Roots, ROOTS)                     \
+    X(root_row, RootRow, ROOT_ROW)             \
+    X(root_rows, RootRows, ROOT_ROWS)
+
+#define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
+    typedef Mmgc__Wire__##Gen wire_##c;                                              \
+    static inline wire_##c wire_##c##_init(void)                                     \
+    {                                                                                \
+        return (wire_##c)MMGC__WIRE__##GEN##__INIT;                                  \
+    }
+WIRE_MESSAGES(WIRE_TYPEDEF)
+#undef WIRE_TYPEDEF
+
+/* The kinds of body, as protobuf-c numbers them. */
+#define WIRE_REQUEST(KIND) MMGC__WIRE__REQUEST__BODY_##KIND          /* WIRE_REQUEST(HEAP_OPEN): for switch (request->body_case) */
+#define WIRE_REPLY(KIND) MMGC__WIRE__REPLY__BODY_##KIND
+
+/* Sending: 0, or -errno as packet_send(); -EMSGSIZE when the message is over its limit. */
+int wire_send_request(int sock, const wire_request *request, const struct packet_fds *fds);
+int wire_send_reply(int sock, const wire_reply *reply, const struct packet_fds *fds);
+
+/* Receiving. An expected outcome is an enum; the message is NULL unless WIRE_OK. */
+enum wire_result {
+    WIRE_OK,
+    WIRE_AGAIN,                               /* nothing there (non-blocking) */
+    WIRE_CLOSED,                              /* the peer closed, or the socket failed: errno-like reason is lost on purpose */
+    WIRE_OVERSIZED,                           /* over the limit of its kind or of all; *ret_serial is the request's if it could be read */
+    WIRE_MALFORMED,                           /* not a message: the peer cannot be understood */
+    WIRE_UNKNOWN,                             /* a message without a body known here (a newer peer); *ret_serial is set */
+    WIRE_INVALID,                             /* understood, but a field breaks its limit (name too long ...); *ret_serial, *ret_error set */
+};
+enum wire_result wire_recv_request(int sock, wire_request **ret_request, struct packet_fds *ret_fds, uint32_t *ret_serial,
+                                   enum mmgc_error *ret_error);
+enum wire_result wire_recv_reply(int sock, wire_reply **ret_reply, struct packet_fds *ret_fds);
+/* The same on bytes, for tests and fuzzers. */
+enum wire_result wire_parse_request(const void *bytes, size_t count, wire_request **ret_request, uint32_t *ret_serial,
+                                    enum mmgc_error *ret_error);
+void wire_request_free(wire_request *request);       /* NULL is fine */
+void wire_reply_free(wire_reply *reply);
+const char *wire_request_name(const wire_request *request);          /* "HeapOpen", for logs */
+
+/* A name people give (heap, root, label, type): 1..@max bytes of UTF-8 without control characters. */
+bool wire_name_valid(const char *name, size_t max);
+
+const char *mmgc_error_sentence(enum mmgc_error code);               /* never NULL; unknown codes have a sentence, too */
+const char *mmgc_error_name(enum mmgc_error code);                   /* "NOMEM" */
