@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Summary: counts single test cases in what `meson test` logged, and closes with one line of totals.
 
+Above it, each failed case with its reason, which `meson test` leaves in its log.
+
 usage: summary.py build/meson-logs/testlog.json; exits 1 if a case failed or none ran.
 """
 import json
@@ -39,6 +41,19 @@ def count_run(run):
     return passed, failed, skipped
 
 
+def reasons(run):
+    """The failed cases of one run as it told them, with the remarks that follow each."""
+    lines = (run.get('stdout') or '').splitlines()
+    remarks = False
+    for line in lines:
+        failed = line.startswith('not ok') and not re.search(r'#\s*(skip|todo)\b', line, re.IGNORECASE)
+        remarks = failed or (remarks and line.startswith('#'))
+        if remarks:
+            yield line
+    if not any(line.startswith('not ok') for line in lines):
+        yield f"it broke off after {len(lines)} lines: {run['result']}, exit status {run['returncode']}"
+
+
 def main(path):
     try:
         with open(path, encoding='utf-8') as log:
@@ -50,7 +65,10 @@ def main(path):
 
     for run, (_, run_failed, _) in zip(runs, counts):
         if run_failed:
-            print(f"failed: {run['name']} ({run_failed})")
+            print(f"\n{run['name']}")
+            print(''.join(f'    {line}\n' for line in reasons(run)), end='')
+    if any(count[1] for count in counts):
+        print()
     if passed + failed == 0:
         print('no test ran: is the suite spelled right?')
     print(f'{passed} passed, {failed} failed, {skipped} skipped')
