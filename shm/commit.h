@@ -2,7 +2,9 @@
 #pragma once
 /* Commit: give a range of a segment its pages, huge if the system can, and take them back (soundness S11, S12, S16).
  *   Threads  any; blocking (0.4 to 3 ms a 2 MiB unit), so never on the loop thread
- *   Danger   over a memory cgroup's limit the kernel KILLS the caller: run it in the committer process.  */
+ *   Danger   over a memory cgroup's limit the kernel KILLS the caller: run it in the committer process.
+ *            The first shm_commit_probe() commits 2 MiB, so that holds for it too.
+ *   Kernel   5.14 (MADV_POPULATE_WRITE); MADV_COLLAPSE is 6.1                                              */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,16 +17,20 @@ enum shm_pages { SHM_PAGES_SMALL, SHM_PAGES_ADVISED, SHM_PAGES_COLLAPSED };   /*
 enum shm_pages shm_commit_probe(void);
 const char *shm_pages_name(enum shm_pages pages);             /* "4 KiB pages", ... a sentence for people */
 
-/* Commits [@address, @address + @bytes), multiples of 2 MiB, of a mapped segment. 0, or -errno (-ENOMEM).
- * *ret_pages says what it became. Contents are kept (zero if never written). */
+/* Commits [@address, @address + @bytes), multiples of 2 MiB, of a mapped segment. 0, or -errno (-ENOMEM); what was
+ * committed by then stays until the caller punches it. *ret_pages says what it became: SMALL if any of it is. Contents
+ * are kept (zero if never written). SHM_HUGE_NEVER does not ask for huge pages. Not for memory that clients use
+ * while they run: making it huge would stall them for milliseconds. */
 int shm_commit(void *address, size_t bytes, enum shm_huge huge, enum shm_pages *ret_pages);
 
-/* Gives the pages back to the system; they read as zero afterwards. @fd is the segment's. 0, or -errno. */
+/* Gives the pages back to the system; they read as zero afterwards. @fd is the segment's. 0, or -errno (-EPERM for a
+ * published segment). Whole 2 MiB units, or huge pages are split and little comes back. */
 int shm_punch(int fd, size_t offset, size_t bytes);
 
 /* Bytes that could be committed now without the system or our memory cgroup killing somebody: the smaller of
  * MemAvailable and memory.max - memory.current (v1 and v2). UINT64_MAX if nothing is known. */
 uint64_t shm_commit_headroom(void);
+uint64_t shm_headroom_under(const char *root);                /* the same from @root/proc and @root/sys: for tests */
 
 /* Bytes of pages that the memfd has now (st_blocks). */
 uint64_t shm_resident_bytes(int fd);

@@ -4,8 +4,9 @@
  *   Owner    the daemon creates and seals; a client adopts the fd it was sent and maps it
  *   Threads  new/adopt/unref on one thread; address, bytes and fd from any
  *   Units    bytes                                                Layout  docs/heap-layout.md#segment
- *   Rights   born 0600 (fchmod before the fd can leave), sealed SHRINK|GROW|SEAL, MADV_DONTDUMP; clients
- *            also map MADV_DONTFORK (soundness S10, S14).                                              */
+ *   Rights   born 0600 and sealed before the fd can leave, MADV_DONTDUMP; clients also map
+ *            MADV_DONTFORK (soundness S10, S14).
+ *   Aligned  to 4 MiB from 2 MiB upwards, so that huge pages can be mapped as such everywhere.         */
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -15,16 +16,20 @@ struct shm_segment;
 
 enum shm_access { SHM_READ_ONLY, SHM_READ_WRITE };
 
-/* Creates and maps a sparse segment of @bytes (rounded up to pages), zeroed, aligned to 4 MiB if at least
- * that large. @label (copied, shown in /proc/PID/maps) is at most 200 bytes. 0, or -errno. */
+/* Creates and maps a sparse segment of @bytes (rounded up to pages), zeroed, sealed SHRINK|GROW|SEAL. @label (copied,
+ * shown in /proc/PID/maps) is at most SHM_LABEL_MAX bytes. 0, or -errno with *ret_seg as it was. */
+#define SHM_LABEL_MAX 200u
 int shm_segment_new(struct shm_segment **ret_seg, size_t bytes, const char *label);
 
-/* Maps a received @fd whole, private to no one. Checks that it is sealed against shrinking and growing and is
- * exactly @bytes long: -EBADMSG otherwise. Takes @fd on success only. Clients use it. */
-int shm_segment_adopt(struct shm_segment **ret_seg, int fd, size_t bytes, enum shm_access access);
+/* The same, and also sealed FUTURE_WRITE: our mapping is the only writable one there will ever be, root and a restarted
+ * daemon included, and nobody can punch it or write(2) to it, ourselves included. For control. One call, since SEAL
+ * must come last and an fd must not leave before it. */
+int shm_segment_new_published(struct shm_segment **ret_seg, size_t bytes, const char *label);
 
-/* From now on nobody, root included, can map this segment for writing anew; our mapping stays. */
-int shm_segment_seal_future_write(struct shm_segment *seg);
+/* Maps a received @fd whole, private to no one. Checks that it is sealed against shrinking and growing and is exactly
+ * @bytes long, -EBADMSG otherwise, and that it is writable if @access wants that, -EACCES otherwise (-EPERM if it is
+ * a published one). Takes @fd on success only. Clients use it: a child of ours does not inherit the mapping. */
+int shm_segment_adopt(struct shm_segment **ret_seg, int fd, size_t bytes, enum shm_access access);
 
 /* A new O_RDONLY descriptor of the same memory, owned by the caller; -errno. What a reader is sent. */
 int shm_segment_reopen_read_only(const struct shm_segment *seg);

@@ -4,7 +4,8 @@
  *   A type has a fixed part of @fixed_bytes with references at @refs, then, if @element_bytes is not 0,
  *   as many elements as the header's length says, each with references at @element_refs.
  *   Reference array: element_bytes 4, one element ref at 0. Byte array: element_bytes 1, none.
- *   All offsets are multiples of 4 and inside their part; names are 1..63 bytes of UTF-8 without control
+ *   Every reference lies inside its part at a multiple of 4; so where elements hold references, both the
+ *   fixed part and the element are multiples of 4 long. Names are 1..63 bytes of UTF-8 without control
  *   characters. shm_type_check() is the one place that says so.                                     */
 #include <stddef.h>
 #include <stdint.h>
