@@ -13,7 +13,7 @@ static inline uint64_t bench_now_ns(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t) ts.tv_sec * UINT64_C(1000000000) + (uint64_t) ts.tv_nsec;
+    return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
 /* Tells the driver that setting up is over and waits for its line: several processes then start together. */
@@ -30,27 +30,4 @@ static inline void bench_ready(void)
 static inline void bench_result(const char *name, double value)
 {
     printf("%s %.6g\n", name, value);
-}
-
-static inline int bench_compare_u64(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts @v in place and prints NAME_p50, NAME_p99 and NAME_max; prints nothing when @n is 0. */
-static inline void bench_percentiles(const char *name, uint64_t *v, size_t n)
-{
-    char label[96];
-    static const struct { const char *suffix; double at; } want[] = {
-        { "p50", 0.50 }, { "p99", 0.99 }, { "max", 1.0 },
-    };
-    if (n == 0)
-        return;
-    qsort(v, n, sizeof *v, bench_compare_u64);
-    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
-        size_t k = (size_t) (want[i].at * (double) (n - 1) + 0.5);
-        snprintf(label, sizeof label, "%s_%s", name, want[i].suffix);
-        bench_result(label, (double) v[k]);
-    }
 }

@@ -9,6 +9,7 @@
  *       gcb_array(c, count)        count doubles, zeroed, or NULL
  *       gcb_drop(c, tree)          nobody will look at this tree again
  *       gcb_poll(c)                between two trees
+ *       gcb_begin(c), gcb_end(c)   around all work on nodes
  *   Roots     trees are held by C locals alone, as a program would hold them
  *   Units     gcb_run() counts nodes, so that ns per node is wall time over all nodes of the run */
 #include "bench.h"
@@ -36,7 +37,7 @@ static _Noreturn void gcb_die(const char *why)
 
 static struct gcb_node *gcb_node(gcb_ctx c)
 {
-    (void) c; /* an allocator without a context drops it in its macros */
+    (void)c; /* an allocator without a context drops it in its macros */
     struct gcb_node *n = gcb_new(c);
     if (!n)
         gcb_die("out of memory");
@@ -93,6 +94,7 @@ static uint64_t gcb_build_depth(gcb_ctx c, const struct gcb_params *p, int depth
 static void gcb_run(gcb_ctx c, const struct gcb_params *p)
 {
     bench_ready();
+    gcb_begin(c);
     uint64_t begin = bench_now_ns();
     uint64_t nodes = gcb_tree_size(p->stretch) + gcb_tree_size(p->long_lived);
     struct gcb_node *stretch = gcb_make(c, p->stretch);
@@ -110,15 +112,17 @@ static void gcb_run(gcb_ctx c, const struct gcb_params *p)
     uint64_t wall_ns = bench_now_ns() - begin;
     if (gcb_count(c, kept) != gcb_tree_size(p->long_lived) || array[1000] != 1.0 / 1000)
         gcb_die("a collection lost or damaged what the program still held");
-    bench_result("wall_ns", (double) wall_ns);
-    bench_result("nodes", (double) nodes);
-    bench_result("ns_per_node", (double) wall_ns / (double) nodes);
+    gcb_end(c);
+    bench_result("wall_ns", (double)wall_ns);
+    bench_result("nodes", (double)nodes);
+    bench_result("ns_per_node", (double)wall_ns / (double)nodes);
 }
 
 static struct gcb_params gcb_params(char **argv)
 {
     struct gcb_params p = { atoi(argv[0]), atoi(argv[1]), atoi(argv[2]) };
-    if (p.stretch < 1 || p.stretch > 26 || p.long_lived < 1 || p.long_lived > 26 || p.max_depth > p.stretch)
+    if (p.stretch < 1 || p.stretch > 26 || p.long_lived < 1 || p.long_lived > 26 ||
+        p.max_depth > p.stretch)
         gcb_die("depths are STRETCH LONG_LIVED MAX, 1 to 26");
     return p;
 }

@@ -14,8 +14,7 @@ def cases(env):
 def _case(env, n):
     name = f"{n} process" + ("es at once" if n > 1 else "")
     peers = [_boehm(env, n), _mimalloc(env, n), _hotspot(env, n)]
-    # Two rounds still say whether a figure can be trusted, and keep the quick run short.
-    return Case(name, [Metric("ns_per_node", "ns/node")], [_ours(env, n), *peers], rounds=2 if env.quick else 7)
+    return Case(name, [Metric("ns_per_node", "ns/node")], [_ours(env, n), *peers], rounds=7, quick_s=13)
 
 
 def _slowest(results):

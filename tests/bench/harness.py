@@ -40,7 +40,7 @@ class Metric:
     better: str = "lower"       # or "higher"
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Contender:
     name: str
     run: Callable[[], dict]
@@ -53,7 +53,8 @@ class Case:
     name: str
     metrics: list
     contenders: list
-    rounds: int = 5
+    rounds: int = 5             # measured; one more comes first and is thrown away
+    quick_s: float = 5          # --quick: no further round is begun that would end after this
 
 
 class Env:
@@ -73,8 +74,8 @@ class Env:
         if not (ROOT / "meson.build").exists():
             raise Broken("the project has no meson.build yet")
         if not (self.release / "build.ninja").exists():
-            _build(["meson", "setup", str(self.release), str(ROOT), "--buildtype=release"], "meson setup")
-        _build(["ninja", "-C", str(self.release), *targets], "ninja")
+            _build(["meson", "setup", str(self.release), str(ROOT), "--buildtype=release", "-Db_ndebug=true"], "meson setup")
+        _build(["ninja", "-C", str(self.release), *targets], "ninja " + " ".join(targets))
         return [self.release / t for t in targets]
 
     # -- peers ----------------------------------------------------------------------------------------------------
@@ -212,6 +213,12 @@ def private_daemon(mmgcd, *options):
             p.wait()
         log.close()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def percentile(values, share):
+    """The smallest value with at least @share of all at or below it, nearly: no interpolation."""
+    ordered = sorted(values)
+    return ordered[round(share * (len(ordered) - 1))]
 
 
 def median_spread(values):

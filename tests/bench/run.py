@@ -21,7 +21,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
 
 BENCHES = ["gcbench", "stop"]
-QUICK_BUDGET_S = 32     # after this many seconds of a quick run a case gets one round and no more
 PEER_PACKAGES = ["libgc-dev", "libmimalloc-dev"]
 FALLBACK_JDK = "openjdk-17-jdk-headless"
 
@@ -39,11 +38,9 @@ def main():
     print_machine(machine)
     todo = [(name, case) for name in args.names or BENCHES for case in importlib.import_module(name).cases(env)]
     broken = prepare(todo)
-    begin, rows = time.monotonic(), []
+    rows = []
     for name, case in todo:
-        late = args.quick and time.monotonic() - begin > QUICK_BUDGET_S
-        rounds = 1 if late else args.rounds or case.rounds
-        values, failed = measure(case, rounds)
+        values, failed = measure(case, args.rounds or case.rounds, case.quick_s if args.quick else None)
         broken += report_failures(name, case, failed)
         rows += table(name, case, values)
     if args.json:
@@ -92,10 +89,19 @@ def prepare(todo):
     return broken
 
 
-def measure(case, rounds):
-    """A B C A B C ... Returns {contender: {metric: [values]}} and {contender: why it dropped out}."""
-    values, failed = {}, {}
-    for _ in range(rounds):
+def measure(case, rounds, budget_s=None):
+    """A B C A B C ... Returns {contender: {metric: [values]}} and {contender: why it dropped out}.
+
+    The first round is thrown away if there is a second: in it programs come from the disk and, in a virtual machine,
+    memory from the host, which has made a first round twenty times as long as the next.
+    """
+    values, failed, begin = {}, {}, time.monotonic()
+    for done in range(rounds + 1):
+        spent_s = time.monotonic() - begin
+        if done and budget_s and spent_s + spent_s / done > budget_s:
+            break
+        if done == 1:
+            values = {}
         for c in case.contenders:
             if c.name in failed:
                 continue
@@ -118,28 +124,28 @@ def report_failures(name, case, failed):
 
 # -- showing ------------------------------------------------------------------------------------------------------
 def table(name, case, values):
-    """Prints one block a metric and returns its JSON rows."""
+    """Prints the case and returns its JSON rows."""
     rows = []
+    print(f"\n{name}, {case.name}")
     for m in case.metrics:
-        ours = next((values[c.name][m.name] for c in case.contenders
-                     if c.ours and m.name in values.get(c.name, {})), None)
-        our_mid = statistics.median(ours) if ours else None
-        print(f"\n{name}, {case.name}: {m.name} in {m.unit}, {m.better} is better")
-        peers = 0
-        for c in case.contenders:
-            got = values.get(c.name, {}).get(m.name)
-            if not got:
-                continue
-            mid, spread = harness.median_spread(got)
-            line = f"    {c.name:22}{number(mid):>12}  +-{spread * 100:4.1f}%  {len(got)} rounds"
+        got = {c: values[c.name][m.name] for c in case.contenders if m.name in values.get(c.name, {})}
+        ours = next((statistics.median(v) for c, v in got.items() if c.ours), None)
+        peers = [c for c in got if not c.ours]
+        if peers:
+            print(f"  {m.name}, {m.unit}, {m.better} is better")
+        for c, v in got.items():
+            mid, spread = harness.median_spread(v)
+            line = f"    {c.name if peers else m.name:24}{number(mid):>10} {'' if peers else m.unit}"
+            line += f" +-{spread * 100:.1f}% of {len(v)} rounds" if len(v) > 1 else ""
             if not c.ours:
-                peers += 1
-                ratio = our_mid / mid if our_mid is not None and mid else None
+                ratio = ours / mid if ours is not None and mid else None
                 line += f"   ours/peer {ratio:.2f} {verdict(ratio, m.better)}" if ratio is not None else ""
-                rows.append(row(name, case, m, our_mid, c.name, mid, ratio))
+                rows.append(row(name, case, m, ours, c.name, mid, ratio))
             print(line)
-        if not peers and our_mid is not None:
-            rows.append(row(name, case, m, our_mid, None, None, None))
+        if ours is not None and not peers:
+            rows.append(row(name, case, m, ours, None, None, None))
+    if not values:
+        print("    nothing could be measured")
     sys.stdout.flush()
     return rows
 
