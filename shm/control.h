@@ -38,6 +38,7 @@ struct shm_control {
     _Atomic uint64_t limit_bytes;            /* [D] what the heap may use now, at most arena_bytes */
     _Atomic uint32_t type_count;             /* [D] rows below that are valid; release: pairs with a reader's acquire */
     _Atomic uint32_t corrupt;                /* [D] not 0: the heap is quarantined */
+    _Atomic uint64_t live_objects;           /* [D] found by the last collection */
 
     alignas(4096) struct shm_type_row types[SHM_TYPES_MAX];  /* [D] row id; written once */
 };
