@@ -16,9 +16,12 @@
 #define WIRE_VERSION_MAX 1u
 #define WIRE_FEATURES UINT64_C(0)
 #define WIRE_NAME_MAX 255u                    /* heaps and named roots */
-#define WIRE_LABEL_MAX 63u                    /* clients and threads, for people */
+#define WIRE_LABEL_MAX 63u                    /* types; clients and threads, for people */
+#define WIRE_PLAN_MAX 23u
+#define WIRE_REFS_MAX 256u                    /* of a TypeDefine, refs and element_refs together: SHM_TYPE_REFS_MAX */
+#define WIRE_REQUEST_BYTES_MAX 4096u          /* no request is larger; each kind's own limit is in limit.h */
 
-/* WIRE_MESSAGES(X): X(c_name, GeneratedName, GENERATED_NAME): typedef wire_<c_name>, and WIRE_INIT(<c_name>). */
+/* WIRE_MESSAGES(X): X(c_name, GeneratedName, GENERATED_NAME): typedef wire_<c_name>, and wire_<c_name>_init(). */
 #define WIRE_MESSAGES(X)                       \
     X(request, Request, REQUEST)               \
     X(reply, Reply, REPLY)                     \
@@ -74,9 +77,11 @@ WIRE_MESSAGES(WIRE_TYPEDEF)
 #define WIRE_REQUEST(KIND) MMGC__WIRE__REQUEST__BODY_##KIND          /* WIRE_REQUEST(HEAP_OPEN): for switch (request->body_case) */
 #define WIRE_REPLY(KIND) MMGC__WIRE__REPLY__BODY_##KIND
 
-/* Sending: 0, or -errno as packet_send(); -EMSGSIZE when the message is over its limit. */
+/* Sending: 0, or -errno as packet_send(); -EMSGSIZE when the message is over its limit, -EINVAL when it has no body, -ENOMEM.
+ * Strings are not checked: the receiver does that. */
 int wire_send_request(int sock, const wire_request *request, const struct packet_fds *fds);
 int wire_send_reply(int sock, const wire_reply *reply, const struct packet_fds *fds);
+size_t wire_reply_bytes(const wire_reply *reply);    /* what it takes in a packet: so a page of rows ends before PACKET_BYTES_MAX */
 
 /* Receiving. An expected outcome is an enum; the message is NULL unless WIRE_OK. */
 enum wire_result {
@@ -84,16 +89,20 @@ enum wire_result {
     WIRE_AGAIN,                               /* nothing there (non-blocking) */
     WIRE_CLOSED,                              /* the peer closed, or the socket failed: errno-like reason is lost on purpose */
     WIRE_OVERSIZED,                           /* over the limit of its kind or of all; *ret_serial is the request's if it could be read */
-    WIRE_MALFORMED,                           /* not a message: the peer cannot be understood */
+    WIRE_MALFORMED,                           /* not a message: the peer cannot be understood; or a reply without its fds */
     WIRE_UNKNOWN,                             /* a message without a body known here (a newer peer); *ret_serial is set */
-    WIRE_INVALID,                             /* understood, but a field breaks its limit (name too long ...); *ret_serial, *ret_error set */
+    WIRE_INVALID,                             /* understood, but a field breaks its limit (name too long ...); *ret_serial, *ret_error
+                                               * set. Or, LIMIT: this process had no room for the packet's fds */
 };
+/* @ret_fds, then the caller's, has as many fds as the message's kind takes (Attach 0 or 1, HeapOpened 3, Attached 1, others none);
+ * surplus ones are closed. Empty unless WIRE_OK; NULL: all are closed. */
 enum wire_result wire_recv_request(int sock, wire_request **ret_request, struct packet_fds *ret_fds, uint32_t *ret_serial,
                                    enum mmgc_error *ret_error);
 enum wire_result wire_recv_reply(int sock, wire_reply **ret_reply, struct packet_fds *ret_fds);
 /* The same on bytes, for tests and fuzzers. */
 enum wire_result wire_parse_request(const void *bytes, size_t count, wire_request **ret_request, uint32_t *ret_serial,
                                     enum mmgc_error *ret_error);
+enum wire_result wire_parse_reply(const void *bytes, size_t count, wire_reply **ret_reply);
 void wire_request_free(wire_request *request);       /* NULL is fine */
 void wire_reply_free(wire_reply *reply);
 const char *wire_request_name(const wire_request *request);          /* "HeapOpen", for logs */

@@ -19,7 +19,7 @@
     X(TYPE_LAYOUT, 11, "the type's layout is not valid: references must be ascending multiples of 4 inside the type")         \
     X(TYPE_LIMIT, 12, "the heap has as many types as it can: reuse types, do not make one an object")                         \
     X(NO_NAME, 13, "nothing in the heap has this name")                                                                       \
-    X(NAME_TOO_LONG, 14, "the name is too long or has bytes that names may not have: 1 to 255 bytes, no control characters")  \
+    X(NAME_TOO_LONG, 14, "the name is not valid: 1 to 255 bytes (of a type or label 63) of UTF-8 without control characters") \
     X(NO_THREAD, 15, "this thread is not attached: attach it first")                                                          \
     X(NOT_IN, 16, "the call needs the thread inside the heap: call mmgc_enter first")                                         \
     X(IS_IN, 17, "the call needs the thread outside the heap: call mmgc_leave first")                                         \
