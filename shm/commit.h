@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Commit: give a range of a segment its pages, huge if the system can, and take them back (soundness S11, S12, S16).
- *   Threads  any; blocking (0.4 to 3 ms a 2 MiB unit), so never on the loop thread
+ *   Threads  any; blocking (0.1 to 5 ms a 2 MiB unit), so never on the loop thread
  *   Danger   over a memory cgroup's limit the kernel KILLS the caller: run it in the committer process.
  *            The first shm_commit_probe() commits 2 MiB, so that holds for it too.
  *   Kernel   5.14 (MADV_POPULATE_WRITE); MADV_COLLAPSE is 6.1                                              */
