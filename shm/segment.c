@@ -127,27 +127,25 @@ int shm_segment_new_published(struct shm_segment **ret_seg, size_t bytes, const 
     return segment_create(ret_seg, bytes, label, SEALED_SIZE | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
 }
 
-/* What a peer sent may be any file at all: one whose size can change would be a SIGBUS to come. */
-static int check_received(int fd, size_t bytes, enum shm_access access)
+/* What a peer sent may be any file at all: one whose size can change would be a SIGBUS to come. Whether it may be
+ * written is for mmap to say. */
+static int check_received(int fd, size_t bytes)
 {
     struct stat status;
     int seals = fcntl(fd, F_GET_SEALS); /* fails on what is no memfd */
-    int flags = fcntl(fd, F_GETFL);
 
-    if (flags < 0 || fstat(fd, &status) < 0)
+    if (fstat(fd, &status) < 0)
         return -errno;
     if (seals < 0 || (seals & SEALED_SIZE) != SEALED_SIZE)
         return -EBADMSG;
     if (status.st_size < 0 || (uint64_t)status.st_size != bytes || bytes == 0)
         return -EBADMSG;
-    if (access == SHM_READ_WRITE && (flags & O_ACCMODE) != O_RDWR)
-        return -EACCES;
     return 0;
 }
 
 int shm_segment_adopt(struct shm_segment **ret_seg, int fd, size_t bytes, enum shm_access access)
 {
-    int r = check_received(fd, bytes, access);
+    int r = check_received(fd, bytes);
     if (r < 0)
         return r;
     MM_AUTO(shm_segment) seg = segment_blank(bytes);

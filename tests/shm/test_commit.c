@@ -6,12 +6,18 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "shm/segment.h"
 #include "shm/units.h"
 #include "tests/support/runner.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 #define UNITS 4
 #define BYTES ((size_t)UNITS * MM_COMMIT_BYTES)
@@ -157,8 +163,27 @@ START_TEST(a_commit_is_as_huge_as_it_says)
     if (got != SHM_PAGES_SMALL)
         ck_assert_uint_eq(huge_bytes(), BYTES);
     ck_assert(got == shm_commit_probe() || got == SHM_PAGES_SMALL); /* memory may be in pieces */
+    if (shm_commit_probe() == SHM_PAGES_SMALL) {                    /* is that so? */
+        (void)madvise(memory, BYTES, MADV_COLLAPSE);
+        touch_all_pages();
+        ck_assert_uint_eq(huge_bytes(), 0);
+    }
     fprintf(stderr, "# %s, %lu KiB of %zu huge\n", shm_pages_name(got), huge_bytes() / 1024,
             BYTES / 1024);
+}
+END_TEST
+
+/* The probe was right, and then the system has no huge page to give. */
+START_TEST(a_commit_that_got_no_huge_pages_says_so)
+{
+    (void)shm_commit_probe();
+    ck_assert_int_eq(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+    enum shm_pages got = commit(0, BYTES, SHM_HUGE_AUTO);
+    touch_all_pages();
+    ck_assert_int_eq(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), 0);
+    ck_assert_uint_eq(huge_bytes(), 0);
+    ck_assert_int_eq(got, SHM_PAGES_SMALL);
+    ck_assert_uint_eq(resident(), BYTES);
 }
 END_TEST
 
@@ -251,6 +276,7 @@ static Suite *make(void)
     tc = tcase_create("huge");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_commit_is_as_huge_as_it_says);
+    tcase_add_test(tc, a_commit_that_got_no_huge_pages_says_so);
     tcase_add_test(tc, never_is_told_as_small);
     tcase_add_test(tc, small_pages_can_become_huge_later);
     tcase_add_test(tc, all_threads_probe_the_same);
