@@ -33,17 +33,14 @@ static int remove_stale(const char *path)
     return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int bind_and_listen(int sock, const char *path, unsigned mode)
+static int bind_and_listen(int sock, const char *path, const struct sockaddr_un *address,
+                           socklen_t bytes, unsigned mode)
 {
-    struct sockaddr_un address;
-    socklen_t bytes;
-    int r = packet_address(path, &address, &bytes);
+    int r = 0;
 
-    if (r < 0)
-        return r;
     if (fchmod(sock, mode) < 0) /* bind() makes the path's inode of this mode, less the umask */
         return -errno;
-    if (bind(sock, (const struct sockaddr *)&address, bytes) < 0)
+    if (bind(sock, (const struct sockaddr *)address, bytes) < 0)
         return -errno;
     if (path[0] != '@' && chmod(path, mode) < 0) /* and this gives back what the umask took */
         r = -errno;
@@ -79,10 +76,14 @@ static int lock_path(const char *path)
 
 int packet_listen(const char *path, unsigned mode)
 {
+    struct sockaddr_un address;
+    socklen_t bytes;
     int lock = -1;
-    int r = 0;
-    int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int r = packet_address(path, &address, &bytes);
 
+    if (r < 0)
+        return r;
+    int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (sock < 0)
         return -errno;
     if (path[0] != '@') { /* an abstract name ends with its socket: nothing to clear */
@@ -91,7 +92,7 @@ int packet_listen(const char *path, unsigned mode)
             r = remove_stale(path);
     }
     if (r >= 0)
-        r = bind_and_listen(sock, path, mode);
+        r = bind_and_listen(sock, path, &address, bytes, mode);
     if (lock >= 0)
         (void)close(lock);
     if (r >= 0)
