@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Ctl: one run of mmgcctl, and what a command is made of.
+ *   Idea     ask() fetches the answer into one JSON document (document.h); --json prints that, otherwise show() does
+ *   Errors   a call returns MMGC_E_OK or a code with ctl_failed()'s detail beside it; main.c reports it, once
+ *   Threads  one                                                                                         mmgcctl(1) */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/ctl/connect.h"
+#include "client/ctl/document.h"
+#include "proto/mmgc/error.h"
+
+enum ctl_exit {                               /* what the program ends with; stable */
+    CTL_DONE = 0,
+    CTL_FAILED = 1,                           /* the daemon refused, or it could not be done */
+    CTL_USAGE = 2,
+    CTL_UNREACHABLE = 3,                      /* no daemon */
+    CTL_FAULTS = 4,                           /* verify found some */
+};
+
+enum ctl_sort { CTL_SORT_BYTES, CTL_SORT_OBJECTS, CTL_SORT_NAME };
+
+struct ctl_options {
+    const char *socket;
+    const char *operand;                      /* the heap, or help's command; NULL: none given */
+    uint64_t timeout_ns;                      /* 0: no end */
+    uint64_t limit;                           /* rows shown at most */
+    enum ctl_sort sort;
+    bool json, bytes, force;
+};
+
+struct ctl {
+    struct ctl_options options;
+    struct connection connection;             /* open while ask() runs */
+    char *detail;                             /* of the failure; NULL: nothing to add */
+    enum ctl_exit exit;
+};
+
+enum ctl_takes { CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
+enum ctl_option {                             /* those that some commands have; bits */
+    CTL_OPTION_LIMIT = 1,
+    CTL_OPTION_SORT = 2,
+    CTL_OPTION_FORCE = 4,
+    CTL_OPTION_BYTES = 8,
+};
+
+struct ctl_command {
+    const char *name, *synopsis;              /* "info HEAP" */
+    const char *summary;                      /* half a line */
+    enum ctl_takes takes;
+    unsigned options;                         /* enum ctl_option */
+    bool offline;                             /* asks no daemon */
+    uint64_t timeout_ns;                      /* unless --timeout says otherwise */
+    enum mmgc_error (*ask)(struct ctl *ctl, json_t *document);
+    void (*show)(const struct ctl *ctl, const json_t *document);
+};
+extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_histogram, ctl_roots, ctl_gc, ctl_verify, ctl_destroy,
+    ctl_ping, ctl_help;
+extern const struct ctl_command *const ctl_commands[];         /* ends with NULL */
+const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is none */
+
+#define CTL_TIMEOUT_NS (10 * UINT64_C(1000000000))             /* of commands that only look */
+#define CTL_LONG_TIMEOUT_NS (60 * UINT64_C(1000000000))        /* of those that stop the heap */
+
+/* Gives @code back, with what it was about. */
+enum mmgc_error ctl_failed(struct ctl *ctl, enum mmgc_error code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Sends @request and waits for its reply of @kind, a WIRE_REPLY(). wire_reply_free() it. */
+enum mmgc_error ctl_call(struct ctl *ctl, wire_request *request, unsigned kind, wire_reply **ret_reply);
+/* HeapInfo of the operand; what info and gc ask. */
+enum mmgc_error ctl_heap_facts(struct ctl *ctl, wire_reply **ret_reply);
+void ctl_heap_row(json_t *row, const wire_heap_row *heap);      /* what list and info say alike */
+void ctl_show_omitted(const json_t *document);                 /* "... and 12 more", if its "omitted" is not 0 */

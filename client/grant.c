@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* grant.c - Grant: slabs as large as a thread's rate needs, asked for when half of the last one is left.
+ *   G1  at most one request of a class is under way
+ *   G2  a slab that lasted less than SLAB_SHORT_NS is followed by one twice as large, one that lasted eight times as long by
+ *       one of half the size: one reading of the clock a slab
+ *   G3  an error that answers a request made ahead is not yet anybody's: the ring may still hold spans. It stops asking ahead
+ *       until the thread waits, and asks anew, itself.                                                  */
+#include "client/grant.h"
+
+#include "client/safepoint.h"
+#include "client/span.h"
+#include "client/thread.h"
+#include "shm/futex.h"
+#include "shm/units.h"
+
+#define SLAB_MIN_BYTES (UINT64_C(32) << 10)
+#define SLAB_FIRST_BYTES (UINT64_C(64) << 10)
+#define SLAB_MAX_BYTES (UINT64_C(4) << 20)
+#define SLAB_HEAP_SHARE 16u /* of the heap's limit, at most, to one thread */
+#define SLAB_SHORT_NS UINT64_C(2000000)
+#define LOOK_EVERY_NS UINT64_C(1000000000)
+
+static bool under_way(const struct thread *th, enum shm_grant_class class)
+{
+    /* pairs with the daemon's release of answered: error and published are as of then */
+    return at_load_acquire(&th->m->mail[class].answered) != th->slabs[class].mail_serial;
+}
+
+static uint64_t slab_adapt(struct thread *th, struct slab *slab) /* G2 */
+{
+    uint64_t limit_bytes = at_load_relaxed(&th->heap->control->limit_bytes);
+    uint64_t max_bytes = MM_MIN(SLAB_MAX_BYTES, limit_bytes / SLAB_HEAP_SHARE);
+    uint64_t now_ns = mm_now_ns();
+    uint64_t lasted_ns = now_ns - slab->asked_ns;
+
+    if (slab->bytes == 0)
+        slab->bytes = SLAB_FIRST_BYTES;
+    else if (lasted_ns < SLAB_SHORT_NS)
+        slab->bytes *= 2;
+    else if (lasted_ns > 8 * SLAB_SHORT_NS)
+        slab->bytes /= 2;
+    slab->asked_ns = now_ns;
+    slab->bytes = MM_MAX(MM_MIN(slab->bytes, max_bytes), SLAB_MIN_BYTES);
+    return slab->bytes;
+}
+
+static int grant_send(struct thread *th, const struct grant_ask *ask)
+{
+    struct slab *slab = &th->slabs[ask->class];
+    wire_grant grant = wire_grant_init();
+    wire_request request = wire_request_init();
+
+    grant.thread = th->id;
+    grant.grant_class = ask->class;
+    grant.bytes = ask->bytes != 0 ? ask->bytes : MM_MAX(slab_adapt(th, slab), ask->min_bytes);
+    grant.min_bytes = ask->min_bytes;
+    grant.reserve = ask->reserve;
+    grant.mail_serial = slab->mail_serial + 1;
+    request.body_case = WIRE_REQUEST(GRANT);
+    request.grant = &grant;
+    int r = connection_post(&th->heap->connection, &request, &slab->wire_serial);
+    if (r == MMGC_OK)
+        slab->mail_serial++;
+    return r;
+}
+
+void grant_ahead(struct thread *th, enum shm_grant_class class, uint32_t min_bytes)
+{
+    struct slab *slab = &th->slabs[class];
+
+    if (MM_LIKELY(slab->ahead_bytes >= slab->bytes / 2) || under_way(th, class)) /* G1 */
+        return;
+    if (slab->refused || at_load_relaxed(&th->m->mail[class].error) != MMGC_E_OK) { /* G3 */
+        slab->refused = true;
+        return;
+    }
+    if (span_ahead(th, class) >= slab->bytes / 2)
+        return;
+    struct grant_ask ask = { .class = class, .min_bytes = min_bytes };
+    (void)grant_send(th, &ask); /* if it fails, whoever waits will learn why */
+}
+
+/* Until the mailbox answers, or never will. */
+static int await_answer(struct thread *th, enum shm_grant_class class)
+{
+    struct connection *connection = &th->heap->connection;
+    struct slab *slab = &th->slabs[class];
+    _Atomic uint32_t *answered = &th->m->mail[class].answered;
+
+    for (;;) {
+        uint32_t seen = at_load_acquire(answered);
+        if (seen == slab->mail_serial)
+            return MMGC_OK;
+        if (futex_wait(answered, seen, LOOK_EVERY_NS) == FUTEX_WOKEN)
+            continue;
+        int r = connection_look(connection);
+        if (r != MMGC_OK)
+            return r;
+        r = connection_refused(connection, slab->wire_serial);
+        if (r != MMGC_OK) {
+            slab->mail_serial = seen; /* no longer under way */
+            return r;
+        }
+    }
+}
+
+int grant_wait_parked(struct thread *th, const struct grant_ask *ask)
+{
+    struct slab *slab = &th->slabs[ask->class];
+    bool ours = !under_way(th, ask->class);
+    int r = ours ? grant_send(th, ask) : MMGC_OK;
+
+    slab->refused = false;
+    if (r == MMGC_OK)
+        r = await_answer(th, ask->class);
+    if (r != MMGC_OK || !ours)
+        return r; /* another's answer: look at what it brought, then ask (G3) */
+    int code = (int)at_load_relaxed(&th->m->mail[ask->class].error);
+    return code == MMGC_E_OK ? MMGC_OK : error_set(code, NULL);
+}
+
+int grant_wait(struct thread *th, const struct grant_ask *ask)
+{
+    if (!thread_is_in(th))
+        return grant_wait_parked(th, ask);
+    int r = safepoint_park(th);
+    if (r != MMGC_OK)
+        return r;
+    r = grant_wait_parked(th, ask);
+    int resumed = safepoint_resume(th);
+    return resumed != MMGC_OK ? resumed : r;
+}

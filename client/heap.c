@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* heap.c - Heap: opening maps three segments, closing gives everything back.
+ *   The fds come as control (read-only), arena, session; each is checked for its seals and its size before it is mapped, so
+ *   that nobody can shrink it under us. What the control segment says then is the daemon's word and trusted. */
+#include "client/heap.h"
+
+#include <errno.h>
+#include <mmgc/mmgc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "client/error.h"
+#include "client/fork.h"
+#include "client/thread.h"
+
+enum { FD_CONTROL, FD_ARENA, FD_SESSION, FD_COUNT };
+
+struct mmgc_heap *heap_list;
+
+int heap_check(struct mmgc_heap *heap)
+{
+    if (heap == NULL)
+        return error_set(MMGC_E_INVALID, "heap is NULL");
+    if (heap->generation != fork_generation)
+        return error_set(MMGC_E_FORKED, NULL);
+    int r = at_load_relaxed(&heap->connection.broken);
+    return r == MMGC_OK ? MMGC_OK : error_set(r, NULL);
+}
+
+/* Maps one received fd; the segment owns it afterwards. */
+static int adopt(struct shm_segment **ret_seg, struct packet_fds *fds, int which, uint64_t bytes,
+                 enum shm_access access)
+{
+    int r = shm_segment_adopt(ret_seg, fds->fd[which], bytes, access);
+
+    if (r == -EBADMSG)
+        return error_set(MMGC_E_PROTOCOL, "segment %d is not sealed or not of the size said", which);
+    if (r < 0)
+        return error_system("mapping a segment", r);
+    fds->fd[which] = -1;
+    return MMGC_OK;
+}
+
+static int heap_map(struct mmgc_heap *heap, const wire_heap_opened *opened, struct packet_fds *fds)
+{
+    if (fds->count != FD_COUNT || opened->control_bytes < sizeof(struct shm_control) ||
+        opened->session_bytes < sizeof(struct shm_session))
+        return error_set(MMGC_E_PROTOCOL, "the daemon sent %zu of %d segments", fds->count, FD_COUNT);
+    int r = adopt(&heap->control_segment, fds, FD_CONTROL, opened->control_bytes, SHM_READ_ONLY);
+    if (r == MMGC_OK)
+        r = adopt(&heap->arena_segment, fds, FD_ARENA, opened->arena_bytes,
+                  heap->read_only ? SHM_READ_ONLY : SHM_READ_WRITE);
+    if (r == MMGC_OK)
+        r = adopt(&heap->session_segment, fds, FD_SESSION, opened->session_bytes, SHM_READ_WRITE);
+    if (r != MMGC_OK)
+        return r;
+    heap->control = shm_segment_address(heap->control_segment);
+    heap->session = shm_segment_address(heap->session_segment);
+    heap->base = shm_segment_address(heap->arena_segment);
+    if (at_load_acquire(&heap->control->magic) != SHM_CONTROL_MAGIC ||
+        at_load_acquire(&heap->session->magic) != SHM_SESSION_MAGIC)
+        return error_set(MMGC_E_PROTOCOL, "a segment lacks its magic number");
+    if (heap->control->version != SHM_CONTROL_VERSION || heap->session->version != SHM_SESSION_VERSION ||
+        (heap->control->features & ~SHM_CONTROL_FEATURES) != 0 || heap->session->features != 0 ||
+        heap->control->barrier != SHM_BARRIER_NONE)
+        return error_set(MMGC_E_VERSION, "the heap's layout is of another release");
+    if (heap->control->arena_bytes != opened->arena_bytes)
+        return error_set(MMGC_E_PROTOCOL, "the heap's size is in doubt");
+    return MMGC_OK;
+}
+
+static int heap_call_open(struct mmgc_heap *heap, const char *name,
+                          const struct mmgc_heap_options *options)
+{
+    wire_heap_open open = wire_heap_open_init();
+    wire_request request = wire_request_init();
+    struct packet_fds fds;
+    wire_reply *reply;
+
+    open.name = (char *)name;
+    open.create = options->create;
+    open.exclusive = options->exclusive;
+    open.read_only = options->read_only;
+    open.max_bytes = options->max_bytes;
+    open.limit_bytes = options->limit_bytes;
+    if (options->plan != NULL)
+        open.plan = (char *)options->plan;
+    request.body_case = WIRE_REQUEST(HEAP_OPEN);
+    request.heap_open = &open;
+    int r = connection_call(&heap->connection, &request, NULL, WIRE_REPLY(HEAP_OPENED), &reply, &fds);
+    if (r != MMGC_OK)
+        return r;
+    r = heap_map(heap, reply->heap_opened, &fds);
+    packet_fds_close(&fds);
+    wire_reply_free(reply);
+    return r;
+}
+
+static void heap_free(struct mmgc_heap *heap)
+{
+    shm_segment_unref(heap->control_segment);
+    shm_segment_unref(heap->arena_segment);
+    shm_segment_unref(heap->session_segment);
+    type_free_all(heap);
+    free(heap->handle_next);
+    (void)pthread_mutex_destroy(&heap->lock);
+    (void)pthread_cond_destroy(&heap->threads_changed);
+    free(heap);
+}
+
+static int heap_open(struct mmgc_client *client, const char *name,
+                     const struct mmgc_heap_options *options, struct mmgc_heap *heap)
+{
+    heap->read_only = options->read_only;
+    heap->fence = client->fence;
+    heap->generation = fork_generation;
+    (void)pthread_mutex_init(&heap->lock, NULL);
+    (void)pthread_cond_init(&heap->threads_changed, NULL);
+    int r = connection_open(&heap->connection, client->path, client->name);
+    if (r != MMGC_OK)
+        return r;
+    r = heap_call_open(heap, name, options);
+    if (r != MMGC_OK)
+        connection_close(&heap->connection);
+    return r;
+}
+
+int mmgc_heap_open(struct mmgc_client *client, const char *name,
+                   const struct mmgc_heap_options *options, struct mmgc_heap **ret_heap)
+{
+    static const struct mmgc_heap_options defaults;
+
+    if (client == NULL || name == NULL || ret_heap == NULL)
+        return error_set(MMGC_E_INVALID, "client, name or ret_heap is NULL");
+    int r = fork_check(client->connection.generation);
+    if (r != MMGC_OK)
+        return r;
+    if (!wire_name_valid(name, WIRE_NAME_MAX))
+        return error_set(MMGC_E_NAME_TOO_LONG, NULL);
+    struct mmgc_heap *heap = calloc(1, sizeof(*heap));
+    if (heap == NULL)
+        return error_system("malloc", -ENOMEM);
+    r = heap_open(client, name, options != NULL ? options : &defaults, heap);
+    if (r != MMGC_OK) {
+        heap_free(heap);
+        return r;
+    }
+    fork_lock();
+    heap->next = heap_list;
+    heap_list = heap;
+    fork_unlock();
+    *ret_heap = heap;
+    return MMGC_OK;
+}
+
+void mmgc_heap_close(struct mmgc_heap *heap)
+{
+    if (heap == NULL || heap->generation != fork_generation)
+        return;
+    thread_detach_all(heap);
+    fork_lock();
+    struct mmgc_heap **link = &heap_list;
+    while (*link != NULL && *link != heap)
+        link = &(*link)->next;
+    if (*link == heap)
+        *link = heap->next;
+    connection_close(&heap->connection); /* the daemon drops handles and grants with the session */
+    fork_unlock();
+    heap_free(heap);
+}
+
+int mmgc_heap_info(const struct mmgc_heap *heap, struct mmgc_heap_info *ret_info)
+{
+    if (heap == NULL || ret_info == NULL)
+        return error_set(MMGC_E_INVALID, "heap or ret_info is NULL");
+    int r = fork_check(heap->generation);
+    if (r != MMGC_OK)
+        return r;
+    const struct shm_control *control = heap->control;
+    *ret_info = (struct mmgc_heap_info){
+        .max_bytes = control->arena_bytes,
+        .limit_bytes = at_load_relaxed(&control->limit_bytes),
+        .granted_bytes = at_load_relaxed(&control->granted_bytes),
+        .live_bytes = at_load_relaxed(&control->live_bytes),
+        .collections = at_load_relaxed(&control->collections),
+        .abandoned_stops = at_load_relaxed(&control->abandoned_stops),
+        .last_pause_ns = at_load_relaxed(&control->last_pause_ns),
+        .total_pause_ns = at_load_relaxed(&control->total_pause_ns),
+    };
+    static_assert(sizeof(ret_info->plan) == sizeof(control->plan), "a plan's name fits");
+    memcpy(ret_info->plan, control->plan, sizeof(ret_info->plan));
+    ret_info->plan[sizeof(ret_info->plan) - 1] = '\0';
+    return MMGC_OK;
+}

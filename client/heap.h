@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Heap: one opened heap: its connection, its three segments, its types, handles and attached threads.
+ *   Owner    the program, from mmgc_heap_open() to mmgc_heap_close()
+ *   Threads  any; fields say what guards them                                                            */
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/connection.h"
+#include "shm/control.h"
+#include "shm/segment.h"
+#include "shm/session.h"
+
+struct mmgc_heap {
+    struct connection connection;            /* a session of its own: one heap a connection */
+    unsigned generation;                     /* [const] fork_generation when it was opened */
+    bool read_only, fence;                   /* [const] */
+    struct shm_segment *control_segment, *arena_segment, *session_segment;   /* [const] */
+    const struct shm_control *control;       /* [const] */
+    struct shm_session *session;             /* [const] */
+    char *base;                              /* [const] where the arena begins here */
+
+    struct mmgc_heap *next;                  /* [lock: fork] */
+    struct thread *threads;                  /* [lock: fork] */
+    pthread_cond_t threads_changed;          /* with the registry's lock: a thread that was detaching is gone */
+
+    pthread_mutex_t lock;                    /* short: the tables below */
+    struct type **types;                     /* [lock: heap] buckets by name (type.c) */
+    uint32_t *handle_next;                   /* [lock: heap] free list of handle slots (handle.c) */
+    uint32_t handle_capacity, handle_high, handle_free;      /* [lock: heap] */
+};
+extern struct mmgc_heap *heap_list;          /* [lock: fork] */
+
+/* MMGC_OK, or why this heap is not to be used: forked, disconnected, gone. Costs two loads. */
+int heap_check(struct mmgc_heap *heap);
+void type_free_all(struct mmgc_heap *heap);
