@@ -3,7 +3,10 @@
 /* Fds: how many this process has open, and some to give away. */
 #include <check.h>
 #include <dirent.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +22,29 @@ static inline unsigned fds_open(void)
         count++;
     (void)closedir(dir);
     return count;
+}
+
+/* Leaves room for @room more fds. False where the kernel was not asked: valgrind keeps the limit to itself. */
+static inline bool fds_leave_room(unsigned room, struct rlimit *ret_before)
+{
+    unsigned long kernels = 0;
+    char line[256];
+
+    int next = dup(STDIN_FILENO);
+    ck_assert_int_ge(next, 0);
+    (void)close(next);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, ret_before), 0);
+    FILE *limits = fopen("/proc/self/limits", "re");
+    ck_assert_ptr_nonnull(limits);
+    struct rlimit tight = { .rlim_cur = (rlim_t)next + room, .rlim_max = ret_before->rlim_max };
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    while (fgets(line, sizeof(line), limits) != NULL)
+        (void)sscanf(line, "Max open files %lu", &kernels);
+    (void)fclose(limits);
+    if (kernels == tight.rlim_cur)
+        return true;
+    (void)setrlimit(RLIMIT_NOFILE, ret_before);
+    return false;
 }
 
 static inline struct packet_fds fds_new(size_t count)

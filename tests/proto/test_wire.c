@@ -335,24 +335,23 @@ START_TEST(fds_without_room_are_the_limit_of_the_request_that_brought_them)
 {
     wire_request *attach = sample_request_new(WIRE_REQUEST(ATTACH)), *got;
     struct packet_fds gift = fds_new(1), got_fds;
-    struct rlimit before, tight;
+    struct rlimit before;
     uint32_t serial;
     enum mmgc_error error;
 
     ck_assert_int_eq(wire_send_request(pair[0], attach, &gift), 0);
     packet_fds_close(&gift);
-    int next = dup(pair[0]);
-    (void)close(next);
-    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
-    tight = before;
-    tight.rlim_cur = (rlim_t)next;
-    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    bool tight = fds_leave_room(0, &before);
     enum wire_result result = wire_recv_request(pair[1], &got, &got_fds, &serial, &error);
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
-    ck_assert_int_eq(result, WIRE_INVALID);
-    ck_assert_int_eq(error, MMGC_E_LIMIT);
-    ck_assert_uint_eq(serial, attach->serial);
-    ck_assert_ptr_null(got);
+    if (tight) {
+        ck_assert_int_eq(result, WIRE_INVALID);
+        ck_assert_int_eq(error, MMGC_E_LIMIT);
+        ck_assert_uint_eq(serial, attach->serial);
+        ck_assert_ptr_null(got);
+    }
+    packet_fds_close(&got_fds);
+    wire_request_free(got);
     wire_request_free(attach);
 }
 END_TEST
