@@ -24,9 +24,9 @@ static json_t *json_text(const char *text)
     json_t *json = json_string(text);
 
     if (json == NULL) { /* no UTF-8 */
-        char *escaped = text_escape(text);
-        json = need(json_string(escaped));
-        free(escaped);
+        char *utf8 = text_to_utf8(text);
+        json = need(json_string(utf8));
+        free(utf8);
     }
     return json;
 }

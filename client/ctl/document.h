@@ -11,8 +11,8 @@
 /* Gives @p back; ends the program when there is none. */
 void *need(void *p);
 
-/* Sets @key of @object. Numbers above INT64_MAX, which no honest daemon sends, stop there. Strings that are no UTF-8 are
- * escaped as text_escape() does, others are taken as they are: JSON has its own escapes. */
+/* Sets @key of @object. Numbers above INT64_MAX, which no honest daemon sends, stop there. Strings that are no UTF-8,
+ * which it does not send either, get U+FFFD for what is wrong with them; JSON has its own escapes. */
 void document_text(json_t *object, const char *key, const char *text);
 void document_count(json_t *object, const char *key, uint64_t count);
 void document_flag(json_t *object, const char *key, bool flag);

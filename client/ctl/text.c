@@ -12,8 +12,8 @@
 #include "client/ctl/document.h"
 #include "shm/base.h"
 
-#define ESCAPE_MAX \
-    4 /* what one byte may become: "\xff"; characters of more bytes take less for each */
+#define ESCAPE_MAX 4                          /* what one byte may become: "\xff" */
+#define REPLACEMENT "\xef\xbf\xbd"             /* U+FFFD */
 
 /* Bytes the character at @s says it has, its own bits in *ret_bits and the least it may stand for in *ret_least. */
 static size_t lead_byte(unsigned char lead, uint32_t *ret_bits, uint32_t *ret_least)
@@ -83,6 +83,20 @@ char *text_escape(const char *s)
     }
     *to = '\0';
     return escaped;
+}
+
+char *text_to_utf8(const char *s)
+{
+    char *utf8 = need(malloc(strlen(s) * strlen(REPLACEMENT) + 1)), *to = utf8;
+
+    while (*s != '\0') {
+        uint32_t c;
+        size_t bytes = text_decode(s, &c);
+        to = bytes == 0 ? stpcpy(to, REPLACEMENT) : (char *)mempcpy(to, s, bytes);
+        s += MM_MAX(bytes, 1u);
+    }
+    *to = '\0';
+    return utf8;
 }
 
 size_t text_columns(const char *s)

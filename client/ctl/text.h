@@ -8,6 +8,8 @@
 
 /* @s as it may be printed; free() it. Kept: UTF-8 without control characters, line separators and changes of direction. */
 char *text_escape(const char *s);
+/* @s as JSON may have it: what is no UTF-8 becomes U+FFFD, byte by byte; free() it. */
+char *text_to_utf8(const char *s);
 /* Columns that @s, which text_escape() made, takes on a terminal. */
 size_t text_columns(const char *s);
 /* The character at @s (not at its end) and its bytes; 0 bytes: it is no UTF-8. */

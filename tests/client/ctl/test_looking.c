@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* list, info, clients, histogram, roots: what people and scripts see of a world that is known. */
+#include "shm/base.h"
+#include "tests/client/ctl/run.h"
+#include "tests/client/ctl/world.h"
+#include "tests/support/runner.h"
+
+#include <string.h>
+
+static struct world world;
+static struct fake *fake;
+static struct ctl_run run;
+static json_t *json;
+
+static void set_up(void)
+{
+    world = (struct world){ 0 };
+    fake = fake_start(world_answer, &world);
+}
+
+static void tear_down(void)
+{
+    json_decref(json);
+    ctl_run_free(&run);
+    fake_stop(fake);
+}
+
+/* Runs it, well: status 0 and nothing on stderr. */
+#define RUN(...) \
+    do { \
+        run = ctl_run(fake_socket(fake), __VA_ARGS__, NULL); \
+        ck_assert_str_eq(run.err, ""); \
+        ck_assert_int_eq(run.status, 0); \
+    } while (0)
+#define RUN_JSON(...) \
+    do { \
+        RUN(__VA_ARGS__, "--json"); \
+        json = parse_json(run.out); \
+    } while (0)
+#define assert_line(line) \
+    ck_assert_msg(strstr(run.out, line "\n") != NULL, "no line '%s' in:\n%s", line, run.out)
+#define assert_no(text) ck_assert_msg(strstr(run.out, text) == NULL, "'%s' in:\n%s", text, run.out)
+
+static json_t *row(const char *array, size_t i)
+{
+    return json_array_get(json_object_get(json, array), i);
+}
+static json_int_t number(const json_t *object, const char *key)
+{
+    ck_assert_msg(json_is_integer(json_object_get(object, key)), "%s is no integer", key);
+    return json_integer_value(json_object_get(object, key));
+}
+static const char *text(const json_t *object, const char *key)
+{
+    ck_assert_msg(json_is_string(json_object_get(object, key)), "%s is no string", key);
+    return json_string_value(json_object_get(object, key));
+}
+
+START_TEST(list_is_a_table_of_all_pages)
+{
+    RUN("list");
+    assert_line(
+        "HEAP               PLAN       USED     LIVE    MAXIMUM  CLIENTS  THREADS  COLLECTIONS  CORRUPT");
+    assert_line(
+        "arbor              immix  10.0 MiB  1.5 MiB  256.0 MiB        2        0           41        -");
+    assert_line(
+        "ce\\x0adar\\x1b[31m  immix  10.0 MiB  1.5 MiB  256.0 MiB        2        2           41        -");
+    assert_line(
+        "trees              immix  10.0 MiB  1.5 MiB  256.0 MiB        2        4           41        -");
+    assert_no("\033");
+}
+END_TEST
+
+START_TEST(list_in_json_has_exact_numbers_and_names)
+{
+    RUN_JSON("list");
+    ck_assert_uint_eq(json_array_size(json_object_get(json, "heaps")), WORLD_HEAPS);
+    ck_assert_int_eq(number(json, "omitted"), 0);
+    ck_assert_str_eq(text(row("heaps", 2), "name"), WORLD_HOSTILE_HEAP);
+    ck_assert_int_eq(number(row("heaps", 0), "used_bytes"), 10 << 20);
+    ck_assert_int_eq(number(row("heaps", 0), "live_bytes"), 3 << 19);
+    ck_assert_int_eq(number(row("heaps", 0), "max_bytes"), 256 << 20);
+    ck_assert_int_eq(number(row("heaps", 3), "threads"), 3);
+    ck_assert(json_is_false(json_object_get(row("heaps", 0), "corrupt")));
+}
+END_TEST
+
+START_TEST(a_limit_says_what_it_leaves_out)
+{
+    RUN("list", "-n", "2");
+    assert_line("... and 3 more");
+    assert_no("fir");
+    ctl_run_free(&run);
+    RUN_JSON("list", "--limit=2");
+    ck_assert_uint_eq(json_array_size(json_object_get(json, "heaps")), 2);
+    ck_assert_int_eq(number(json, "omitted"), 3);
+}
+END_TEST
+
+START_TEST(bytes_shows_sizes_exactly)
+{
+    RUN("list", "--bytes");
+    assert_line(
+        "arbor              immix  10485760  1572864  268435456        2        0           41        -");
+}
+END_TEST
+
+START_TEST(info_shows_memory_pages_spaces_pauses_and_packets)
+{
+    RUN("info", "trees");
+    assert_line("trees: plan immix");
+    assert_line("  maximum                      256.0 MiB");
+    assert_line("  metadata                       4.0 MiB");
+    assert_line("  metadata share of committed     25.0 %");
+    assert_line("  pages                        4 KiB: shmem_enabled is never");
+    assert_line("  SPACE     USED  BLOCKS");
+    assert_line("  immix  2.0 MiB      64");
+    assert_line("  TIME                           LAST  RECENT MEAN      P50      P99  MAX EVER");
+    assert_line("  pause                        9.0 ms       3.8 ms   2.0 ms   9.0 ms   12.0 ms");
+    assert_line("  of it, to stop the threads  20.0 us      20.0 us  20.0 us  30.0 us  800.0 us");
+    assert_line("  PACKET      COUNT   TOTAL    MEAN     MIN     MAX");
+    assert_line("  SCAN_ROOTS      4  4.0 us  1.0 us  500 ns  2.0 us");
+    assert_no("CORRUPT");
+}
+END_TEST
+
+START_TEST(info_in_json_has_the_recent_measurements)
+{
+    RUN_JSON("info", "trees");
+    const json_t *pauses = json_object_get(json, "recent_pause_ns"),
+                 *stops = json_object_get(json, "recent_stop_ns");
+    ck_assert_uint_eq(json_array_size(pauses), 4);
+    ck_assert_int_eq(json_integer_value(json_array_get(pauses, 3)), 9000000); /* oldest first */
+    ck_assert_uint_eq(json_array_size(stops), 3);
+    ck_assert_int_eq(json_integer_value(json_array_get(stops, 0)), 30000);
+    ck_assert_str_eq(text(json, "name"), "trees");
+    ck_assert_str_eq(text(json, "plan"), "immix");
+    ck_assert_int_eq(number(json, "collections"), 41);
+    ck_assert_int_eq(number(json, "abandoned_stops"), 5);
+    ck_assert_int_eq(number(json, "last_pause_ns"), 9000000);
+    ck_assert_int_eq(number(json, "max_pause_ns"), 12000000);
+    ck_assert_int_eq(number(json, "recent_mean_pause_ns"), 3750000);
+    ck_assert_int_eq(number(json, "recent_p50_pause_ns"), 2000000);
+    ck_assert_int_eq(number(json, "recent_p99_pause_ns"), 9000000);
+    ck_assert_int_eq(number(json, "recent_max_stop_ns"), 30000);
+    ck_assert_int_eq(number(json, "committed_bytes"), 16 << 20);
+    ck_assert_double_eq(json_real_value(json_object_get(json, "metadata_share")), 0.25);
+    ck_assert_int_eq(number(row("packets", 0), "mean_ns"), 1000);
+    ck_assert_int_eq(number(row("spaces", 0), "blocks"), 64);
+}
+END_TEST
+
+START_TEST(info_says_when_a_heap_is_quarantined)
+{
+    world.corrupt = true;
+    RUN("info", "trees");
+    assert_line("trees: plan immix, CORRUPT and quarantined: see `mmgcctl verify`, then destroy it");
+}
+END_TEST
+
+START_TEST(clients_names_late_threads)
+{
+    RUN("clients");
+    assert_line("SESSION  CLIENT    PID  USER  HEAP   READ-ONLY  CONNECTED  HANDLES");
+    assert_line("      5  web      4700  root                 -  2 min 5 s        3");
+    assert_line("      6  indexer  4700  root  trees          -  2 min 5 s        3");
+    assert_line("SESSION  THREAD  NAME         TID  STATE  EXACT  GRANTED  LATE  SLOWEST STOP");
+    assert_line("      6       2  worker\\x0d  4712  in         -  3.0 MiB     2        1.20 s");
+    assert_line("late: thread 2 'worker\\x0d' (tid 4712) of 'indexer' (pid 4700) kept 2 collections waiting past the"
+                " deadline; its slowest stop took 1.20 s");
+    assert_no("thread 1 'main'");
+}
+END_TEST
+
+START_TEST(clients_in_json_has_threads_within)
+{
+    RUN_JSON("clients");
+    ck_assert_uint_eq(json_array_size(json_object_get(json, "clients")), 2);
+    ck_assert_int_eq(number(row("clients", 0), "session"), 5);
+    ck_assert_int_eq(number(row("clients", 1), "connected_ms"), 125000);
+    const json_t *threads = json_object_get(row("clients", 1), "threads");
+    ck_assert_uint_eq(json_array_size(threads), 2);
+    ck_assert_int_eq(number(json_array_get(threads, 1), "late_stops"), 2);
+    ck_assert_int_eq(number(json_array_get(threads, 1), "max_stop_ns"), 1200000000);
+    ck_assert_str_eq(text(json_array_get(threads, 1), "name"), "worker\r");
+}
+END_TEST
+
+START_TEST(clients_of_one_heap_are_those_it_asks_for)
+{
+    RUN_JSON("clients", "trees");
+    ck_assert_uint_eq(json_array_size(json_object_get(json, "clients")), 1);
+    ck_assert_int_eq(number(row("clients", 0), "session"), 6);
+}
+END_TEST
+
+START_TEST(a_histogram_has_most_bytes_first_and_sums)
+{
+    RUN("histogram", "trees");
+    ck_assert_str_eq(run.out, "OBJECTS    BYTES   SHARE  TYPE\n"
+                              "     10  4.0 KiB  40.0 %  node\n"
+                              "     20  3.0 KiB  30.0 %  leaf\n"
+                              "     30  2.0 KiB  20.0 %  array\n"
+                              "     40  1.0 KiB  10.0 %  big\n"
+                              "100 objects, 10.0 KiB\n");
+    ck_assert_uint_eq(world.last_after_type, 3);
+}
+END_TEST
+
+static const struct {
+    const char *option, *first, *last;
+} sorts[] = { { "--sort=bytes", "node", "big" },
+              { "--sort=objects", "big", "node" },
+              { "--sort=name", "array", "node" } };
+
+START_TEST(a_histogram_is_sorted_as_asked)
+{
+    RUN_JSON("histogram", "trees", sorts[_i].option);
+    ck_assert_str_eq(text(row("types", 0), "name"), sorts[_i].first);
+    ck_assert_str_eq(text(row("types", 3), "name"), sorts[_i].last);
+    ck_assert_int_eq(number(json, "total_objects"), 100);
+    ck_assert_int_eq(number(json, "total_bytes"), 10240);
+}
+END_TEST
+
+START_TEST(a_limited_histogram_still_sums_all)
+{
+    RUN("histogram", "trees", "-n1", "-b");
+    ck_assert_str_eq(run.out, "OBJECTS  BYTES   SHARE  TYPE\n"
+                              "     10   4096  40.0 %  node\n"
+                              "... and 3 more\n"
+                              "100 objects, 10240 B\n");
+}
+END_TEST
+
+START_TEST(roots_have_names_types_and_offsets)
+{
+    RUN("roots", "trees");
+    ck_assert_str_eq(run.out, "NAME  TYPE  BYTES  OFFSET\n"
+                              "aa    node   24 B  0x1000\n"
+                              "zz\xef\xbf\xbd   node   24 B  0x1000\n"
+                              "and 11 handles, 4 local roots\n");
+}
+END_TEST
+
+START_TEST(a_name_that_is_no_utf8_shows_that)
+{
+    RUN_JSON("roots", "trees");
+    ck_assert_str_eq(text(row("roots", 1), "name"), "zz\xef\xbf\xbd");
+    ck_assert_int_eq(number(row("roots", 1), "ref"), 512);
+    ck_assert_int_eq(number(json, "handles"), 11);
+    ck_assert_int_eq(number(json, "local_slots"), 4);
+}
+END_TEST
+
+static Suite *looking_suite(void)
+{
+    Suite *suite = suite_create("looking");
+    TCase *looking = tcase_create("looking");
+
+    tcase_add_checked_fixture(looking, set_up, tear_down);
+    tcase_add_test(looking, list_is_a_table_of_all_pages);
+    tcase_add_test(looking, list_in_json_has_exact_numbers_and_names);
+    tcase_add_test(looking, a_limit_says_what_it_leaves_out);
+    tcase_add_test(looking, bytes_shows_sizes_exactly);
+    tcase_add_test(looking, info_shows_memory_pages_spaces_pauses_and_packets);
+    tcase_add_test(looking, info_in_json_has_the_recent_measurements);
+    tcase_add_test(looking, info_says_when_a_heap_is_quarantined);
+    tcase_add_test(looking, clients_names_late_threads);
+    tcase_add_test(looking, clients_in_json_has_threads_within);
+    tcase_add_test(looking, clients_of_one_heap_are_those_it_asks_for);
+    tcase_add_test(looking, a_histogram_has_most_bytes_first_and_sums);
+    tcase_add_loop_test(looking, a_histogram_is_sorted_as_asked, 0, MM_ARRAY_LEN(sorts));
+    tcase_add_test(looking, a_limited_histogram_still_sums_all);
+    tcase_add_test(looking, roots_have_names_types_and_offsets);
+    tcase_add_test(looking, a_name_that_is_no_utf8_shows_that);
+    suite_add_tcase(suite, looking);
+    return suite;
+}
+
+int main(int argc, char **argv)
+{
+    return runner_main(argc, argv, looking_suite);
+}
