@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* collector.c - Collector: the thread's loop, and both ends of the hand-over.
+ *   C1  task belongs to the loop while not busy, to the thread from post to uv_async_send; posted is the only word both touch
+ *   C2  the lock is taken when the world has stopped and dropped before the resume; the thread may wait for it (the loop
+ *       holds it for microseconds), the loop never waits for the thread
+ *   C3  counters in control are raised before the resume: who wakes up sees them */
+#include "daemon/collector.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "daemon/log.h"
+#include "daemon/server.h"
+#include "daemon/session.h"
+#include "daemon/shared_heap.h"
+
+/* ---- the thread ---- */
+
+static void publish_collection(struct shared_heap *h, struct collector_task *t)
+{
+    struct shm_control *c = h->control;
+
+    t->pause_ns = mm_now_ns() - t->asked_ns;
+    at_store_relaxed(&c->live_bytes, t->collection.live_bytes);
+    at_store_relaxed(&c->last_pause_ns, t->pause_ns);
+    (void)at_add_relaxed(&c->total_pause_ns, t->pause_ns);
+    (void)atomic_fetch_add_explicit(&c->collections, 1, memory_order_release);
+}
+
+static int run_histogram(struct shared_heap *h, struct collector_task *t, const struct heap_stop *stop)
+{
+    t->histogram_rows = heap_type_count(h->heap) + 1;
+    t->histogram = calloc(t->histogram_rows, sizeof(t->histogram[0]));
+    if (t->histogram == NULL)
+        return -ENOMEM;
+    return heap_histogram_stw(h->heap, h->server->engine, stop, t->histogram);
+}
+
+static int run_stw(struct shared_heap *h, struct collector_task *t, const struct heap_stop *stop)
+{
+    int r = 0;
+
+    switch (t->work) {
+    case WORK_COLLECT:
+        r = heap_collect_stw(h->heap, h->server->engine, stop, &t->collection);
+        if (r == 0)
+            publish_collection(h, t);
+        return r;
+    case WORK_VERIFY: return heap_verify_stw(h->heap, h->server->engine, stop, &t->verdict);
+    case WORK_HISTOGRAM: return run_histogram(h, t, stop);
+    case WORK_END: return shm_punch(shm_segment_fd(h->arena), 0, shm_segment_bytes(h->arena));
+    case WORK_QUIT: break;
+    }
+    return -EINVAL;
+}
+
+static void run_stopped(struct shared_heap *h, struct collector_task *t)
+{
+    struct heap_stop stop;
+
+    pthread_mutex_lock(&h->lock);
+    t->stop_ns = mm_now_ns() - t->asked_ns;
+    t->error = safepoint_world(h, t, &stop);
+    if (t->error == 0) {
+        t->error = run_stw(h, t, &stop);
+        safepoint_world_fini(&stop);
+    }
+    t->outcome = t->error == 0 ? OUTCOME_DONE : OUTCOME_FAILED;
+    if (t->outcome == OUTCOME_FAILED) /* who waits for a number learns that it will not come */
+        (void)at_add_relaxed(&h->control->abandoned_stops, 1);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void run_task(struct shared_heap *h, struct collector_task *t)
+{
+    if (t->work == WORK_QUIT)
+        return;
+    bool stopped = safepoint_stop(h, t);
+    if (stopped || t->work == WORK_END) { /* a heap that ends does so whoever is still inside */
+        run_stopped(h, t);
+    } else {
+        t->outcome = OUTCOME_ABANDONED;
+        (void)at_add_relaxed(&h->control->abandoned_stops, 1);
+    }
+    if (t->work != WORK_END) /* then its epoch stays odd: nobody enters again */
+        safepoint_resume(h, t);
+}
+
+static void *collector_run(void *context)
+{
+    struct shared_heap *h = context;
+    struct collector *c = &h->collector;
+    bool over = false;
+
+    (void)prctl(PR_SET_NAME, "mmgcd-collect");
+    while (!over) {
+        pthread_mutex_lock(&c->mutex);
+        while (!c->posted)
+            pthread_cond_wait(&c->wake, &c->mutex);
+        c->posted = false;
+        pthread_mutex_unlock(&c->mutex);
+        run_task(h, &c->task);
+        over = c->task.work >= WORK_END;
+        uv_async_send(&c->done); /* the task is the loop's again: nothing of it is touched after this */
+    }
+    return NULL;
+}
+
+/* ---- the loop's end ---- */
+
+static void release_task(struct collector_task *t)
+{
+    for (size_t i = 0; i < t->mutator_count; i++)
+        mutator_unref(t->mutators[i]);
+    for (size_t i = 0; i < t->session_count; i++)
+        session_unref(t->sessions[i]);
+    free(t->mutators);
+    free(t->sessions);
+    free(t->histogram);
+    *t = (struct collector_task){ 0 };
+}
+
+/* Sessions that came during the stop were not in the snapshot; their threads sleep all the same. */
+static void wake_newcomers(struct shared_heap *h)
+{
+    struct session *s;
+
+    TAILQ_FOREACH(s, &h->sessions, in_heap)
+        if (s->since_task == h->collector.begun)
+            session_wake(s);
+}
+
+static void on_done(uv_async_t *async)
+{
+    struct shared_heap *h = async->data;
+    struct collector *c = &h->collector;
+
+    if (!c->busy)
+        return;
+    struct collector_task task = c->task; /* ours now: the next one may be posted before we are done with this */
+    c->task = (struct collector_task){ 0 };
+    c->busy = false;
+    if (task.work >= WORK_END) {
+        pthread_join(c->thread, NULL); /* it is returning */
+        c->ended = true;
+    } else {
+        wake_newcomers(h);
+    }
+    shared_heap_ref(h);
+    shared_heap_task_done(h, &task);
+    release_task(&task);
+    shared_heap_pump(h);
+    shared_heap_unref(h);
+}
+
+int collector_start(struct shared_heap *heap)
+{
+    struct collector *c = &heap->collector;
+    sigset_t all, before;
+
+    pthread_mutex_init(&c->mutex, NULL);
+    pthread_cond_init(&c->wake, NULL);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
+    int r = pthread_create(&c->thread, NULL, collector_run, heap);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r != 0)
+        return -r;
+    MM_ASSERT(uv_async_init(&heap->server->loop, &c->done, on_done) == 0);
+    c->done.data = heap;
+    return 0;
+}
+
+/* The threads to wait for, and the dead whose memory is not sealed yet. */
+static int take_snapshot(struct shared_heap *h, struct collector_task *t)
+{
+    struct mutator *m;
+    struct session *s;
+    size_t seals = 0;
+
+    TAILQ_FOREACH(m, &h->seals, in_seals)
+        seals++;
+    t->mutators = calloc(h->mutator_count + seals + 1, sizeof(t->mutators[0]));
+    t->sessions = calloc(h->session_count + 1, sizeof(t->sessions[0]));
+    if (t->mutators == NULL || t->sessions == NULL) {
+        free(t->mutators);
+        free(t->sessions);
+        *t = (struct collector_task){ 0 };
+        return -ENOMEM;
+    }
+    TAILQ_FOREACH(m, &h->mutators, in_heap)
+        t->mutators[t->mutator_count++] = mutator_ref(m);
+    TAILQ_FOREACH(m, &h->seals, in_seals)
+        t->mutators[t->mutator_count++] = mutator_ref(m);
+    TAILQ_FOREACH(s, &h->sessions, in_heap)
+        t->sessions[t->session_count++] = session_ref(s);
+    return 0;
+}
+
+int collector_post(struct shared_heap *heap, enum collector_work work)
+{
+    struct collector *c = &heap->collector;
+
+    MM_ASSERT(!c->busy);
+    c->task = (struct collector_task){ .work = work };
+    int r = take_snapshot(heap, &c->task);
+    if (r < 0)
+        return r;
+    c->busy = true;
+    c->begun++;
+    c->task.asked_ns = mm_now_ns();
+    if (work != WORK_QUIT) { /* odd; the thread's membarrier comes after it (S4) */
+        uint32_t epoch = at_load_relaxed(&heap->control->epoch);
+        at_store_release(&heap->control->epoch, epoch + 1);
+    }
+    pthread_mutex_lock(&c->mutex);
+    c->posted = true;
+    pthread_cond_signal(&c->wake);
+    pthread_mutex_unlock(&c->mutex);
+    return 0;
+}

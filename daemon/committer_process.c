@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* committer_process.c - Committer process: takes orders from a socket, maps, commits, unmaps, answers.
+ *   P1  it volunteers for the OOM killer (oom_score_adj 1000), so that the daemon and the clients live
+ *   P2  an order is trusted: it comes from our daemon over a socket that nobody else has
+ *   P3  it ends when the daemon does: end of file on the socket */
+#include "daemon/committer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proto/packet.h"
+#include "shm/units.h"
+
+#define ORDERS_FD STDIN_FILENO
+
+static void volunteer_for_oom(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    (void)!write(fd, "1000", 4);
+    close(fd);
+}
+
+/* An aligned place for the mapping: reserved with room to spare, mapped over, and given back whole. */
+static int commit_order(int fd, const struct committer_order *order, enum shm_pages *ret_pages)
+{
+    size_t reserved = order->bytes + MM_COMMIT_BYTES;
+    char *start = mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (start == MAP_FAILED)
+        return -errno;
+    char *aligned = start + (mm_align_up((uintptr_t)start, MM_COMMIT_BYTES) - (uintptr_t)start);
+    void *mapped = mmap(aligned, order->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, (off_t)order->offset);
+    int r = mapped == MAP_FAILED ? -errno
+                                 : shm_commit(aligned, order->bytes, (enum shm_huge)order->huge, ret_pages);
+    munmap(start, reserved);
+    return r;
+}
+
+int committer_main(void)
+{
+    struct packet_fds fds;
+    struct committer_order order;
+
+    volunteer_for_oom();
+    (void)prctl(PR_SET_NAME, "mmgcd-commit");
+    (void)signal(SIGINT, SIG_IGN); /* Ctrl-C in a terminal is for the daemon, which then ends us */
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)close_range(STDERR_FILENO + 1, ~0u, 0);
+    for (;;) {
+        ssize_t got = packet_recv(ORDERS_FD, &order, sizeof(order), &fds);
+        if (got != (ssize_t)sizeof(order) || fds.count != 1)
+            return got == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        enum shm_pages pages = SHM_PAGES_SMALL;
+        struct committer_result result = { .number = order.number };
+        result.result = commit_order(fds.fd[0], &order, &pages);
+        result.pages = pages;
+        packet_fds_close(&fds);
+        if (packet_send(ORDERS_FD, &result, sizeof(result), NULL) < 0)
+            return EXIT_FAILURE;
+    }
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* facts.c - Facts: what mmgcctl shows: heaps, one heap, clients, named roots.
+ *   Nothing here waits: the plans' numbers are as of the last time the heap's lock was to be had. A user is shown what it may
+ *   open, and its own sessions. A page ends at its most rows or when the packet is full.                     */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/request.h"
+#include "daemon/server.h"
+#include "daemon/session.h"
+#include "daemon/shared_heap.h"
+#include "plans/work/engine.h"
+#include "shm/units.h"
+
+#define HEAP_PAGE_ROWS 64u
+#define CLIENT_PAGE_ROWS 64u
+#define THREAD_ROWS_MAX 256u
+#define ROOT_PAGE_ROWS 128u
+#define NS_PER_MS UINT64_C(1000000)
+
+static wire_heap_row heap_row(const struct shared_heap *h)
+{
+    wire_heap_row row = wire_heap_row_init();
+
+    row.name = (char *)h->name;
+    row.plan = h->control->plan;
+    row.max_bytes = h->max_bytes;
+    row.used_bytes = h->gauges.used_bytes;
+    row.live_bytes = at_load_relaxed(&h->control->live_bytes);
+    row.sessions = h->session_count;
+    row.threads = h->mutator_count;
+    row.collections = at_load_relaxed(&h->control->collections);
+    row.corrupt = h->corrupt;
+    return row;
+}
+
+enum handled request_heap_list(struct request *r)
+{
+    const struct registry *heaps = &r->session->server->heaps;
+    wire_heap_row rows[HEAP_PAGE_ROWS], *row_pointers[HEAP_PAGE_ROWS];
+    wire_heap_rows page = wire_heap_rows_init();
+    wire_reply reply = wire_reply_init();
+
+    for (size_t i = registry_after(heaps, r->message->heap_list->after); i < heaps->count; i++) {
+        struct shared_heap *h = heaps->rows[i];
+        if (!shared_heap_may_open(h, r->session, true))
+            continue;
+        if (page.n_rows == HEAP_PAGE_ROWS) {
+            page.more = true;
+            break;
+        }
+        shared_heap_read_gauges(h);
+        rows[page.n_rows] = heap_row(h);
+        row_pointers[page.n_rows] = &rows[page.n_rows];
+        page.n_rows++;
+    }
+    page.rows = row_pointers;
+    reply.body_case = WIRE_REPLY(HEAP_ROWS);
+    reply.heap_rows = &page;
+    return answer(r, &reply, NULL);
+}
+
+/* ---- one heap ---- */
+
+static uint64_t handle_count(const struct shared_heap *h)
+{
+    const struct session *s;
+    uint64_t count = 0;
+
+    TAILQ_FOREACH(s, &h->sessions, in_heap)
+        count += session_handles_racy(s);
+    return count;
+}
+
+/* Oldest first. */
+static size_t history_read(const struct history *history, uint64_t ret_ns[HISTORY_ROWS])
+{
+    size_t count = (size_t)MM_MIN(history->count, HISTORY_ROWS);
+
+    for (size_t i = 0; i < count; i++)
+        ret_ns[i] = history->ns[(history->count - count + i) % HISTORY_ROWS];
+    return count;
+}
+
+static const char *pages_sentence(const struct shared_heap *h)
+{
+    if (h->server->config.heap_huge_pages == SHM_HUGE_NEVER)
+        return "4 KiB pages, as huge_pages = never says";
+    return h->pages_known ? shm_pages_name(h->pages) : "not known before the first commit";
+}
+
+static void fill_pauses(wire_heap_facts *facts, const struct shared_heap *h)
+{
+    const struct history *stops = &h->stops, *pauses = &h->pauses;
+
+    facts->abandoned_stops = h->abandoned_stops;
+    facts->last_pause_ns = at_load_relaxed(&h->control->last_pause_ns);
+    facts->max_pause_ns = pauses->max_ns;
+    facts->total_pause_ns = pauses->total_ns;
+    facts->last_stop_ns = stops->count == 0 ? 0 : stops->ns[(stops->count - 1) % HISTORY_ROWS];
+    facts->max_stop_ns = stops->max_ns;
+}
+
+static void fill_sizes(wire_heap_facts *facts, const struct shared_heap *h)
+{
+    uint64_t coming = (uint64_t)h->commits_in_flight * MM_COMMIT_BYTES + h->gauges.uncommitted_bytes;
+
+    facts->limit_bytes = h->limit_bytes;
+    facts->committed_bytes = h->limit_bytes - MM_MIN(coming, h->limit_bytes);
+    facts->resident_bytes = shm_resident_bytes(shm_segment_fd(h->arena));
+    facts->granted_bytes = at_load_relaxed(&h->control->granted_bytes);
+    facts->metadata_bytes = h->gauges.metadata_bytes;
+    facts->live_objects = h->live_objects;
+    facts->types = h->gauges.types;
+    facts->names = h->gauges.names;
+    facts->handles = handle_count(h);
+    facts->workers = engine_workers(h->server->engine);
+}
+
+enum handled request_heap_info(struct request *r)
+{
+    const char *name = r->message->heap_info->name;
+    struct shared_heap *h = registry_find(&r->session->server->heaps, name);
+    wire_heap_facts facts = wire_heap_facts_init();
+    wire_reply reply = wire_reply_init();
+    wire_space_row spaces[SPACES_MAX], *space_pointers[SPACES_MAX];
+    uint64_t stops[HISTORY_ROWS], pauses[HISTORY_ROWS];
+
+    if (h == NULL)
+        return answer_error(r, MMGC_E_NO_HEAP, "'%s'", name);
+    if (!shared_heap_may_open(h, r->session, true))
+        return answer_error(r, MMGC_E_DENIED, "heap '%s' is user %u's, mode %04o", h->name, (unsigned)h->owner, h->mode);
+    shared_heap_read_gauges(h);
+    wire_heap_row row = heap_row(h);
+    facts.row = &row;
+    fill_sizes(&facts, h);
+    fill_pauses(&facts, h);
+    facts.pages = (char *)pages_sentence(h);
+    for (size_t i = 0; i < h->gauges.space_count; i++) {
+        spaces[i] = wire_space_row_init();
+        spaces[i].name = (char *)h->gauges.spaces[i].name;
+        spaces[i].used_bytes = h->gauges.spaces[i].used_bytes;
+        spaces[i].blocks = h->gauges.spaces[i].blocks;
+        space_pointers[i] = &spaces[i];
+    }
+    facts.n_spaces = h->gauges.space_count;
+    facts.spaces = space_pointers;
+    facts.n_recent_stop_ns = history_read(&h->stops, stops);
+    facts.recent_stop_ns = stops;
+    facts.n_recent_pause_ns = history_read(&h->pauses, pauses);
+    facts.recent_pause_ns = pauses;
+    reply.body_case = WIRE_REPLY(HEAP_FACTS);
+    reply.heap_facts = &facts;
+    return answer(r, &reply, NULL);
+}
+
+/* ---- clients ---- */
+
+static const char *state_name(enum shm_state state)
+{
+    return state == SHM_IN ? "in" : state == SHM_PARKED ? "parked" : "out";
+}
+
+static void fill_thread(wire_thread_row *row, struct mutator *m)
+{
+    *row = wire_thread_row_init();
+    row->thread = m->id;
+    row->name = m->name;
+    row->tid = m->tid;
+    row->state = (char *)state_name(mutator_state(m));
+    row->exact = m->exact;
+    row->granted_bytes = m->granted_bytes;
+    row->late_stops = at_load_relaxed(&m->late_stops);
+    row->max_stop_ns = at_load_relaxed(&m->max_stop_ns);
+}
+
+struct client_page {
+    wire_client_row rows[CLIENT_PAGE_ROWS], *row_pointers[CLIENT_PAGE_ROWS];
+    wire_thread_row *threads[CLIENT_PAGE_ROWS], **thread_pointers[CLIENT_PAGE_ROWS];    /* owned */
+};
+
+static bool fill_client(struct client_page *page, size_t index, struct session *s)
+{
+    size_t count = MM_MIN(s->mutator_count, THREAD_ROWS_MAX), i = 0;
+    wire_client_row *row = page->row_pointers[index] = &page->rows[index];
+    struct mutator *m;
+
+    page->threads[index] = calloc(count + 1, sizeof(page->threads[index][0]));
+    page->thread_pointers[index] = calloc(count + 1, sizeof(page->thread_pointers[index][0]));
+    if (page->threads[index] == NULL || page->thread_pointers[index] == NULL)
+        return false;
+    TAILQ_FOREACH(m, &s->mutators, in_session) {
+        if (i == count)
+            break;
+        fill_thread(&page->threads[index][i], m);
+        page->thread_pointers[index][i] = &page->threads[index][i];
+        i++;
+    }
+    *row = wire_client_row_init();
+    row->session = s->id;
+    row->name = s->name;
+    row->pid = (uint32_t)s->peer.pid;
+    row->uid = s->peer.uid;
+    row->heap = s->heap == NULL ? (char *)"" : s->heap->name;
+    row->read_only = s->read_only;
+    row->connected_ms = (mm_now_ns() - s->connected_ns) / NS_PER_MS;
+    row->handles = session_handles_racy(s);
+    row->threads = page->thread_pointers[index];
+    row->n_threads = i;
+    row->thread_count = s->mutator_count;
+    return true;
+}
+
+static bool may_see(const struct session *asker, const struct session *s, const struct shared_heap *only)
+{
+    if (s->stage >= SESSION_CLOSING || (only != NULL && s->heap != only))
+        return false;
+    return asker->peer.uid == s->peer.uid || asker->peer.uid == 0 ||
+           (s->heap != NULL && shared_heap_may_open(s->heap, asker, true));
+}
+
+/* Adds rows until the page or the packet is full. False: no memory. */
+static bool fill_clients(struct client_page *page, wire_reply *reply, struct session *asker, const struct shared_heap *only,
+                         uint64_t after)
+{
+    wire_client_rows *rows = reply->client_rows;
+    struct session *s;
+
+    TAILQ_FOREACH(s, &asker->server->sessions, in_server) {
+        if (s->id <= after || !may_see(asker, s, only))
+            continue;
+        if (rows->n_rows == CLIENT_PAGE_ROWS) {
+            rows->more = true;
+            return true;
+        }
+        if (!fill_client(page, rows->n_rows, s))
+            return false;
+        rows->n_rows++;
+        if (wire_reply_bytes(reply) > PACKET_BYTES_MAX) {
+            rows->n_rows--;
+            rows->more = true;
+            return true;
+        }
+    }
+    return true;
+}
+
+enum handled request_clients(struct request *r)
+{
+    const wire_clients *clients = r->message->clients;
+    struct shared_heap *only = NULL;
+    struct client_page *page = calloc(1, sizeof(*page));
+    wire_client_rows rows = wire_client_rows_init();
+    wire_reply reply = wire_reply_init();
+    bool filled = false;
+
+    if (clients->heap[0] != '\0' && (only = registry_find(&r->session->server->heaps, clients->heap)) == NULL) {
+        free(page);
+        return answer_error(r, MMGC_E_NO_HEAP, "'%s'", clients->heap);
+    }
+    reply.serial = r->message->serial;
+    reply.body_case = WIRE_REPLY(CLIENT_ROWS);
+    reply.client_rows = &rows;
+    if (page != NULL) {
+        rows.rows = page->row_pointers;
+        filled = fill_clients(page, &reply, r->session, only, clients->after_session);
+    }
+    if (filled)
+        answer(r, &reply, NULL);
+    else
+        answer_errno(r, -ENOMEM, "listing the clients");
+    for (size_t i = 0; page != NULL && i < CLIENT_PAGE_ROWS; i++) {
+        free(page->threads[i]);
+        free(page->thread_pointers[i]);
+    }
+    free(page);
+    return HANDLED;
+}
+
+/* ---- roots ---- */
+
+static uint64_t local_count(const struct shared_heap *h)
+{
+    const struct mutator *m;
+    uint64_t count = 0;
+
+    TAILQ_FOREACH(m, &h->mutators, in_heap)
+        count += mutator_locals_racy(m);
+    return count;
+}
+
+static void fill_roots(wire_root_rows *page, wire_root_row rows[ROOT_PAGE_ROWS], const struct names *names, const char *after)
+{
+    size_t from = names_after(names, after);
+
+    for (size_t i = from; i < names->count; i++) {
+        if (page->n_rows == ROOT_PAGE_ROWS) {
+            page->more = true;
+            return;
+        }
+        wire_root_row *row = page->rows[page->n_rows] = &rows[page->n_rows];
+        *row = wire_root_row_init();
+        row->name = names->rows[i].name;
+        row->ref = at_load_relaxed(&names->words[names->rows[i].slot]);
+        page->n_rows++;
+    }
+}
+
+enum handled request_roots(struct request *r)
+{
+    const wire_roots *roots = r->message->roots;
+    struct shared_heap *h = request_heap_meant(r, roots->heap);
+    wire_root_row rows[ROOT_PAGE_ROWS], *row_pointers[ROOT_PAGE_ROWS];
+    wire_root_rows page = wire_root_rows_init();
+    wire_reply reply = wire_reply_init();
+
+    if (h == NULL)
+        return HANDLED;
+    if (!shared_heap_try_lock(h))
+        return answer_later(r, h);
+    page.rows = row_pointers;
+    fill_roots(&page, rows, &h->names, roots->after_name);
+    page.handles = handle_count(h);
+    page.local_slots = local_count(h);
+    reply.body_case = WIRE_REPLY(ROOT_ROWS);
+    reply.root_rows = &page;
+    answer(r, &reply, NULL); /* sends, or ends the session, which only tries this lock */
+    shared_heap_unlock(h);
+    return HANDLED;
+}

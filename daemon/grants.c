@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* grants.c - Grants: what a thread asked for, from the request to the word that wakes it.
+ *   G1  entries are written first, published is raised (release), then error, then answered = serial (release), then the wake:
+ *       who acquires answered sees the rest
+ *   G2  a request fails with NOMEM only after a collection that looked at the heap after it had arrived
+ *   G3  the ring's place and free room follow from our own counts; of the client's words only taken is read, once
+ *   G4  one thread gets at most a share of what is free, so that the last memory is not all one thread's; never less than
+ *       a block, or nobody would get anywhere */
+#include "daemon/grants.h"
+
+#include "daemon/server.h"
+#include "daemon/session.h"
+#include "daemon/shared_heap.h"
+#include "shm/futex.h"
+#include "shm/units.h"
+
+#define ROWS_A_GRANT 512u
+
+enum service { SERVED, REFUSED, NOT_YET };
+
+static void answer_mail(struct mutator *m, enum shm_grant_class class, uint32_t serial, enum mmgc_error error)
+{
+    struct shm_mailbox *mail = &m->words->mail[class];
+
+    at_store_relaxed(&mail->error, (uint32_t)error);
+    at_store_release(&mail->answered, serial); /* pairs with the client's acquire (G1) */
+    futex_wake_all(&mail->answered);
+}
+
+void grants_refuse(struct mutator *m, enum shm_grant_class class, uint32_t serial, enum mmgc_error why)
+{
+    answer_mail(m, class, serial, why);
+}
+
+static void finish(struct shared_heap *h, struct grant_wait *w, enum mmgc_error error)
+{
+    TAILQ_REMOVE(&h->waiting, w, link);
+    w->waiting = false;
+    answer_mail(w->mutator, w->class, w->serial, error);
+}
+
+/* ---- serving ---- */
+
+static uint64_t share(const struct shared_heap *h)
+{
+    uint64_t threads = MM_MAX(h->mutator_count, 1u);
+
+    return MM_MAX(heap_free_bytes(h->heap) / (2 * threads), (uint64_t)MM_BLOCK_BYTES);
+}
+
+static uint32_t ring_room(const struct mutator *m, enum shm_grant_class class)
+{
+    uint32_t taken = at_load_acquire(&m->words->mail[class].taken); /* G3 */
+    uint32_t used = heap_mutator_outstanding(m->record, class, taken);
+    uint32_t capacity = shm_ring_capacity(class);
+
+    return used >= capacity ? 0 : capacity - used;
+}
+
+/* Puts @count rows into the mailbox; their bytes. */
+static uint64_t publish(struct shared_heap *h, struct mutator *m, enum shm_grant_class class,
+                        const struct shm_grant *rows, size_t count)
+{
+    struct shm_grant *ring = shm_mutator_ring(m->words, class);
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        ring[(m->published[class] + i) % shm_ring_capacity(class)] = rows[i];
+        bytes += (uint64_t)rows[i].granules << MM_GRANULE_LOG;
+    }
+    m->published[class] += (uint32_t)count;
+    at_store_release(&m->words->mail[class].published, m->published[class]); /* pairs with the client's acquire */
+    m->granted_bytes += bytes;
+    (void)at_add_relaxed(&h->control->granted_bytes, bytes);
+    commits_note_granted(h, bytes);
+    return bytes;
+}
+
+/* One bite of what is wanted; 0 rows: nothing there. */
+static size_t bite(struct shared_heap *h, struct grant_wait *w, uint32_t room, uint64_t *ret_bytes)
+{
+    struct shm_grant rows[ROWS_A_GRANT];
+    bool whole = w->all || w->class == SHM_GRANT_LARGE;
+    uint64_t bytes = whole ? w->bytes : MM_MIN(w->bytes, share(h));
+    size_t count = heap_grant(h->heap, w->mutator->record, w->class, bytes, w->min_bytes, rows,
+                              MM_MIN(room, ROWS_A_GRANT));
+
+    *ret_bytes = count == 0 ? 0 : publish(h, w->mutator, w->class, rows, count);
+    return count;
+}
+
+/* A thread that a running stop's snapshot does not know may not be granted what that collection then would not know of. */
+static bool is_newcomer(const struct shared_heap *h, const struct mutator *m)
+{
+    return h->collector.busy && m->since_task == h->collector.begun;
+}
+
+static enum service serve(struct shared_heap *h, struct grant_wait *w, enum mmgc_error *ret_error)
+{
+    struct mutator *m = w->mutator;
+    uint64_t got;
+
+    if (is_newcomer(h, m))
+        return NOT_YET;
+    if (m->record == NULL)
+        m->record = heap_mutator_new(h->heap);
+    *ret_error = MMGC_E_SYSTEM_NOMEM;
+    if (m->record == NULL)
+        return REFUSED;
+    for (;;) {
+        uint32_t room = ring_room(m, w->class);
+        *ret_error = MMGC_E_LIMIT; /* it has a ring full of memory that it did not touch */
+        if (room == 0)
+            return REFUSED;
+        if (bite(h, w, room, &got) == 0)
+            return NOT_YET;
+        w->bytes -= MM_MIN(w->bytes, got);
+        if (!w->all || w->bytes == 0)
+            return SERVED;
+    }
+}
+
+/* ---- waiting ---- */
+
+static bool try_finish(struct shared_heap *h, struct grant_wait *w)
+{
+    enum mmgc_error error = MMGC_E_OK;
+    enum service service = serve(h, w, &error);
+
+    if (service == NOT_YET)
+        return false;
+    finish(h, w, service == SERVED ? MMGC_E_OK : error);
+    return true;
+}
+
+static uint64_t serve_all(struct shared_heap *h)
+{
+    struct grant_wait *w, *next;
+    uint64_t wanted = 0;
+
+    for (w = TAILQ_FIRST(&h->waiting); w != NULL; w = next) {
+        next = TAILQ_NEXT(w, link);
+        if (!try_finish(h, w) && !is_newcomer(h, w->mutator))
+            wanted += w->bytes;
+    }
+    return wanted;
+}
+
+/* No memory can be committed for it: a collection, or the end of its hopes (G2). */
+static void collect_or_fail(struct shared_heap *h, struct grant_wait *w)
+{
+    if (is_newcomer(h, w->mutator))
+        return;
+    if (w->collection == 0 && heap_plan_collects(h->heap))
+        w->collection = h->promised = MM_MAX(h->promised, h->completed + 1); /* locked: a pending one has not looked yet */
+    else if (w->collection <= h->completed)
+        finish(h, w, w->commit_failed ? MMGC_E_SYSTEM_NOMEM : w->all ? MMGC_E_RESERVE : MMGC_E_NOMEM);
+}
+
+void grants_pump_locked(struct shared_heap *h)
+{
+    struct grant_wait *w, *next;
+
+    commits_settle_locked(h);
+    if (h->ending) {
+        grants_fail_locked(h, MMGC_E_HEAP_GONE);
+        return;
+    }
+    uint64_t wanted = serve_all(h);
+    if (commits_ask_locked(h, wanted) || wanted == 0)
+        return;
+    for (w = TAILQ_FIRST(&h->waiting); w != NULL; w = next) {
+        next = TAILQ_NEXT(w, link);
+        collect_or_fail(h, w);
+    }
+}
+
+void grants_fail_locked(struct shared_heap *h, enum mmgc_error why)
+{
+    struct grant_wait *w, *next;
+
+    for (w = TAILQ_FIRST(&h->waiting); w != NULL; w = next) {
+        next = TAILQ_NEXT(w, link);
+        if (why == MMGC_E_HEAP_GONE || !try_finish(h, w))
+            finish(h, w, why);
+    }
+}
+
+void grants_forget(struct shared_heap *h, struct mutator *m)
+{
+    for (size_t i = 0; i < SHM_GRANT_CLASSES; i++) {
+        if (m->wait[i].waiting)
+            TAILQ_REMOVE(&h->waiting, &m->wait[i], link);
+        m->wait[i].waiting = false;
+    }
+}
+
+void grants_ask(struct shared_heap *h, struct mutator *m, const wire_grant *grant)
+{
+    struct grant_wait *w = &m->wait[grant->grant_class];
+
+    if (!w->waiting) /* a second request of its kind replaces the first */
+        TAILQ_INSERT_TAIL(&h->waiting, w, link);
+    w->waiting = true;
+    w->all = grant->reserve;
+    w->commit_failed = mm_now_ns() < h->commit_again_ns;
+    w->bytes = grant->bytes;
+    w->min_bytes = MM_MIN(grant->min_bytes, MM_BLOCK_BYTES);
+    w->serial = grant->mail_serial;
+    w->collection = 0;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* outcome.c - Outcome: what follows when a collector has handed its task back: numbers, answers, who must hear of a failure.
+ *   O1  an abandoned stop answers everybody who waits for a collection; nobody is promised one any more */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/grants.h"
+#include "daemon/log.h"
+#include "daemon/server.h"
+#include "daemon/session.h"
+#include "daemon/shared_heap.h"
+
+static void fail_grants(struct shared_heap *h, enum mmgc_error why)
+{
+    h->promised = h->completed;
+    if (!shared_heap_try_lock(h))
+        return;
+    grants_fail_locked(h, why);
+    shared_heap_unlock(h);
+}
+
+static void collected(struct shared_heap *h, const struct collector_task *task)
+{
+    switch (task->outcome) {
+    case OUTCOME_DONE:
+        h->completed++;
+        h->live_objects = task->collection.live_objects;
+        history_add(&h->stops, task->stop_ns);
+        history_add(&h->pauses, task->pause_ns);
+        if (task->collection.forged_refs > 0)
+            log_warning("heap '%s': %u references to no object were passed over", h->name, task->collection.forged_refs);
+        log_debug("heap '%s': collection %llu: stopped in %llu us, paused %llu us, %llu bytes live", h->name,
+                  (unsigned long long)h->completed, (unsigned long long)(task->stop_ns / 1000),
+                  (unsigned long long)(task->pause_ns / 1000), (unsigned long long)task->collection.live_bytes);
+        return;
+    case OUTCOME_ABANDONED: fail_grants(h, MMGC_E_STALLED); return;
+    case OUTCOME_FAILED:
+        if (task->error == -ENOMEM) {
+            fail_grants(h, MMGC_E_SYSTEM_NOMEM);
+            return;
+        }
+        shared_heap_quarantine(h, strerror(-task->error));
+        fail_grants(h, MMGC_E_CORRUPT);
+        return;
+    }
+}
+
+/* ---- looking inside ---- */
+
+static void answer_verdict(struct shared_heap *h, struct request *r, const struct heap_verdict *found)
+{
+    wire_verdict verdict = wire_verdict_init();
+    wire_reply reply = wire_reply_init();
+
+    if (found->faults > 0)
+        shared_heap_quarantine(h, heap_fault_sentence(found->first_fault));
+    verdict.clean = found->faults == 0;
+    verdict.objects = found->objects;
+    verdict.references = found->references;
+    verdict.faults = found->faults;
+    verdict.first_fault = found->faults == 0 ? (char *)"" : (char *)heap_fault_sentence(found->first_fault);
+    verdict.object = found->first_object;
+    verdict.ref = found->first_ref;
+    reply.body_case = WIRE_REPLY(VERDICT);
+    reply.verdict = &verdict;
+    answer(r, &reply, NULL);
+}
+
+static void answer_histogram(struct shared_heap *h, struct request *r, const struct collector_task *task)
+{
+    enum { PAGE_ROWS = 256 };
+    wire_histogram_row rows[PAGE_ROWS], *row_pointers[PAGE_ROWS];
+    wire_histogram_rows page = wire_histogram_rows_init();
+    wire_reply reply = wire_reply_init();
+    uint32_t type = r->message->histogram->after_type;
+
+    /* Row 0, what has no type, is on the first page; the client's cursor is the last type it saw. */
+    for (type += type > 0; type < task->histogram_rows; type++) {
+        const struct shm_type_row *row = type == 0 ? NULL : &h->control->types[type];
+        if (task->histogram[type].objects == 0)
+            continue;
+        if (page.n_rows == PAGE_ROWS) {
+            page.more = true;
+            break;
+        }
+        wire_histogram_row *out = row_pointers[page.n_rows] = &rows[page.n_rows];
+        *out = wire_histogram_row_init();
+        out->type = type;
+        out->name = row == NULL ? (char *)"" : (char *)row->name;
+        out->objects = task->histogram[type].objects;
+        out->bytes = task->histogram[type].bytes;
+        page.n_rows++;
+    }
+    page.rows = row_pointers;
+    reply.body_case = WIRE_REPLY(HISTOGRAM_ROWS);
+    reply.histogram_rows = &page;
+    answer(r, &reply, NULL);
+}
+
+static void inspected(struct shared_heap *h, const struct collector_task *task)
+{
+    struct request *r = h->inspecting;
+
+    h->inspecting = NULL;
+    if (task->outcome == OUTCOME_ABANDONED)
+        answer_error(r, MMGC_E_STALLED, "heap '%s' could not be stopped", h->name);
+    else if (task->outcome == OUTCOME_FAILED)
+        answer_errno(r, task->error, "looking inside the heap");
+    else if (task->work == WORK_VERIFY)
+        answer_verdict(h, r, &task->verdict);
+    else
+        answer_histogram(h, r, task);
+    request_free(r);
+}
+
+/* ---- the end ---- */
+
+static void on_async_closed(uv_handle_t *handle)
+{
+    shared_heap_unref(handle->data);
+}
+
+static void ended(struct shared_heap *h)
+{
+    struct request *r;
+    struct session *s;
+
+    while ((r = TAILQ_FIRST(&h->inspections)) != NULL) {
+        TAILQ_REMOVE(&h->inspections, r, link);
+        answer_error(r, MMGC_E_HEAP_GONE, "heap '%s' was destroyed", h->name);
+        request_free(r);
+    }
+    while ((s = TAILQ_FIRST(&h->sessions)) != NULL)
+        session_end(s, MMGC_E_HEAP_GONE, "heap '%s' was destroyed", h->name);
+    uv_close((uv_handle_t *)&h->collector.done, on_async_closed);
+}
+
+void shared_heap_task_done(struct shared_heap *h, const struct collector_task *task)
+{
+    h->abandoned_stops += task->outcome == OUTCOME_ABANDONED;
+    switch (task->work) {
+    case WORK_COLLECT: collected(h, task); break;
+    case WORK_VERIFY:
+    case WORK_HISTOGRAM: inspected(h, task); break;
+    case WORK_END:
+    case WORK_QUIT: ended(h); break;
+    }
+    request_run_deferred(h);
+}

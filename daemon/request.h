@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Request: one message on its way to its answer. A handler answers it, or has it wait for the end of a collection that owns
+ * what it needs; then it is simply run again.
+ *   Threads  loop                                                                                           */
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "proto/packet.h"
+#include "proto/wire.h"
+
+struct session;
+struct shared_heap;
+
+struct request {
+    TAILQ_ENTRY(request) link;
+    struct session *session;                  /* a reference */
+    wire_request *message;
+    struct packet_fds fds;                    /* what a handler keeps, it sets to -1 */
+    struct shared_heap *awaited;              /* set by a handler that says LATER */
+    int work;                                 /* and whether for its lock, or for an inspection: enum collector_work */
+    bool counted;                             /* among its session's deferred ones */
+};
+TAILQ_HEAD(request_queue, request);
+
+enum handled { HANDLED, HANDLED_LATER };
+#define NOT_INSPECTED (-1)
+
+/* Runs a received message; takes both. */
+void request_run(struct session *s, wire_request *message, struct packet_fds *fds);
+/* Runs every request that waits for @heap once more. */
+void request_run_deferred(struct shared_heap *heap);
+void request_free(struct request *r);
+void request_close_fds(struct session *s, struct packet_fds *fds);   /* never blocks: a close of a stranger's fd may */
+
+/* Answers: one of them ends every handler. */
+enum handled answer(struct request *r, wire_reply *reply, const struct packet_fds *fds);     /* sets the serial */
+enum handled answer_done(struct request *r);
+__attribute__((format(printf, 3, 4))) enum handled answer_error(struct request *r, enum mmgc_error code, const char *format, ...);
+enum handled answer_errno(struct request *r, int error, const char *what);  /* SYSTEM_NOMEM, LIMIT or SYSTEM; logged */
+enum handled answer_later(struct request *r, struct shared_heap *heap);
+
+/* The heap a request names; with an empty name the session's own. NULL: it was refused. */
+struct shared_heap *request_heap_meant(struct request *r, const char *name);
+
+/* Handlers, by file. requests.c checks before: Hello came, a heap is open where one is needed. */
+enum handled request_heap_open(struct request *r);            /* requests_heap.c */
+enum handled request_heap_destroy(struct request *r);
+enum handled request_type_define(struct request *r);
+enum handled request_name_set(struct request *r);
+enum handled request_name_get(struct request *r);
+enum handled request_collect(struct request *r);
+enum handled request_verify(struct request *r);
+enum handled request_histogram(struct request *r);
+enum handled request_attach(struct request *r);               /* requests_thread.c */
+enum handled request_detach(struct request *r);
+enum handled request_grant(struct request *r);
+enum handled request_heap_list(struct request *r);            /* facts.c */
+enum handled request_heap_info(struct request *r);
+enum handled request_clients(struct request *r);
+enum handled request_roots(struct request *r);

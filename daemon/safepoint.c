@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* safepoint.c - Safepoint: stopping and resuming the threads of other processes, in the order that was found sound (S4).
+ *   stop:    epoch odd (the loop did that, before it took the snapshot); a barrier on every running thread;
+ *            then per thread: while its state is IN, a short spin, then futex waits in slices
+ *   resume:  epoch even (release); then per session go + 1 and a wake of all
+ *   F1  OUT and PARKED both count as stopped; a thread that is IN for a moment after that backs out by itself
+ *   F2  a wait is bounded by the deadline; an abandoned stop is a resume
+ *   F3  a dead thread or session has no roots, but its view counts until its memory is sealed (S5)
+ *   F4  if this process did not run for a while (suspended, frozen), the deadline moves by as much (S15) */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "daemon/collector.h"
+#include "daemon/log.h"
+#include "daemon/server.h"
+#include "daemon/session.h"
+#include "daemon/shared_heap.h"
+#include "shm/barrier.h"
+#include "shm/futex.h"
+
+#define SPINS 256                             /* about a microsecond: a thread about to park */
+#define SLICE_NS UINT64_C(4000000)
+#define ASLEEP_NS (100 * SLICE_NS)            /* a slice that took this long: we did not run */
+#define KILL_GRACE_NS UINT64_C(2000000000)    /* for a killed process to be gone */
+
+struct stop {
+    struct shared_heap *heap;
+    uint64_t deadline_ns;
+    bool killed; /* the process of the thread now waited for */
+};
+
+static bool is_in(const struct mutator *m)
+{
+    return mutator_state(m) == SHM_IN && !at_load_acquire(&m->dead);
+}
+
+static bool spin_for(const struct mutator *m)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (!is_in(m))
+            return true;
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+    }
+    return false;
+}
+
+static void complain(const struct stop *stop, const struct mutator *m, const char *what)
+{
+    const struct session *s = m->session;
+
+    log_warning("heap '%s': thread %u '%s' (tid %u) of client '%s' (pid %d, user %u) did not stop within %llu ms: %s",
+                stop->heap->name, m->id, m->name, m->tid, s->name, (int)s->peer.pid, (unsigned)s->peer.uid,
+                (unsigned long long)(stop->heap->server->config.stop_deadline_ns / 1000000), what);
+}
+
+/* The deadline has passed. True: its process was killed, so waiting a little longer will do. */
+static bool kill_late(struct stop *stop, struct mutator *m)
+{
+    bool may = stop->heap->server->config.stop_policy == STOP_KILL && !stop->killed && m->session->pidfd >= 0;
+
+    (void)at_add_relaxed(&m->late_stops, 1);
+    if (may && syscall(SYS_pidfd_send_signal, m->session->pidfd, SIGKILL, NULL, 0) == 0) {
+        complain(stop, m, "its process is killed");
+        stop->killed = true;
+        stop->deadline_ns = mm_now_ns() + KILL_GRACE_NS;
+        return true;
+    }
+    complain(stop, m, "the collection is given up");
+    return false;
+}
+
+/* True: it is OUT, PARKED or dead. */
+static bool wait_for(struct stop *stop, struct mutator *m)
+{
+    stop->killed = false;
+    if (spin_for(m))
+        return true;
+    for (uint64_t before_ns = mm_now_ns(); is_in(m);) {
+        if (at_load_relaxed(&stop->heap->collector.give_up))
+            return false;
+        if (before_ns >= stop->deadline_ns && !kill_late(stop, m))
+            return false;
+        (void)futex_wait(&m->words->state, SHM_IN, SLICE_NS);
+        uint64_t now_ns = mm_now_ns();
+        if (now_ns - before_ns > ASLEEP_NS) /* F4 */
+            stop->deadline_ns += now_ns - before_ns;
+        before_ns = now_ns;
+    }
+    return true;
+}
+
+static void note_stop(struct mutator *m, uint64_t took_ns)
+{
+    if (took_ns > at_load_relaxed(&m->max_stop_ns)) /* the only writer */
+        at_store_relaxed(&m->max_stop_ns, took_ns);
+}
+
+bool safepoint_stop(struct shared_heap *heap, struct collector_task *task)
+{
+    struct stop stop = {
+        .heap = heap,
+        .deadline_ns = task->asked_ns + heap->server->config.stop_deadline_ns,
+    };
+
+    (void)shm_barrier_all(); /* without one, clients fence themselves */
+    for (size_t i = 0; i < task->mutator_count; i++) {
+        if (!wait_for(&stop, task->mutators[i]))
+            return false;
+        note_stop(task->mutators[i], mm_now_ns() - task->asked_ns);
+    }
+    return true;
+}
+
+void safepoint_resume(struct shared_heap *heap, struct collector_task *task)
+{
+    uint32_t epoch = at_load_relaxed(&heap->control->epoch); /* ours alone until the resume */
+
+    at_store_release(&heap->control->epoch, epoch + 1);
+    for (size_t i = 0; i < task->session_count; i++)
+        session_wake(task->sessions[i]);
+}
+
+/* ---- what the stopped world consists of ---- */
+
+int safepoint_world(struct shared_heap *heap, const struct collector_task *task, struct heap_stop *ret_stop)
+{
+    size_t rows_max = 2 * task->mutator_count + task->session_count + 1;
+    struct heap_roots *rows = calloc(rows_max, sizeof(rows[0]));
+    struct heap_mutator **records = calloc(task->mutator_count + 1, sizeof(records[0]));
+    struct heap_mutator_view *views = calloc(task->mutator_count + 1, sizeof(views[0]));
+    size_t row_count = 0, mutator_count = 0;
+    bool overflowed = false;
+
+    *ret_stop = (struct heap_stop){ .roots = rows, .mutators = records, .views = views };
+    if (rows == NULL || records == NULL || views == NULL) {
+        safepoint_world_fini(ret_stop);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < task->mutator_count; i++) {
+        struct mutator *m = task->mutators[i];
+        if (m->record != NULL) {
+            records[mutator_count] = m->record;
+            mutator_view(m, heap->max_bytes, &views[mutator_count++]);
+        }
+        if (at_load_acquire(&m->dead)) /* F3 */
+            continue;
+        overflowed |= !mutator_roots(m, &rows[row_count]);
+        row_count += 2;
+    }
+    for (size_t i = 0; i < task->session_count; i++)
+        if (!at_load_acquire(&task->sessions[i]->dead))
+            session_roots(task->sessions[i], &rows[row_count++]);
+    rows[row_count++] = (struct heap_roots){ HEAP_ROOTS_EXACT, heap->names.words, heap->names.high };
+    ret_stop->root_count = row_count;
+    ret_stop->mutator_count = mutator_count;
+    ret_stop->roots_overflowed = overflowed;
+    return 0;
+}
+
+void safepoint_world_fini(struct heap_stop *stop)
+{
+    free((void *)stop->roots);
+    free((void *)stop->mutators);
+    free((void *)stop->views);
+    *stop = (struct heap_stop){ 0 };
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server.c - Server: up, signals, down.
+ *   V1  down is a sequence of ends, each telling the next: the listener, the sessions (told SHUTDOWN), the heaps (their
+ *       collectors finish what they do), the committer; the loop ends by itself when the last handle is closed
+ *   V2  a second signal while going down changes nothing; systemd has its own patience */
+#include "daemon/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "daemon/committer.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+#include "daemon/session.h"
+#include "daemon/shared_heap.h"
+#include "plans/work/engine.h"
+
+#define SESSIONS_STOP_MS 200u /* for clients to read that we shut down */
+
+/* ---- down ---- */
+
+static void stop_last(struct server *server)
+{
+    if (!server->stopping || !TAILQ_EMPTY(&server->sessions) || server->live_heaps > 0 || server->committer == NULL)
+        return;
+    committer_close(server->committer);
+    server->committer = NULL;
+    uv_close((uv_handle_t *)&server->on_terminate, NULL);
+    uv_close((uv_handle_t *)&server->on_interrupt, NULL);
+    uv_close((uv_handle_t *)&server->on_hangup, NULL);
+    uv_close((uv_handle_t *)&server->stop_timer, NULL);
+}
+
+void server_session_ended(struct server *server)
+{
+    stop_last(server);
+}
+
+void server_heap_ended(struct server *server)
+{
+    server->live_heaps--;
+    stop_last(server);
+}
+
+static void on_stop_late(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    struct session *s, *next;
+
+    for (s = TAILQ_FIRST(&server->sessions); s != NULL; s = next) {
+        next = TAILQ_NEXT(s, in_server);
+        session_abort(s);
+    }
+}
+
+static void server_stop(struct server *server, int number)
+{
+    struct session *s, *next;
+
+    if (server->stopping)
+        return;
+    server->stopping = true;
+    log_info("%s: shutting down", strsignal(number));
+    notify_stopping();
+    listener_close(server);
+    for (s = TAILQ_FIRST(&server->sessions); s != NULL; s = next) {
+        next = TAILQ_NEXT(s, in_server);
+        session_end(s, MMGC_E_SHUTDOWN, "the daemon is shutting down");
+    }
+    while (server->heaps.count > 0)
+        shared_heap_end(server->heaps.rows[server->heaps.count - 1]);
+    uv_timer_start(&server->stop_timer, on_stop_late, SESSIONS_STOP_MS, 0);
+    stop_last(server);
+}
+
+static void on_stop_signal(uv_signal_t *signal, int number)
+{
+    server_stop(signal->data, number);
+}
+
+static void on_hangup(uv_signal_t *signal, int number)
+{
+    struct server *server = signal->data;
+    struct config fresh;
+
+    (void)number;
+    if (!config_read_file(&fresh, server->config.file))
+        return;
+    log_set_level((enum log_level)fresh.log_level);
+    log_info("log_level is read again; the other options take a restart");
+}
+
+/* ---- up ---- */
+
+static unsigned worker_count(const struct config *config)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return config->workers > 0 ? config->workers : (unsigned)MM_MIN(MM_MAX(processors, 2L), 8L);
+}
+
+static uid_t overflow_uid(void)
+{
+    unsigned uid = 65534;
+    FILE *file = fopen("/proc/sys/kernel/overflowuid", "re");
+
+    if (file != NULL) {
+        if (fscanf(file, "%u", &uid) != 1)
+            uid = 65534;
+        fclose(file);
+    }
+    return uid;
+}
+
+static void harden(void)
+{
+    struct rlimit files;
+
+    (void)prctl(PR_SET_DUMPABLE, 0); /* a core would hold every client's data; and /proc/PID/fd is root's alone */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+static void listen_to_signals(struct server *server)
+{
+    struct {
+        uv_signal_t *handle;
+        uv_signal_cb callback;
+        int number;
+    } rows[] = {
+        { &server->on_terminate, on_stop_signal, SIGTERM },
+        { &server->on_interrupt, on_stop_signal, SIGINT },
+        { &server->on_hangup, on_hangup, SIGHUP },
+    };
+
+    for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++) {
+        MM_ASSERT(uv_signal_init(&server->loop, rows[i].handle) == 0);
+        rows[i].handle->data = server;
+        uv_signal_start(rows[i].handle, rows[i].callback, rows[i].number);
+    }
+    MM_ASSERT(uv_timer_init(&server->loop, &server->stop_timer) == 0);
+    server->stop_timer.data = server;
+}
+
+static int server_init(struct server *server)
+{
+    int r = engine_new(&server->engine, worker_count(&server->config));
+
+    if (r < 0) {
+        log_error("the collector's workers do not start: %s", strerror(-r));
+        return r;
+    }
+    r = uv_loop_init(&server->loop);
+    if (r < 0) {
+        log_error("the loop does not start: %s", uv_strerror(r));
+        return r;
+    }
+    r = committer_new(&server->committer, &server->loop);
+    if (r < 0) {
+        log_error("the committer process does not start: %s", strerror(-r));
+        return r;
+    }
+    r = listener_open(server);
+    if (r < 0)
+        return r;
+    listen_to_signals(server);
+    return 0;
+}
+
+int server_run(const struct config *config, int ready_fd)
+{
+    struct server *server = calloc(1, sizeof(*server));
+
+    if (server == NULL)
+        return EXIT_FAILURE;
+    *server = (struct server){ .config = *config, .listen_fd = -1, .reserve_fd = -1 };
+    TAILQ_INIT(&server->sessions);
+    log_set_level((enum log_level)config->log_level);
+    (void)signal(SIGPIPE, SIG_IGN);
+    harden();
+    server->overflow_uid = overflow_uid();
+    if (getrandom(&server->incarnation, sizeof(server->incarnation), 0) < 0)
+        server->incarnation = mm_now_ns();
+    if (server_init(server) < 0) /* the process ends: the system takes back what was made */
+        return EXIT_FAILURE;
+    log_info("mmgcd " MM_VERSION " listens on %s with %u workers",
+             server->socket_is_ours ? server->config.socket : "systemd's socket", engine_workers(server->engine));
+    notify_ready();
+    if (ready_fd >= 0)
+        (void)!write(ready_fd, "", 1);
+    uv_run(&server->loop, UV_RUN_DEFAULT);
+    MM_ASSERT(uv_loop_close(&server->loop) == 0); /* nothing is left behind */
+    registry_fini(&server->heaps);
+    engine_unref(server->engine);
+    free(server);
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Server: the daemon as a whole: its loop, its listening socket, its sessions and heaps.
+ *   Threads  the loop thread owns every field; collector threads see the engine and nothing else of it
+ *   Law      the loop never blocks: what may take long is done by a collector thread, the committer or libuv's pool */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "daemon/config.h"
+#include "daemon/registry.h"
+
+struct committer;
+struct engine;
+struct session;
+
+TAILQ_HEAD(session_list, session);
+
+struct server {
+    uv_loop_t loop;
+    struct config config;
+    struct engine *engine;                    /* workers shared by all heaps */
+    struct committer *committer;
+    struct registry heaps;
+    struct session_list sessions;             /* by rising id, for paging */
+    unsigned session_count, connection_count; /* admitted; and with those being refused */
+    uint64_t next_session;
+    unsigned live_heaps;                      /* not freed yet, in the registry or not */
+    uint64_t incarnation;                     /* [const] random, one a daemon start */
+    uid_t overflow_uid;                       /* [const] what a stranger to our user namespace appears as */
+
+    int listen_fd;                            /* -1: not listening (any more) */
+    int reserve_fd;                           /* given up for a moment to turn a client away when fds run out */
+    bool socket_is_ours;                      /* made by us, so unlinked by us */
+    bool stopping;
+    uv_poll_t listen_poll;
+    uv_signal_t on_terminate, on_interrupt, on_hangup;
+    uv_timer_t stop_timer;                    /* sessions that do not close by themselves at the end */
+};
+
+/* Runs the daemon to its end. The exit status. @ready_fd gets one byte once clients can connect; -1: nobody waits. */
+int server_run(const struct config *config, int ready_fd);
+
+/* Somebody is gone: called by sessions and heaps when they end, so that a stopping server can tell when it is done. */
+void server_session_ended(struct server *server);
+void server_heap_ended(struct server *server);
+
+/* listener.c */
+int listener_open(struct server *server);     /* own path or the one socket systemd passed. 0, -errno (logged) */
+void listener_close(struct server *server);

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* session.c - Session: a connection from accept to the last reference.
+ *   S1  it is in the server's list while its stage is not CLOSED; libuv's handles and the list hold one reference together
+ *   S2  we read its next request only when its socket has room for the reply, so a reply is lost only to a peer that reads
+ *       nothing at all, and such a peer is ended
+ *   S3  the pidfd stays open until the last reference is gone: a collector may be about to kill through it */
+#include "daemon/session.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/request.h"
+#include "daemon/server.h"
+#include "daemon/shared_heap.h"
+#include "shm/futex.h"
+
+#ifndef SO_PEERPIDFD /* Linux 6.5 */
+#define SO_PEERPIDFD 77
+#endif
+
+#define SEND_BUFFER_BYTES (1 << 20)
+#define DEFERRED_MAX 32u
+#define REQUESTS_A_TURN 16                    /* then the other sessions have theirs */
+#define CLOSING_MS 1000u
+#define REFUSED_MAX 64u                        /* above max_sessions, being told so */
+#define NS_PER_MS UINT64_C(1000000)
+
+static void on_sock(uv_poll_t *poll, int status, int events);
+
+/* ---- references ---- */
+
+struct session *session_ref(struct session *s)
+{
+    s->refs++;
+    return s;
+}
+
+struct session *session_unref(struct session *s)
+{
+    if (s == NULL || --s->refs > 0)
+        return NULL;
+    if (s->pidfd >= 0)
+        close(s->pidfd);
+    shm_segment_unref(s->segment);
+    shared_heap_unref(s->heap);
+    free(s);
+    return NULL;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct session *s = handle->data;
+
+    if (--s->handles > 0)
+        return;
+    close(s->sock);
+    session_unref(s);
+}
+
+static void session_closed(struct session *s)
+{
+    struct server *server = s->server;
+
+    if (s->stage == SESSION_CLOSED)
+        return;
+    s->stage = SESSION_CLOSED;
+    TAILQ_REMOVE(&server->sessions, s, in_server);
+    server->session_count -= s->admitted;
+    server->connection_count--;
+    uv_close((uv_handle_t *)&s->sock_poll, on_handle_closed);
+    uv_close((uv_handle_t *)&s->timer, on_handle_closed);
+    if (s->pidfd >= 0)
+        uv_close((uv_handle_t *)&s->pidfd_poll, on_handle_closed);
+    server_session_ended(server);
+}
+
+/* ---- ending ---- */
+
+static void leave_heap(struct session *s)
+{
+    struct shared_heap *h = s->heap;
+
+    at_store_release(&s->dead, true);
+    if (h == NULL)
+        return;
+    while (!TAILQ_EMPTY(&s->mutators))
+        mutator_retire(TAILQ_FIRST(&s->mutators));
+    TAILQ_REMOVE(&h->sessions, s, in_heap);
+    h->session_count--;
+    shared_heap_pump(h); /* s->heap stays for whoever still holds a reference to us */
+}
+
+static void on_closing_over(uv_timer_t *timer)
+{
+    session_closed(timer->data);
+}
+
+void session_end(struct session *s, enum mmgc_error why, const char *format, ...)
+{
+    char detail[200] = "";
+    va_list args;
+
+    if (s->stage >= SESSION_CLOSING)
+        return;
+    va_start(args, format);
+    if (format != NULL)
+        vsnprintf(detail, sizeof(detail), format, args);
+    va_end(args);
+    log_debug("session %llu ends: %s %s", (unsigned long long)s->id, mmgc_error_name(why), detail);
+    s->stage = SESSION_CLOSING;
+    session_ref(s);
+    if (why != MMGC_E_OK)
+        session_send_error(s, 0, why, detail);
+    (void)shutdown(s->sock, SHUT_WR);
+    leave_heap(s);
+    if (why == MMGC_E_OK)
+        session_closed(s); /* the peer is gone, or wants nothing more */
+    else
+        uv_timer_start(&s->timer, on_closing_over, CLOSING_MS, 0);
+    session_listen(s);
+    session_unref(s);
+}
+
+void session_abort(struct session *s)
+{
+    session_ref(s);
+    session_end(s, MMGC_E_OK, NULL);
+    session_closed(s);
+    session_unref(s);
+}
+
+static void on_pidfd(uv_poll_t *poll, int status, int events)
+{
+    struct session *s = poll->data;
+
+    (void)status;
+    (void)events;
+    uv_poll_stop(poll);
+    if (s->stage == SESSION_CLOSING)
+        session_closed(s);
+    else
+        session_end(s, MMGC_E_OK, "its process has ended");
+}
+
+static void on_hello_late(uv_timer_t *timer)
+{
+    session_end(timer->data, MMGC_E_TIMEOUT, "no Hello within %llu ms",
+                (unsigned long long)(((struct session *)timer->data)->server->config.hello_timeout_ns / NS_PER_MS));
+}
+
+/* ---- beginning ---- */
+
+static int watch(struct session *s)
+{
+    uv_loop_t *loop = &s->server->loop;
+    int r = uv_poll_init(loop, &s->sock_poll, s->sock);
+
+    if (r < 0)
+        return r;
+    MM_ASSERT(uv_timer_init(loop, &s->timer) == 0);
+    s->handles = 2;
+    if (s->pidfd >= 0 && uv_poll_init(loop, &s->pidfd_poll, s->pidfd) < 0) {
+        close(s->pidfd);
+        s->pidfd = -1;
+    }
+    if (s->pidfd >= 0) {
+        s->handles++;
+        uv_poll_start(&s->pidfd_poll, UV_READABLE, on_pidfd);
+    }
+    s->sock_poll.data = s->timer.data = s->pidfd_poll.data = s;
+    uv_poll_start(&s->sock_poll, UV_READABLE, on_sock);
+    uv_timer_start(&s->timer, on_hello_late, s->server->config.hello_timeout_ns / NS_PER_MS, 0);
+    return 0;
+}
+
+static void learn_peer(struct session *s)
+{
+    socklen_t size = sizeof(s->peer);
+    int buffer = SEND_BUFFER_BYTES;
+
+    s->peer = (struct ucred){ .uid = s->server->overflow_uid };
+    (void)getsockopt(s->sock, SOL_SOCKET, SO_PEERCRED, &s->peer, &size);
+    (void)setsockopt(s->sock, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+    size = sizeof(s->send_buffer_bytes); /* what the system's limit made of it */
+    (void)getsockopt(s->sock, SOL_SOCKET, SO_SNDBUF, &s->send_buffer_bytes, &size);
+    size = sizeof(s->pidfd);
+    if (getsockopt(s->sock, SOL_SOCKET, SO_PEERPIDFD, &s->pidfd, &size) < 0)
+        s->pidfd = -1;
+}
+
+void session_accept(struct server *server, int sock)
+{
+    bool crowded = server->connection_count >= server->config.max_sessions + REFUSED_MAX;
+    struct session *s = crowded ? NULL : calloc(1, sizeof(*s));
+
+    if (s == NULL) {
+        close(sock);
+        return;
+    }
+    s->refs = 1;
+    s->server = server;
+    s->sock = sock;
+    s->connected_ns = mm_now_ns();
+    TAILQ_INIT(&s->mutators);
+    learn_peer(s);
+    if (watch(s) < 0) {
+        close(sock);
+        session_unref(s);
+        return;
+    }
+    s->id = ++server->next_session;
+    TAILQ_INSERT_TAIL(&server->sessions, s, in_server);
+    server->connection_count++;
+    if (s->peer.uid == server->overflow_uid) /* a stranger to our user namespace could be anybody (S20) */
+        session_end(s, MMGC_E_DENIED, "user %u is not of this user namespace", (unsigned)s->peer.uid);
+    else if (server->session_count >= server->config.max_sessions)
+        session_end(s, MMGC_E_LIMIT, "there are %u sessions, the most there may be (max_sessions)",
+                    server->config.max_sessions);
+    else
+        server->session_count += s->admitted = true;
+}
+
+int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_only)
+{
+    char label[64];
+
+    snprintf(label, sizeof(label), "mmgc-session-%llu", (unsigned long long)s->id);
+    int r = shm_segment_new(&s->segment, sizeof(struct shm_session), label);
+    if (r < 0)
+        return r;
+    s->words = shm_segment_address(s->segment);
+    s->words->version = SHM_SESSION_VERSION;
+    at_store_release(&s->words->magic, SHM_SESSION_MAGIC); /* pairs with the client's acquire */
+    s->heap = shared_heap_ref(heap);
+    s->read_only = read_only;
+    s->since_task = heap->collector.begun;
+    TAILQ_INSERT_TAIL(&heap->sessions, s, in_heap);
+    heap->session_count++;
+    return 0;
+}
+
+/* ---- talking ---- */
+
+void session_send(struct session *s, const wire_reply *reply, const struct packet_fds *fds)
+{
+    if (s->stage == SESSION_CLOSED)
+        return;
+    int r = wire_send_reply(s->sock, reply, fds);
+    if (r == 0 || s->stage == SESSION_CLOSING)
+        return;
+    if (r == -EMSGSIZE || r == -EINVAL)
+        log_error("a reply of %zu bytes is over its limit", wire_reply_bytes(reply));
+    session_end(s, MMGC_E_OK, "it does not read its replies: %s", strerror(-r));
+}
+
+void session_send_error(struct session *s, uint32_t serial, enum mmgc_error code, const char *detail)
+{
+    wire_error error = wire_error_init();
+    wire_reply reply = wire_reply_init();
+
+    error.code = code;
+    error.detail = (char *)detail;
+    reply.serial = serial;
+    reply.body_case = WIRE_REPLY(ERROR);
+    reply.error = &error;
+    session_send(s, &reply, NULL);
+}
+
+/* S2. Exactly when poll would not call it writable: a quarter of the buffer is full of what the peer has not read. */
+static bool congested(const struct session *s)
+{
+    int unread = 0;
+
+    return ioctl(s->sock, SIOCOUTQ, &unread) == 0 && unread > s->send_buffer_bytes / 4;
+}
+
+void session_listen(struct session *s)
+{
+    int events = UV_READABLE;
+
+    if (s->stage == SESSION_CLOSED)
+        return;
+    if (s->stage < SESSION_CLOSING && s->deferred >= DEFERRED_MAX)
+        events = UV_DISCONNECT;
+    else if (s->stage < SESSION_CLOSING && congested(s))
+        events = UV_WRITABLE | UV_DISCONNECT;
+    uv_poll_start(&s->sock_poll, events, on_sock);
+}
+
+static const char *result_sentence(enum wire_result result)
+{
+    switch (result) {
+    case WIRE_OVERSIZED: return "the message is over its limit";
+    case WIRE_UNKNOWN: return "this daemon does not know such a message";
+    default: return "a field is not valid";
+    }
+}
+
+/* Reads and runs one request. False: nothing more to read now. */
+static bool take_request(struct session *s)
+{
+    wire_request *message = NULL;
+    struct packet_fds fds = { .count = 0 };
+    uint32_t serial = 0;
+    enum mmgc_error error = MMGC_E_INVALID;
+    enum wire_result result = wire_recv_request(s->sock, &message, &fds, &serial, &error);
+
+    switch (result) {
+    case WIRE_OK: request_run(s, message, &fds); return true;
+    case WIRE_AGAIN: return false;
+    case WIRE_CLOSED: session_end(s, MMGC_E_OK, "the peer has closed"); return false;
+    case WIRE_MALFORMED: session_end(s, MMGC_E_PROTOCOL, "what came is no message"); break;
+    case WIRE_OVERSIZED: error = MMGC_E_TOO_BIG_MESSAGE; break;
+    case WIRE_UNKNOWN: error = MMGC_E_UNSUPPORTED; break;
+    case WIRE_INVALID: break;
+    }
+    request_close_fds(s, &fds);
+    if (s->stage < SESSION_CLOSING)
+        session_send_error(s, serial, error, result_sentence(result));
+    return s->stage < SESSION_CLOSING;
+}
+
+/* CLOSING: what still comes is dropped, until the peer has read our last word and closes. */
+static void drain(struct session *s)
+{
+    char scrap[64];
+
+    for (int i = 0; i < REQUESTS_A_TURN; i++) {
+        ssize_t got = recv(s->sock, scrap, sizeof(scrap), MSG_DONTWAIT);
+        if (got < 0 && errno == EAGAIN)
+            return;
+        if (got <= 0) {
+            session_closed(s);
+            return;
+        }
+    }
+}
+
+static void on_sock(uv_poll_t *poll, int status, int events)
+{
+    struct session *s = poll->data;
+
+    (void)status; /* an error is what the read says it is */
+    (void)events;
+    session_ref(s);
+    if (s->stage == SESSION_CLOSING)
+        drain(s);
+    else
+        for (int i = 0; i < REQUESTS_A_TURN && s->stage < SESSION_CLOSING; i++)
+            if (s->deferred >= DEFERRED_MAX || congested(s) || !take_request(s))
+                break;
+    session_listen(s);
+    session_unref(s);
+}
+
+/* ---- what others ask of it ---- */
+
+struct mutator *session_mutator(const struct session *s, uint32_t thread)
+{
+    struct mutator *m;
+
+    TAILQ_FOREACH(m, &s->mutators, in_session)
+        if (m->id == thread)
+            return m;
+    return NULL;
+}
+
+uint32_t session_handles_racy(const struct session *s)
+{
+    uint32_t high = s->words == NULL ? 0 : at_load_acquire(&s->words->handle_high);
+
+    return MM_MIN(high, SHM_HANDLES_MAX);
+}
+
+void session_roots(const struct session *s, struct heap_roots *ret_row)
+{
+    *ret_row = (struct heap_roots){
+        .kind = HEAP_ROOTS_EXACT,
+        .words = s->words->handles,
+        .count = session_handles_racy(s),
+    };
+}
+
+void session_wake(struct session *s)
+{
+    (void)atomic_fetch_add_explicit(&s->words->go, 1, memory_order_release); /* pairs with wait() of S4 */
+    futex_wake_all(&s->words->go);
+}

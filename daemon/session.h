@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Session: one connection: who it is, the heap it opened, the threads it attached.
+ *   Owner    references: the server's list while it is connected, its mutators, snapshots of collections, deferred requests
+ *   Threads  loop, but for what the collector's snapshot may read: dead, pidfd, words, the constants
+ *   Life     NEW until Hello, READY, then CLOSING: told why, our sending side shut, drained until the peer closes
+ *            or a second has passed, so that an error we sent is never overtaken by a reset               */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+#include "daemon/mutator.h"
+#include "plans/heap.h"
+#include "proto/wire.h"
+#include "shm/segment.h"
+#include "shm/session.h"
+
+struct server;
+struct shared_heap;
+
+enum session_stage { SESSION_NEW, SESSION_READY, SESSION_CLOSING, SESSION_CLOSED };
+
+TAILQ_HEAD(session_mutators, mutator);
+
+struct session {
+    unsigned refs;
+    TAILQ_ENTRY(session) in_server, in_heap;
+    struct server *server;
+    uint64_t id;                              /* [const] */
+    enum session_stage stage;
+    int sock, pidfd;                          /* pidfd: -1 where the kernel gives none; open until the last reference */
+    uv_poll_t sock_poll, pidfd_poll;
+    uv_timer_t timer;                         /* for Hello, then for the end of CLOSING */
+    unsigned handles;                         /* of libuv that must close before the memory may go */
+    struct ucred peer;                        /* [const] */
+    char name[WIRE_LABEL_MAX + 1];
+    uint64_t connected_ns;
+    int send_buffer_bytes;
+    bool admitted;                            /* counts against max_sessions; else it is being refused */
+    unsigned deferred;                        /* requests of ours that wait for a collection's end */
+
+    struct shared_heap *heap;                 /* NULL: none open; a reference */
+    bool read_only;
+    struct shm_segment *segment;
+    struct shm_session *words;                /* hostile */
+    uint64_t since_task;                      /* as a mutator's */
+    struct session_mutators mutators;
+    unsigned mutator_count;
+    uint32_t next_thread;
+    _Atomic bool dead;                        /* [loop stores] its handles count no more */
+};
+
+/* Takes over the accepted @sock. On failure it is closed, too. */
+void session_accept(struct server *server, int sock);
+/* Says why (OK: nothing to say) and closes: roots and threads go at once. Safe to call twice. */
+__attribute__((format(printf, 3, 4))) void session_end(struct session *s, enum mmgc_error why, const char *format, ...);
+void session_abort(struct session *s);       /* at once, whether it has read our last word or not */
+struct session *session_ref(struct session *s);
+struct session *session_unref(struct session *s);
+
+/* Sends; a peer that does not read its replies is ended. */
+void session_send(struct session *s, const wire_reply *reply, const struct packet_fds *fds);
+void session_listen(struct session *s);      /* watches for what it may do next: after deferred has changed */
+void session_send_error(struct session *s, uint32_t serial, enum mmgc_error code, const char *detail);
+
+struct mutator *session_mutator(const struct session *s, uint32_t thread);     /* borrowed, or NULL */
+/* Opens @heap for it: a segment of its own, a place among its sessions. 0, -errno. */
+int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_only);
+/* Its handle table as a row of roots; world stopped. */
+void session_roots(const struct session *s, struct heap_roots *ret_row);
+uint32_t session_handles_racy(const struct session *s);       /* slots in use at some time, clamped */
+void session_wake(struct session *s);                         /* go + 1 and a wake: after each resume (S4) */

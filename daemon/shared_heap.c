@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* shared_heap.c - Shared heap: made, pumped, ended.
+ *   H1  heap and names are touched with the lock held, by the loop only after a try; nothing is called back under it
+ *   H2  the pump is idempotent: it may be called whenever anything has changed, and twice
+ *   H3  promised > completed <=> a collection is wanted; numbers are given out once and only grow
+ *   H4  the collector thread's reference is dropped when it has been joined and libuv has closed its wake-up */
+#include "daemon/shared_heap.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/grants.h"
+#include "daemon/log.h"
+#include "daemon/server.h"
+#include "daemon/session.h"
+#include "shm/units.h"
+
+#define ARENA_BYTES_MIN ((uint64_t)MM_CHUNK_BYTES)
+#define ARENA_BYTES_MAX (MM_ARENA_MAX_BYTES - MM_CHUNK_BYTES) /* so that its end has a number in granules, too */
+
+/* ---- references and the lock ---- */
+
+struct shared_heap *shared_heap_ref(struct shared_heap *h)
+{
+    h->refs++;
+    return h;
+}
+
+static void heap_free(struct shared_heap *h)
+{
+    MM_ASSERT(TAILQ_EMPTY(&h->sessions) && TAILQ_EMPTY(&h->mutators) && TAILQ_EMPTY(&h->seals) &&
+              TAILQ_EMPTY(&h->waiting) && TAILQ_EMPTY(&h->deferred));
+    heap_unref(h->heap);
+    names_fini(&h->names);
+    shm_segment_unref(h->arena);
+    shm_segment_unref(h->private);
+    shm_segment_unref(h->control_segment);
+    pthread_mutex_destroy(&h->lock);
+    free(h);
+}
+
+struct shared_heap *shared_heap_unref(struct shared_heap *h)
+{
+    if (h == NULL || --h->refs > 0)
+        return NULL;
+    struct server *server = h->server;
+    heap_free(h);
+    server_heap_ended(server);
+    return NULL;
+}
+
+bool shared_heap_try_lock(struct shared_heap *h)
+{
+    return pthread_mutex_trylock(&h->lock) == 0;
+}
+
+void shared_heap_unlock(struct shared_heap *h)
+{
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* ---- making ---- */
+
+static int choose_sizes(struct shared_heap *h, const struct config *config, const wire_heap_open *wanted)
+{
+    uint64_t max = wanted->max_bytes == 0 ? config->heap_bytes : wanted->max_bytes;
+    uint64_t limit = wanted->limit_bytes == 0 ? max : wanted->limit_bytes;
+
+    if (max > config->heap_max_bytes)
+        return -E2BIG;
+    if (limit > max)
+        return -EINVAL;
+    h->max_bytes = MM_MIN(mm_align_up(MM_MAX(max, ARENA_BYTES_MIN), MM_CHUNK_BYTES), ARENA_BYTES_MAX);
+    h->limit_bytes = MM_MIN(mm_align_up(MM_MAX(limit, (uint64_t)MM_COMMIT_BYTES), MM_COMMIT_BYTES), h->max_bytes);
+    return 0;
+}
+
+static int make_segments(struct shared_heap *h)
+{
+    int r = shm_segment_new(&h->arena, h->max_bytes, "mmgc-arena");
+
+    if (r == 0)
+        r = shm_segment_new(&h->private, heap_private_bytes(h->max_bytes), "mmgc-private");
+    if (r == 0)
+        r = shm_segment_new_published(&h->control_segment, sizeof(struct shm_control), "mmgc-control");
+    return r;
+}
+
+static void publish(struct shared_heap *h)
+{
+    struct shm_control *c = h->control = shm_segment_address(h->control_segment);
+
+    c->version = SHM_CONTROL_VERSION;
+    c->features = SHM_CONTROL_FEATURES;
+    c->incarnation = h->server->incarnation;
+    c->arena_bytes = h->max_bytes;
+    c->barrier = SHM_BARRIER_NONE;
+    c->small_max_bytes = MM_SMALL_MAX_BYTES;
+    snprintf(c->plan, sizeof(c->plan), "%s", heap_plan_name(h->heap));
+    at_store_relaxed(&c->limit_bytes, h->limit_bytes);
+    at_store_relaxed(&c->type_count, 1); /* row 0 is no type */
+    h->collects = heap_plan_collects(h->heap);
+    at_store_release(&c->magic, SHM_CONTROL_MAGIC); /* pairs with the client's acquire */
+}
+
+static int make_heap(struct shared_heap *h, const wire_heap_open *wanted)
+{
+    const struct config *config = &h->server->config;
+    struct heap_config heap_config = {
+        .plan = wanted->plan[0] == '\0' ? config->heap_plan : wanted->plan,
+        .limit_bytes = h->limit_bytes,
+    };
+    int r = choose_sizes(h, config, wanted);
+
+    if (r < 0)
+        return r;
+    heap_config.max_bytes = h->max_bytes;
+    heap_config.limit_bytes = h->limit_bytes;
+    r = make_segments(h);
+    if (r < 0)
+        return r;
+    r = heap_new(&h->heap, &heap_config, h->arena, h->private);
+    return r == -EINVAL ? -ENOENT : r; /* the sizes are good */
+}
+
+static struct shared_heap *heap_blank(struct server *server, const wire_heap_open *wanted, const struct session *creator)
+{
+    struct shared_heap *h = calloc(1, sizeof(*h));
+
+    if (h == NULL)
+        return NULL;
+    h->refs = 1;
+    h->server = server;
+    snprintf(h->name, sizeof(h->name), "%s", wanted->name);
+    h->owner = creator->peer.uid;
+    h->group = creator->peer.gid;
+    h->mode = server->config.heap_mode;
+    pthread_mutex_init(&h->lock, NULL);
+    names_init(&h->names, server->config.heap_max_names);
+    TAILQ_INIT(&h->sessions);
+    TAILQ_INIT(&h->mutators);
+    TAILQ_INIT(&h->seals);
+    TAILQ_INIT(&h->sealed);
+    TAILQ_INIT(&h->waiting);
+    TAILQ_INIT(&h->deferred);
+    TAILQ_INIT(&h->inspections);
+    return h;
+}
+
+int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const wire_heap_open *wanted,
+                    const struct session *creator)
+{
+    if (server->heaps.count >= server->config.max_heaps)
+        return -ENOSPC;
+    struct shared_heap *h = heap_blank(server, wanted, creator);
+    if (h == NULL)
+        return -ENOMEM;
+    int r = make_heap(h, wanted);
+    if (r == 0) {
+        publish(h);
+        r = registry_add(&server->heaps, h);
+    }
+    if (r == 0 && (r = collector_start(h)) < 0)
+        registry_remove(&server->heaps, h);
+    if (r < 0) {
+        heap_free(h);
+        return r;
+    }
+    server->live_heaps++;
+    log_info("heap '%s' made by user %u: %s, %llu MiB", h->name, (unsigned)h->owner, h->control->plan,
+             (unsigned long long)(h->max_bytes >> 20));
+    shared_heap_pump(h); /* commits ahead; our first reference is now the collector's (H4) */
+    *ret_heap = h;
+    return 0;
+}
+
+/* ---- rights ---- */
+
+static bool is_master(const struct shared_heap *h, const struct session *s)
+{
+    return s->peer.uid == h->owner || s->peer.uid == 0 || s->peer.uid == geteuid();
+}
+
+bool shared_heap_may_open(const struct shared_heap *h, const struct session *s, bool read_only)
+{
+    unsigned need = read_only ? 4 : 6;
+    unsigned have = s->peer.gid == h->group ? h->mode >> 3 : h->mode;
+
+    return is_master(h, s) || (have & need) == need;
+}
+
+bool shared_heap_may_destroy(const struct shared_heap *h, const struct session *s)
+{
+    return is_master(h, s);
+}
+
+/* ---- going on ---- */
+
+static void seal_locked(struct shared_heap *h)
+{
+    struct heap_mutator_view view;
+    struct mutator *m;
+
+    while ((m = TAILQ_FIRST(&h->seals)) != NULL) {
+        TAILQ_REMOVE(&h->seals, m, in_seals);
+        if (m->record != NULL) {
+            mutator_view(m, h->max_bytes, &view);
+            heap_mutator_seal(h->heap, m->record, &view);
+            m->record = NULL;
+        }
+        TAILQ_INSERT_TAIL(&h->sealed, m, in_seals);
+    }
+}
+
+/* References are dropped without the lock: the last one may end a session, or this heap. */
+static void drop_sealed(struct shared_heap *h)
+{
+    struct mutator *m;
+
+    while ((m = TAILQ_FIRST(&h->sealed)) != NULL) {
+        TAILQ_REMOVE(&h->sealed, m, in_seals);
+        mutator_unref(m);
+    }
+}
+
+static void read_gauges_locked(struct shared_heap *h)
+{
+    struct heap_gauges *g = &h->gauges;
+
+    g->free_bytes = heap_free_bytes(h->heap);
+    g->used_bytes = heap_used_bytes(h->heap);
+    g->uncommitted_bytes = heap_uncommitted_bytes(h->heap);
+    g->metadata_bytes = heap_metadata_bytes(h->heap);
+    g->types = heap_type_count(h->heap);
+    g->names = h->names.count;
+    g->space_count = heap_spaces(h->heap, g->spaces, SPACES_MAX);
+}
+
+void shared_heap_read_gauges(struct shared_heap *h)
+{
+    if (!shared_heap_try_lock(h))
+        return;
+    read_gauges_locked(h);
+    shared_heap_unlock(h);
+}
+
+static void post(struct shared_heap *h, enum collector_work work)
+{
+    int r = collector_post(h, work);
+
+    if (r == 0)
+        return;
+    log_error("heap '%s': no memory to begin a collection", h->name);
+    if (work >= WORK_END) {
+        h->end_posted = false; /* the next pump tries again */
+        return;
+    }
+    struct collector_task failed = { .work = work, .outcome = OUTCOME_FAILED, .error = r };
+    shared_heap_task_done(h, &failed);
+}
+
+static void start_next(struct shared_heap *h)
+{
+    if (h->collector.busy || h->end_posted)
+        return;
+    if (h->ending) {
+        h->end_posted = true;
+        at_store_relaxed(&h->collector.give_up, h->server->stopping);
+        post(h, h->server->stopping ? WORK_QUIT : WORK_END);
+    } else if (h->server->stopping) {
+        return;
+    } else if (h->promised > h->completed) {
+        post(h, WORK_COLLECT);
+    } else if (!TAILQ_EMPTY(&h->inspections)) {
+        h->inspecting = TAILQ_FIRST(&h->inspections);
+        TAILQ_REMOVE(&h->inspections, h->inspecting, link);
+        post(h, (enum collector_work)h->inspecting->work);
+    }
+}
+
+void shared_heap_pump(struct shared_heap *h)
+{
+    shared_heap_ref(h);
+    if (shared_heap_try_lock(h)) {
+        seal_locked(h);
+        grants_pump_locked(h);
+        read_gauges_locked(h);
+        shared_heap_unlock(h);
+        drop_sealed(h);
+    }
+    start_next(h);
+    shared_heap_unref(h);
+}
+
+uint64_t shared_heap_ask_collection(struct shared_heap *h)
+{
+    uint64_t next = h->completed + 1;
+
+    if (h->collector.busy && h->collector.task.work == WORK_COLLECT) {
+        if (shared_heap_try_lock(h)) /* it has not stopped the world: what is garbage now it will find */
+            shared_heap_unlock(h);
+        else
+            next++;
+    }
+    h->promised = MM_MAX(h->promised, next);
+    return next;
+}
+
+void shared_heap_end(struct shared_heap *h)
+{
+    if (h->ending)
+        return;
+    h->ending = true;
+    log_info("heap '%s' ends", h->name);
+    registry_remove(&h->server->heaps, h); /* the collector's reference keeps it */
+    at_store_relaxed(&h->collector.give_up, true); /* a stop that is pending serves nobody any more */
+    shared_heap_pump(h);
+}
+
+void shared_heap_quarantine(struct shared_heap *h, const char *why)
+{
+    if (!h->corrupt)
+        log_error("heap '%s' is quarantined: %s", h->name, why);
+    h->corrupt = true;
+    at_store_release(&h->control->corrupt, 1);
+}
+
+void history_add(struct history *history, uint64_t ns)
+{
+    history->ns[history->count++ % HISTORY_ROWS] = ns;
+    history->max_ns = MM_MAX(history->max_ns, ns);
+    history->total_ns += ns;
+}

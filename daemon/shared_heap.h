@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Shared heap: the plans' heap with everything that makes it a service: segments, a name, sessions, threads, named roots,
+ * who waits for memory, what is asked of its collector.
+ *   Owner    references: the registry, sessions, commits in flight, its collector thread
+ *   Threads  [loop], or [lock]: the collector thread holds the lock while the world is stopped, the loop only tries it
+ *   Life     open; ending (out of the registry, sessions told); ended (thread joined), freed with the last reference   */
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "daemon/collector.h"
+#include "daemon/mutator.h"
+#include "daemon/names.h"
+#include "daemon/request.h"
+#include "plans/heap.h"
+#include "proto/wire.h"
+#include "shm/commit.h"
+#include "shm/control.h"
+#include "shm/segment.h"
+
+struct server;
+struct session;
+
+#define HISTORY_ROWS 256u
+#define SPACES_MAX 8u
+#define COMMITS_MAX 32u                       /* units of 2 MiB in flight at once, of one heap */
+
+struct commit_result {
+    uint64_t offset;
+    bool success;
+};
+struct history {                              /* of stops, of pauses */
+    uint64_t ns[HISTORY_ROWS];
+    uint64_t count, max_ns, total_ns;
+};
+struct heap_gauges {                          /* the plans' numbers when the lock was last to be had: facts need not wait */
+    uint64_t free_bytes, used_bytes, uncommitted_bytes, metadata_bytes;
+    uint32_t types;
+    uint64_t names;
+    struct heap_space_info spaces[SPACES_MAX];
+    size_t space_count;
+};
+TAILQ_HEAD(shared_heap_sessions, session);
+TAILQ_HEAD(shared_heap_mutators, mutator);
+
+struct shared_heap {
+    unsigned refs;
+    struct server *server;
+    char name[WIRE_NAME_MAX + 1];             /* [const] */
+    uid_t owner;                              /* [const] with group and mode: who may open it, like a file's */
+    gid_t group;
+    unsigned mode;
+    bool ending, end_posted;
+    bool collects;                            /* [const] its plan ever does */
+    bool corrupt;                             /* quarantined; control says it to clients */
+    uint64_t max_bytes, limit_bytes;          /* [const] */
+
+    struct shm_segment *arena, *private, *control_segment;
+    struct shm_control *control;
+    pthread_mutex_t lock;
+    struct heap *heap;                        /* [lock] */
+    struct names names;                       /* [lock] */
+
+    struct shared_heap_sessions sessions;
+    unsigned session_count;
+    struct shared_heap_mutators mutators;     /* attached, of all sessions */
+    unsigned mutator_count;
+    struct shared_heap_mutators seals;        /* gone, their memory still to be sealed; references */
+    struct shared_heap_mutators sealed;       /* and done; references about to be dropped */
+
+    struct collector collector;
+    uint64_t completed, promised;             /* collections: done, and asked for by number */
+    struct grant_queue waiting;               /* for memory */
+    struct request_queue deferred;            /* for the lock */
+    struct request_queue inspections;         /* a verify or histogram that waits for its turn */
+    struct request *inspecting;               /* whose task the collector has */
+
+    unsigned commits_in_flight;
+    struct commit_result commit_results[COMMITS_MAX];        /* answered while the world was stopped */
+    unsigned commit_result_count;
+    bool pages_known;
+    enum shm_pages pages;                     /* what the last commit got */
+    uint64_t commit_again_ns;                 /* a commit failed: none before this time */
+    uint64_t rate_window_ns, rate_bytes, rate_last_bytes;    /* granted in this window of 10 ms and in the one before */
+
+    uint64_t abandoned_stops, live_objects;
+    struct history stops, pauses;
+    struct heap_gauges gauges;
+};
+
+/* Makes a heap, in the registry, with its first commits under way. *ret_heap is borrowed from the registry.
+ * 0; -E2BIG: too large; -EINVAL: limit above maximum; -ENOENT: no such plan; -ENOSPC: max_heaps; -errno. */
+int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const wire_heap_open *wanted,
+                    const struct session *creator);
+struct shared_heap *shared_heap_ref(struct shared_heap *h);
+struct shared_heap *shared_heap_unref(struct shared_heap *h);
+/* True: h->heap and h->names are the caller's until shared_heap_unlock. False: the world is stopped; come back later. */
+bool shared_heap_try_lock(struct shared_heap *h);
+void shared_heap_unlock(struct shared_heap *h);
+
+/* Whatever can go on, goes on: seals, commits, waiting grants, the next task. Called after every change. */
+void shared_heap_pump(struct shared_heap *h);
+/* A collection that begins after now: its number, done when completed has reached it. */
+uint64_t shared_heap_ask_collection(struct shared_heap *h);
+/* The collector handed @task back. */
+void shared_heap_task_done(struct shared_heap *h, const struct collector_task *task);     /* outcome.c */
+/* Takes the heap out of the registry and ends it: its world is stopped for good, the arena given back, sessions told. */
+void shared_heap_end(struct shared_heap *h);
+bool shared_heap_may_open(const struct shared_heap *h, const struct session *s, bool read_only);
+bool shared_heap_may_destroy(const struct shared_heap *h, const struct session *s);
+void shared_heap_read_gauges(struct shared_heap *h);          /* if the lock is to be had; else they stay */
+void shared_heap_quarantine(struct shared_heap *h, const char *why);
+void history_add(struct history *history, uint64_t ns);
