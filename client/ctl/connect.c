@@ -51,7 +51,16 @@ static enum mmgc_error receive(struct ctl *ctl, wire_reply **ret_reply)
     }
 }
 
-/* The reply to the last request; events and late answers are passed over. */
+/* MMGC_E_OK: @reply is no error. */
+static enum mmgc_error error_in(struct ctl *ctl, const wire_reply *reply)
+{
+    if (reply->body_case != WIRE_REPLY(ERROR) || reply->error->code == MMGC_E_OK)
+        return MMGC_E_OK;
+    return ctl_failed(ctl, (enum mmgc_error)reply->error->code, "%s", reply->error->detail);
+}
+
+/* The reply to the last request. An event that is an error is the daemon's last word; others, and late answers, are passed
+ * over. */
 static enum mmgc_error receive_answer(struct ctl *ctl, wire_reply **ret_reply)
 {
     for (;;) {
@@ -63,7 +72,11 @@ static enum mmgc_error receive_answer(struct ctl *ctl, wire_reply **ret_reply)
             *ret_reply = reply;
             return MMGC_E_OK;
         }
+        if (reply->serial == 0)
+            e = error_in(ctl, reply);
         wire_reply_free(reply);
+        if (e != MMGC_E_OK)
+            return e;
     }
 }
 
@@ -82,9 +95,8 @@ enum mmgc_error ctl_call(struct ctl *ctl, wire_request *request, unsigned kind, 
         *ret_reply = reply;
         return MMGC_E_OK;
     }
-    if (reply->body_case == WIRE_REPLY(ERROR) && reply->error->code != MMGC_E_OK)
-        e = ctl_failed(ctl, (enum mmgc_error)reply->error->code, "%s", reply->error->detail);
-    else
+    e = error_in(ctl, reply);
+    if (e == MMGC_E_OK)
         e = ctl_failed(ctl, MMGC_E_PROTOCOL, "the daemon's answer was to another question");
     wire_reply_free(reply);
     return e;
@@ -117,7 +129,8 @@ enum mmgc_error ctl_connect(struct ctl *ctl)
         return ctl_failed(ctl, MMGC_E_NO_DAEMON, "%s: %s", ctl->options.socket, strerror(-c->sock));
     }
     enum mmgc_error e = say_hello(ctl);
-    if (e == MMGC_E_TIMEOUT || e == MMGC_E_DISCONNECTED) /* somebody listens there, who is not up to answering */
+    if (e == MMGC_E_TIMEOUT || e == MMGC_E_DISCONNECTED ||
+        e == MMGC_E_SHUTDOWN) /* it listens, and is not up to answering */
         ctl->exit = CTL_UNREACHABLE;
     return e;
 }

@@ -129,14 +129,25 @@ struct odd {
         SILENT,
         HANGS_UP,
         REFUSES,
+        SHUTS_DOWN,
         SILENT_LATER,
         HANGS_UP_LATER,
+        SHUTS_DOWN_LATER,
         WRONG_KIND,
         SAME_PAGE,
         NO_ROW,
         NO_REASON
     } way;
 };
+
+/* The event that ends a connection; then its end. */
+static bool last_word(int sock, enum mmgc_error code)
+{
+    wire_request nobodys = wire_request_init();
+
+    (void)fake_error(sock, &nobodys, code, "a last word");
+    return false;
+}
 
 static bool answer_later(const struct odd *odd, int sock, const wire_request *request)
 {
@@ -151,6 +162,7 @@ static bool answer_later(const struct odd *odd, int sock, const wire_request *re
     page.more = true;
     switch (odd->way) {
     case SILENT_LATER: return true;
+    case SHUTS_DOWN_LATER: return last_word(sock, MMGC_E_SHUTDOWN);
     case WRONG_KIND: return fake_done(sock, request);
     case NO_REASON: return fake_error(sock, request, MMGC_E_OK, "");
     case SAME_PAGE:
@@ -174,7 +186,8 @@ static bool odd_answer(int sock, const wire_request *request, void *context)
     switch (odd->way) {
     case SILENT: return true;
     case HANGS_UP: return false;
-    case REFUSES: return fake_error(sock, request, MMGC_E_VERSION, "versions 7 to 9");
+    case REFUSES: return last_word(sock, MMGC_E_VERSION);
+    case SHUTS_DOWN: return last_word(sock, MMGC_E_SHUTDOWN);
     default: return fake_welcome(sock, request);
     }
 }
@@ -187,9 +200,11 @@ static const struct {
 } oddities[] = {
     { { SILENT }, { "list" }, 3, "TIMEOUT", "waited 100.0 ms; --timeout sets how long" },
     { { HANGS_UP }, { "list" }, 3, "DISCONNECTED", "mmgcd.sock" },
-    { { REFUSES }, { "list" }, 1, "VERSION", "versions 7 to 9" },
+    { { REFUSES }, { "list" }, 1, "VERSION", "a last word" },
+    { { SHUTS_DOWN }, { "list" }, 3, "SHUTDOWN", "a last word" },
     { { SILENT_LATER }, { "list" }, 1, "TIMEOUT", "waited 100.0 ms" },
     { { HANGS_UP_LATER }, { "list" }, 1, "DISCONNECTED", "mmgcd.sock" },
+    { { SHUTS_DOWN_LATER }, { "list" }, 1, "SHUTDOWN", "a last word" },
     { { WRONG_KIND }, { "list" }, 1, "PROTOCOL", "another question" },
     { { SAME_PAGE }, { "list" }, 1, "PROTOCOL", "do not go on" },
     { { NO_ROW }, { "info", "trees" }, 1, "PROTOCOL", "without a row" },
