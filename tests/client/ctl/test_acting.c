@@ -74,7 +74,7 @@ END_TEST
 START_TEST(gc_gives_up_waiting_after_the_timeout)
 {
     world.looks_until_done = 1000000;
-    RUN(1, "gc", "trees", "--timeout=50ms", "--json");
+    RUN(1, "gc", "trees", "--timeout=500ms", "--json");
     assert_has(run.out, "\"name\": \"TIMEOUT\"");
 }
 END_TEST

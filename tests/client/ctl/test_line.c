@@ -198,11 +198,11 @@ static const struct {
     int status;
     const char *name, *said;
 } oddities[] = {
-    { { SILENT }, { "list" }, 3, "TIMEOUT", "waited 100.0 ms; --timeout sets how long" },
+    { { SILENT }, { "list" }, 3, "TIMEOUT", "waited 500.0 ms; --timeout sets how long" },
     { { HANGS_UP }, { "list" }, 3, "DISCONNECTED", "mmgcd.sock" },
     { { REFUSES }, { "list" }, 1, "VERSION", "a last word" },
     { { SHUTS_DOWN }, { "list" }, 3, "SHUTDOWN", "a last word" },
-    { { SILENT_LATER }, { "list" }, 1, "TIMEOUT", "waited 100.0 ms" },
+    { { SILENT_LATER }, { "list" }, 1, "TIMEOUT", "waited 500.0 ms" },
     { { HANGS_UP_LATER }, { "list" }, 1, "DISCONNECTED", "mmgcd.sock" },
     { { SHUTS_DOWN_LATER }, { "list" }, 1, "SHUTDOWN", "a last word" },
     { { WRONG_KIND }, { "list" }, 1, "PROTOCOL", "another question" },
@@ -216,7 +216,7 @@ START_TEST(an_odd_daemon_is_an_error_with_a_name)
     struct odd odd = oddities[_i].odd;
     struct fake *fake = fake_start(odd_answer, &odd);
     const char *const *w = oddities[_i].words;
-    struct ctl_run run = ctl_run(fake_socket(fake), "--json", "--timeout=100ms", w[0], w[1], NULL);
+    struct ctl_run run = ctl_run(fake_socket(fake), "--json", "--timeout=500ms", w[0], w[1], NULL);
     json_auto_t *json = parse_json(run.out);
 
     ck_assert_int_eq(run.status, oddities[_i].status);
