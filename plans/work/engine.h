@@ -55,7 +55,9 @@ struct job_config {
     uint32_t stages;
     void *context;                            /* job_context() */
     size_t worker_local_bytes;                /* zeroed memory that each worker has for this job: worker_local() */
-    /* Optional. World: the stage @stage has drained and nothing of the job runs. True: packets were added, run it again. */
+    /* Optional. World: @stage, which is enabled, has drained or had no packet at all, and nothing of the job runs. May push, to
+     * this stage or a later one: the packets wait until it returns. True: run @stage again, and ask again. False: nothing
+     * was pushed to @stage. */
     bool (*on_drained)(struct job *job, struct worker *w, uint32_t stage);
 };
 
@@ -65,10 +67,11 @@ struct engine *engine_unref(struct engine *engine);                  /* joins th
 MM_DEFINE_AUTO(engine, engine_unref)
 
 /* Packet memory that may be in use at once, over all jobs. Beyond it worker_packet_try_new() declines. Default 256 MiB;
- * tests make it tiny. */
+ * tests make it tiny. Up to an eighth of it may lie unused in the workers' caches; none below 16 packets a worker. */
 void engine_set_packet_limit(struct engine *engine, size_t bytes);
 
-/* Job life: new, add the first packets (any stages), run to the end, read what it left, unref. */
+/* Job life: new, add the first packets (any stages), run to the end, read what it left, unref; the engine outlives it.
+ * -ENOMEM. At most 64 kinds of packets in one job. */
 int job_new(struct job **ret_job, struct engine *engine, const struct job_config *config);
 struct job *job_unref(struct job *job);
 MM_DEFINE_AUTO(job, job_unref)
@@ -78,9 +81,10 @@ void *job_worker_local(struct job *job, unsigned worker);            /* to fold 
 struct packet *job_packet_add(struct job *job, const struct packet_kind *kind);
 void job_disable_stage(struct job *job, uint32_t stage);             /* this run passes over it; its packets are an error */
 void engine_run(struct engine *engine, struct job *job);             /* blocks; one run a job */
-size_t job_counters(const struct job *job, struct packet_counters *ret, size_t capacity);    /* after the run; rows written */
+/* After the run: rows written, in order of stage, then name. */
+size_t job_counters(const struct job *job, struct packet_counters *ret, size_t capacity);
 
-/* Inside a packet. */
+/* Inside a packet, or on_drained. The engine frees a packet that has run: it must not push or free itself. */
 struct job *worker_job(const struct worker *w);
 unsigned worker_index(const struct worker *w);
 void *worker_local(struct worker *w);
@@ -88,4 +92,6 @@ void *worker_local(struct worker *w);
 struct packet *worker_packet_try_new(struct worker *w, const struct packet_kind *kind);
 void worker_packet_push(struct worker *w, struct packet *p);         /* hands it over; wakes an idle worker if there is one */
 void worker_packet_free(struct worker *w, struct packet *p);         /* one that was never pushed */
-bool worker_others_idle_racy(const struct worker *w);                /* somebody has nothing to do: share work now */
+/* Somebody has nothing to do and nothing of this worker's to steal: share work now. Two loads; while a woken worker is still
+ * on its way to the packet just pushed it is false, so that work is not cut smaller than there are takers. */
+bool worker_others_idle_racy(const struct worker *w);

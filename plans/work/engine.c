@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.c - Workers take turns over the active jobs, and sleep when none has work.
+ *   E1  a job is on the list from engine_run until its closer retires it; ids rise along the list
+ *   E2  a worker is in one job at most, entered under the lock while the job was on the list, and counted in job->users
+ *   E3  with more than one job active a worker runs at most ENGINE_BURST packets in one before it looks at the
+ *       others, from the next id on, round the end: so every job with work is entered after at most
+ *       (jobs - 1) bursts of that worker. What it leaves in its deque may be stolen, or waits for its return.
+ *   E4  no coordinator thread: engine_run only puts the job on the list; a worker opens it.
+ *   Lock  one mutex, held for a walk over a handful of jobs, once per burst or search; never inside a packet.
+ *   Sleep and wake: idle.c.  Stages: job.c.                                                                          */
+#include "plans/work/engine.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plans/work/worker.h"
+
+#define SEARCH_NS 3000u /* about what a sleep and a wake cost: bench_engine */
+
+/* The list of active jobs. */
+
+static void engine_enlist(struct engine *engine, struct job *job)
+{
+    pthread_mutex_lock(&engine->lock);
+    job->id = ++engine->last_id;
+    job->next = NULL;
+    job->link = engine->jobs_tail;
+    *engine->jobs_tail = job;
+    engine->jobs_tail = &job->next;
+    at_store_relaxed(&engine->active, at_load_relaxed(&engine->active) + 1);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+/* The last one out tells engine_run, which may then free the job at once: the wake uses nothing of it but the address,
+ * and a stray wake is something every futex waiter must expect. */
+static void job_leave(struct job *job)
+{
+    if (at_sub_acq_rel(&job->users, 1) != 1)
+        return;
+    if (at_exchange_acq_rel(&job->run, JOB_DONE) == JOB_AWAITED) /* pairs with engine_run */
+        futex_private_wake(&job->run, 1);
+}
+
+void engine_retire(struct engine *engine, struct job *job)
+{
+    pthread_mutex_lock(&engine->lock);
+    *job->link = job->next;
+    if (job->next != NULL)
+        job->next->link = job->link;
+    else
+        engine->jobs_tail = job->link;
+    at_store_relaxed(&engine->active, at_load_relaxed(&engine->active) - 1);
+    pthread_mutex_unlock(&engine->lock);
+    job_leave(job); /* the list's unit; the caller still has its own */
+}
+
+static struct job *engine_find_locked(struct engine *engine, uint64_t above, uint64_t up_to)
+{
+    for (struct job *job = engine->jobs; job != NULL; job = job->next)
+        if (job->id > above && job->id <= up_to && job_has_work(job))
+            return job;
+    return NULL;
+}
+
+/* The next job in turn that has work, entered; or NULL. */
+static struct job *worker_enter(struct worker *w)
+{
+    struct engine *engine = w->engine;
+    pthread_mutex_lock(&engine->lock);
+    struct job *job = engine_find_locked(engine, w->turn, UINT64_MAX);
+    if (job == NULL)
+        job = engine_find_locked(engine, 0, w->turn);
+    if (job != NULL) {
+        at_add_relaxed(&job->users, 1); /* under the lock: the list still holds its own unit */
+        w->turn = job->id;
+    }
+    pthread_mutex_unlock(&engine->lock);
+    return job;
+}
+
+static bool engine_has_work(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->lock);
+    struct job *job = engine_find_locked(engine, 0, UINT64_MAX);
+    pthread_mutex_unlock(&engine->lock);
+    return job != NULL;
+}
+
+/* A worker's life. */
+
+static void worker_found(struct worker *w)
+{
+    if (!w->searching)
+        return;
+    w->searching = false;
+    if (idle_found(&w->engine->idle) && engine_has_work(w->engine))
+        idle_wake(&w->engine->idle, 1); /* idle.c W2 */
+}
+
+static void worker_run_packet(struct worker *w, struct packet *p)
+{
+    struct job *job = w->job;
+    const struct packet_kind *kind = p->kind;
+    w->running = p;
+    uint64_t start_ns = mm_now_ns();
+    kind->run(w, p);
+    tally_add(&job->workers[w->index].tally, kind, mm_now_ns() - start_ns);
+    w->running = NULL;
+    job_packet_done(job, w, p);
+}
+
+static void worker_visit(struct worker *w, struct job *job)
+{
+    struct packet *p;
+    unsigned left = ENGINE_BURST;
+    w->job = job;
+    if (job_claim_opening(job)) {
+        worker_found(w);
+        job_open(job, w);
+    }
+    while ((p = job_take(job, w)) != NULL) {
+        worker_found(w);
+        worker_run_packet(w, p);
+        if (--left == 0) {
+            if (at_load_relaxed(&w->engine->active) > 1)
+                break;
+            left = ENGINE_BURST;
+        }
+    }
+    w->job = NULL;
+    job_leave(job);
+}
+
+static void cpu_relax(void)
+{
+    for (int i = 0; i < 8; i++)
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ volatile("isb");
+#else
+        at_compiler_fence();
+#endif
+}
+
+static bool engine_is_stopping(struct engine *engine)
+{
+    return atomic_load_explicit(&engine->stopping, memory_order_seq_cst); /* idle.c K */
+}
+
+static void worker_sleep(struct worker *w)
+{
+    struct engine *engine = w->engine;
+    pool_rest(&engine->pool, &w->cache);
+    idle_sleep_begin(&engine->idle);
+    if (engine_is_stopping(engine) || engine_has_work(engine))
+        idle_sleep_cancel(&engine->idle);
+    else
+        idle_sleep_end(&engine->idle);
+}
+
+/* Looks, spins a little, sleeps; NULL when the engine stops. */
+static struct job *worker_next_job(struct worker *w)
+{
+    uint64_t until_ns = 0;
+    struct job *job;
+    while ((job = worker_enter(w)) == NULL) {
+        if (engine_is_stopping(w->engine))
+            return NULL;
+        if (!w->searching) {
+            w->searching = true;
+            idle_search(&w->engine->idle);
+        }
+        if (until_ns == 0)
+            until_ns = mm_now_ns() + w->engine->spin_ns;
+        if (mm_now_ns() < until_ns) {
+            cpu_relax();
+            continue;
+        }
+        worker_sleep(w);
+        until_ns = 0;
+    }
+    return job;
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct job *job;
+    while ((job = worker_next_job(w)) != NULL)
+        worker_visit(w, job);
+    return NULL;
+}
+
+bool worker_others_idle_racy(const struct worker *w)
+{
+    return idle_anyone_racy(&w->engine->idle) && deque_is_empty(&w->job->workers[w->index].deque);
+}
+
+/* Life of the engine. */
+
+static unsigned cores_available(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 2;
+}
+
+static void engine_join(struct engine *engine, unsigned started)
+{
+    atomic_store_explicit(&engine->stopping, true, memory_order_seq_cst); /* idle.c P */
+    idle_wake(&engine->idle, IDLE_ALL);
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(engine->workers[i].thread, NULL);
+}
+
+static void engine_free(struct engine *engine)
+{
+    pool_fini(&engine->pool);
+    pthread_mutex_destroy(&engine->lock);
+    free(engine);
+}
+
+/* Signals are the daemon's own business: workers take none. */
+static int engine_start(struct engine *engine)
+{
+    sigset_t all, old;
+    char name[24];
+    unsigned started = 0;
+    int r = 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    for (; started < engine->count && r == 0; started += r == 0) {
+        struct worker *w = &engine->workers[started];
+        r = pthread_create(&w->thread, NULL, worker_main, w);
+        if (r != 0)
+            continue;
+        snprintf(name, sizeof(name), "mmgc-worker-%u", started);
+        pthread_setname_np(w->thread, name);
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (r != 0)
+        engine_join(engine, started);
+    return -r;
+}
+
+int engine_new(struct engine **ret_engine, unsigned workers)
+{
+    MM_ASSERT(workers >= 1 && workers <= ENGINE_WORKERS_MAX);
+    size_t bytes = sizeof(struct engine) + workers * sizeof(struct worker);
+    struct engine *engine = aligned_alloc(MM_CACHE_LINE, mm_align_up(bytes, MM_CACHE_LINE));
+    if (engine == NULL)
+        return -ENOMEM;
+    memset(engine, 0, bytes);
+    pool_init(&engine->pool, workers);
+    pthread_mutex_init(&engine->lock, NULL);
+    engine->jobs_tail = &engine->jobs;
+    engine->spin_ns = cores_available() > 1 ? SEARCH_NS : 0;
+    engine->count = workers;
+    for (unsigned i = 0; i < workers; i++) {
+        engine->workers[i].engine = engine;
+        engine->workers[i].index = i;
+    }
+    engine_set_seed(engine, 1);
+    int r = engine_start(engine);
+    if (r < 0) {
+        engine_free(engine);
+        return r;
+    }
+    *ret_engine = engine;
+    return 0;
+}
+
+void engine_set_seed(struct engine *engine, uint32_t seed)
+{
+    for (unsigned i = 0; i < engine->count; i++)
+        engine->workers[i].random = ((seed + i) * 0x9e3779b1u) | 1;
+}
+
+unsigned engine_workers(const struct engine *engine)
+{
+    return engine->count;
+}
+
+void engine_set_packet_limit(struct engine *engine, size_t bytes)
+{
+    pool_set_limit(&engine->pool, bytes);
+}
+
+struct engine *engine_unref(struct engine *engine)
+{
+    if (engine == NULL)
+        return NULL;
+    MM_ASSERT(at_load_relaxed(&engine->active) == 0);
+    engine_join(engine, engine->count);
+    for (unsigned i = 0; i < engine->count; i++)
+        pool_rest(&engine->pool, &engine->workers[i].cache);
+    engine_free(engine);
+    return NULL;
+}
+
+void engine_run(struct engine *engine, struct job *job)
+{
+    uint32_t run = JOB_NEW;
+    bool first = at_cas_acq_rel(&job->run, &run, JOB_RUNNING);
+    MM_ASSERT(first && job->engine == engine);
+    at_store_relaxed(&job->users, 1);
+    at_store_relaxed(&job->unopened, 1);
+    engine_enlist(engine, job);
+    idle_wake(&engine->idle, 1);
+
+    run = JOB_RUNNING;
+    (void)at_cas_acq_rel(&job->run, &run, JOB_AWAITED); /* fails if it is done already */
+    while (atomic_load_explicit(&job->run, memory_order_acquire) != JOB_DONE) /* pairs with job_leave */
+        futex_private_wait(&job->run, JOB_AWAITED);
+}

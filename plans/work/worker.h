@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Worker and engine, from inside: bodies for engine.c (turns over jobs) and job.c (stages), and hooks for tests. */
+#include <pthread.h>
+
+#include "plans/work/idle.h"
+#include "plans/work/job.h"
+#include "plans/work/pool.h"
+
+#define ENGINE_BURST 16u /* packets run in one job before a look at the next active one */
+
+struct worker {
+    alignas(MM_CACHE_LINE) struct engine *engine; /* [const] */
+    unsigned index;                               /* [const] */
+    pthread_t thread;                             /* [const] */
+    uint32_t random;                              /* [worker] xorshift32, never 0: whom to rob */
+    bool searching;                               /* [worker] counted so in engine->idle */
+    uint64_t turn;                                /* [worker] id of the job it was in last */
+    struct job *job;                              /* [worker] it is in this one */
+    const struct packet *running;                 /* [worker] */
+    struct pool_cache cache;                      /* [worker] */
+};
+
+struct engine {
+    struct pool pool;
+    struct idle idle;
+    unsigned spin_ns;              /* [const] how long a search lasts before sleep; 0 on one core */
+    unsigned count;                /* [const] workers */
+    _Atomic bool stopping;         /* engine_unref stores */
+    _Atomic uint32_t active;       /* [lock] stores; jobs on the list */
+    pthread_mutex_t lock;          /* leaf: guards the list */
+    struct job *jobs, **jobs_tail; /* [lock] in order of id */
+    uint64_t last_id;              /* [lock] */
+    struct worker workers[];
+};
+
+void engine_retire(struct engine *engine,
+                   struct job *job); /* takes a drained job off the list. A worker inside it */
+void engine_set_seed(struct engine *engine, uint32_t seed); /* hook: victims of theft; before the first run */
