@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Blocks: who owns each 32 KiB of the arena, and which are free.
+ *   B1  a block has exactly one kind; no arena byte is read unless its kind says "in use" (IMMIX, LARGE)
+ *   B2  a free block has no bit in either object bitmap, no marked and no granted line
+ *   B3  the arena's last block is RESERVED, so that one past the end of any object is a granule of the arena
+ *   Threads  the heap's one caller; a collection's workers store kinds of blocks they sweep, and tell by blocks_swept() */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plans/heap/layout.h"
+#include "shm/base.h"
+#include "shm/units.h"
+
+enum block_kind {
+    BLOCK_UNCOMMITTED,                       /* zero: how a fresh segment begins */
+    BLOCK_ASKED,                             /* being committed */
+    BLOCK_RESERVED,                          /* never granted */
+    BLOCK_FREE_CLEAN,                        /* zero bytes */
+    BLOCK_FREE_DIRTY,
+    BLOCK_IMMIX,
+    BLOCK_LARGE,
+    BLOCK_KINDS
+};
+
+#define BLOCK_PARSED 1u                      /* its spans in G have their VO bits for this collection */
+#define BLOCK_IRREGULAR 2u                   /* one of the stop's irregular spans lies in it */
+
+#define BLOCK_NONE UINT32_MAX
+
+struct blocks {
+    struct metadata *meta;                   /* borrowed */
+    uint32_t total;                          /* of the arena; constant */
+    uint32_t high;                           /* no block at or above it was ever committed */
+    uint32_t units_limit;                    /* commit units that may be committed or asked */
+    uint32_t unit_hint;                      /* no unit below it is uncommitted */
+    uint32_t counts[BLOCK_KINDS];
+    uint32_t hints[BLOCK_KINDS];             /* no free block of that kind below it */
+    uint32_t run_hint;                       /* where the next search for adjacent free blocks starts */
+};
+
+void blocks_init(struct blocks *b, struct metadata *meta, uint64_t max_bytes, uint64_t limit_bytes);
+
+static inline enum block_kind blocks_kind(const struct blocks *b, uint32_t block)
+{
+    return (enum block_kind)at_load_relaxed(&b->meta->kinds[block]);
+}
+static inline bool block_kind_in_use(enum block_kind kind)
+{
+    return kind == BLOCK_IMMIX || kind == BLOCK_LARGE;
+}
+static inline bool block_kind_free(enum block_kind kind)
+{
+    return kind == BLOCK_FREE_CLEAN || kind == BLOCK_FREE_DIRTY;
+}
+
+/* A free block, clean if there is one, made @kind: BLOCK_NONE if there is none. *ret_clean says if it is zero. */
+uint32_t blocks_acquire(struct blocks *b, enum block_kind kind, bool *ret_clean);
+/* First of @count adjacent free blocks, BLOCK_NONE if there are none; the caller takes each of them. */
+uint32_t blocks_find_run(struct blocks *b, uint32_t count);
+bool blocks_take(struct blocks *b, uint32_t block, enum block_kind kind);     /* a free one; true: it is zero */
+void blocks_release(struct blocks *b, uint32_t block);                /* to FREE_DIRTY; B2 is the caller's duty */
+/* After a sweep in which workers stored BLOCK_FREE_DIRTY over @count blocks of @kind. */
+void blocks_swept(struct blocks *b, enum block_kind kind, uint32_t count);
+
+bool blocks_commit_next(struct blocks *b, uint64_t *ret_offset);
+void blocks_commit_done(struct blocks *b, uint64_t offset, bool success);
+uint64_t blocks_uncommitted_bytes(const struct blocks *b);

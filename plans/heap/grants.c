@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plans/heap/grants.h"
+
+#include <stdlib.h>
+
+#include "plans/heap/bitmap.h"
+#include "plans/heap/state.h"
+#include "plans/space/immix_space.h"
+#include "plans/space/large_space.h"
+
+#define IRREGULAR_PER_MUTATOR 4u             /* of each bump: the span in use, and the rest of an older one */
+#define BUMPS 2u                             /* LINES and BLOCKS; LARGE has none */
+
+/* mutators */
+
+static int reserve(struct grants *g, uint32_t capacity)
+{
+    if (capacity <= g->capacity)
+        return 0;
+    struct irregular *list = realloc(g->list, capacity * sizeof(*list));
+    if (list != NULL)
+        g->list = list;
+    struct irregular *sealed = realloc(g->sealed, capacity * sizeof(*sealed));
+    if (sealed != NULL)
+        g->sealed = sealed;
+    if (list == NULL || sealed == NULL)
+        return -1;
+    g->capacity = capacity;
+    return 0;
+}
+
+struct heap_mutator *heap_mutator_new(struct heap *h)
+{
+    struct grants *g = &h->grants;
+    struct heap_mutator *m = calloc(1, sizeof(*m));
+
+    if (m == NULL || reserve(g, g->sealed_count + IRREGULAR_PER_MUTATOR * (g->mutators + 1)) < 0) {
+        free(m);
+        return NULL;
+    }
+    struct span *entries = m->entries;
+    for (unsigned class = 0; class < SHM_GRANT_CLASSES; class++) {
+        m->rings[class].capacity = shm_ring_capacity(class);
+        m->rings[class].entries = entries;
+        entries += m->rings[class].capacity;
+    }
+    m->heap = h;
+    g->mutators++;
+    return m;
+}
+
+void grants_fini(struct grants *g)
+{
+    free(g->list);
+    free(g->sealed);
+    *g = (struct grants){ 0 };
+}
+
+static struct span *entry_at(const struct grant_ring *ring, uint32_t index)
+{
+    return &ring->entries[index % ring->capacity];
+}
+
+/* Believes @taken if it lies between what was seen before and what was published. */
+static void advance(struct heap_mutator *m, enum shm_grant_class class, uint32_t taken)
+{
+    struct grant_ring *ring = &m->rings[class];
+
+    if (taken - ring->taken > ring->published - ring->taken)
+        return;
+    for (; ring->taken != taken; ring->taken++)
+        if (class == SHM_GRANT_LARGE)
+            large_space_taken(m->heap, entry_at(ring, ring->taken)->start);
+}
+
+uint32_t heap_mutator_outstanding(struct heap_mutator *m, enum shm_grant_class class, uint32_t taken)
+{
+    advance(m, class, taken);
+    return m->rings[class].published - m->rings[class].taken;
+}
+
+uint32_t grants_room(const struct heap_mutator *m, enum shm_grant_class class)
+{
+    const struct grant_ring *ring = &m->rings[class];
+    return ring->capacity - (ring->published - ring->taken);
+}
+
+/* line bitmaps */
+
+static uint32_t line_of(uint32_t granule)
+{
+    return granule / MM_LINE_GRANULES;
+}
+
+static void put_in(struct heap *h, unsigned index, struct span s)
+{
+    bitmap_set_range(h->meta.granted[index], line_of(s.start), line_of(s.end));
+    bitmap_set(h->meta.firsts[index], line_of(s.start));
+}
+
+static void take_out(struct heap *h, unsigned index, struct span s)
+{
+    bitmap_clear_range(h->meta.granted[index], line_of(s.start), line_of(s.end));
+    bitmap_clear(h->meta.firsts[index], line_of(s.start));
+}
+
+void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class class, struct shm_grant *ret,
+                uint32_t start, uint32_t granules, uint32_t flags)
+{
+    struct grant_ring *ring = &m->rings[class];
+    struct span span = { start, start + granules };
+
+    MM_ASSERT(grants_room(m, class) > 0);
+    *entry_at(ring, ring->published++) = span;
+    if (class != SHM_GRANT_LARGE)
+        put_in(h, heap_current_index(h), span);
+    *ret = (struct shm_grant){ .start = start, .granules = granules, .flags = flags };
+}
+
+/* what a view shows */
+
+static bool span_empty(struct span s)
+{
+    return s.start >= s.end;
+}
+
+/* Passed by its mutator since the collection that left it. */
+static bool rest_finished(const struct grant_ring *ring)
+{
+    return ring->has_rest && (int32_t)(ring->taken - ring->rest_index) > 0;
+}
+
+/* The entry that @view's bump lies in, or NULL. */
+static struct span *bumped_in(const struct grant_ring *ring, uint32_t cursor)
+{
+    struct span *s = entry_at(ring, ring->taken);
+    bool in = ring->taken != ring->published && cursor != 0 && s->start <= cursor && cursor <= s->end;
+    return in ? s : NULL;
+}
+
+/* Where parsing must stop: the zeroed limit, or nothing at all if it is not in the span. */
+static uint32_t parse_end(struct span s, uint32_t limit)
+{
+    return s.start <= limit && limit <= s.end ? limit : s.start;
+}
+
+/* opening and ending */
+
+static void irregular_open(struct heap *h, struct irregular it)
+{
+    unsigned current = heap_current_index(h);
+
+    if (span_empty(it.span))
+        return;
+    MM_ASSERT(h->grants.count < h->grants.capacity);
+    h->grants.list[h->grants.count++] = it;
+    take_out(h, current, it.span);
+    if (it.keep < it.span.end)
+        bitmap_set_range(h->meta.granted[current ^ 1], line_of(it.keep), line_of(it.span.end));
+    _Atomic uint8_t *flags = &h->meta.flags[it.span.start / MM_BLOCK_GRANULES];
+    at_store_relaxed(flags, at_load_relaxed(flags) | BLOCK_IRREGULAR);
+}
+
+/* Moves what @ring's mutator has not begun from bitmap @from to the other one. */
+static void move_untouched(struct heap *h, const struct grant_ring *ring, unsigned from)
+{
+    for (uint32_t i = ring->taken + ring->open; i != ring->published; i++) {
+        struct span s = *entry_at(ring, i);
+        if (!span_empty(s)) {
+            take_out(h, from, s);
+            put_in(h, from ^ 1, s);
+        }
+    }
+}
+
+static void open_ring(struct heap *h, struct grant_ring *ring, uint32_t cursor, uint32_t limit)
+{
+    if (rest_finished(ring))
+        irregular_open(h, (struct irregular){ ring->rest, ring->rest.end, ring->rest.end });
+    struct span *s = bumped_in(ring, cursor);
+    ring->open = s != NULL;
+    ring->cursor = cursor;
+    if (s != NULL)
+        irregular_open(h, (struct irregular){ *s, parse_end(*s, limit), cursor });
+    move_untouched(h, ring, heap_current_index(h));
+}
+
+void grants_open_stw(struct heap *h, const struct heap_stop *stop)
+{
+    struct grants *g = &h->grants;
+
+    g->count = 0;
+    for (uint32_t i = 0; i < g->sealed_count; i++)
+        irregular_open(h, g->sealed[i]);
+    for (size_t i = 0; i < stop->mutator_count; i++) {
+        struct heap_mutator *m = stop->mutators[i];
+        const struct heap_mutator_view *view = &stop->views[i];
+        advance(m, SHM_GRANT_LARGE, view->taken[SHM_GRANT_LARGE]);
+        for (unsigned class = 0; class < BUMPS; class++) {
+            advance(m, class, view->taken[class]);
+            open_ring(h, &m->rings[class], view->cursor[class], view->limit[class]);
+        }
+    }
+}
+
+static void clear_irregular_flags(struct heap *h)
+{
+    for (uint32_t i = 0; i < h->grants.count; i++) {
+        _Atomic uint8_t *flags = &h->meta.flags[h->grants.list[i].span.start / MM_BLOCK_GRANULES];
+        at_store_relaxed(flags, (uint8_t)(at_load_relaxed(flags) & ~BLOCK_IRREGULAR));
+    }
+    h->grants.count = 0;
+}
+
+static void ring_end_collected(struct grant_ring *ring)
+{
+    if (rest_finished(ring))
+        ring->has_rest = false;
+    if (!ring->open)
+        return;
+    struct span *s = entry_at(ring, ring->taken);
+    s->start = ring->cursor;
+    ring->rest = *s;
+    ring->rest_index = ring->taken;
+    ring->has_rest = !span_empty(*s);
+    ring->open = false;
+}
+
+void grants_end_collected_stw(struct heap *h, const struct heap_stop *stop)
+{
+    clear_irregular_flags(h);
+    h->grants.sealed_count = 0;
+    for (size_t i = 0; i < stop->mutator_count; i++)
+        for (unsigned class = 0; class < BUMPS; class++)
+            ring_end_collected(&stop->mutators[i]->rings[class]);
+    at_store_relaxed(&h->meta.header->current, heap_current_index(h) ^ 1);
+}
+
+void grants_end_unchanged_stw(struct heap *h, const struct heap_stop *stop)
+{
+    unsigned current = heap_current_index(h);
+
+    for (uint32_t i = 0; i < h->grants.count; i++) {
+        const struct irregular *it = &h->grants.list[i];
+        if (it->keep < it->span.end)
+            bitmap_clear_range(h->meta.granted[current ^ 1], line_of(it->keep), line_of(it->span.end));
+        put_in(h, current, it->span);
+    }
+    clear_irregular_flags(h);
+    for (size_t i = 0; i < stop->mutator_count; i++)
+        for (unsigned class = 0; class < BUMPS; class++) {
+            struct grant_ring *ring = &stop->mutators[i]->rings[class];
+            move_untouched(h, ring, current ^ 1);
+            ring->open = false;
+        }
+}
+
+/* The granules of @line that stay in G, as a mask, given that some do: all but those below a cursor. */
+static uint32_t kept_mask(const struct heap *h, uint32_t line)
+{
+    for (uint32_t i = 0; i < h->grants.count; i++) {
+        const struct irregular *it = &h->grants.list[i];
+        if (it->keep < it->span.end && line_of(it->keep) == line)
+            return UINT32_MAX << (it->keep % MM_LINE_GRANULES);
+    }
+    return UINT32_MAX;
+}
+
+void grants_clear_kept(const struct heap *h, uint32_t block, _Atomic uint64_t *marks)
+{
+    const _Atomic uint64_t *next = heap_granted_next(h);
+    bool irregular = (at_load_relaxed(&h->meta.flags[block]) & BLOCK_IRREGULAR) != 0;
+    uint64_t first = (uint64_t)block * MM_BLOCK_LINES, end = first + MM_BLOCK_LINES;
+
+    for (uint64_t i = bitmap_find_set(next, first, end); i < end; i = bitmap_find_set(next, i + 1, end)) {
+        uint64_t mask = irregular ? kept_mask(h, (uint32_t)i) : UINT32_MAX;
+        _Atomic uint64_t *word = &marks[i / 2];      /* two lines' granules a word */
+        at_store_relaxed(word, at_load_relaxed(word) & ~(mask << (i % 2 * MM_LINE_GRANULES)));
+    }
+}
+
+/* the end of a mutator */
+
+static void seal(struct grants *g, struct irregular it)
+{
+    if (span_empty(it.span))
+        return;
+    MM_ASSERT(g->sealed_count < g->capacity);
+    g->sealed[g->sealed_count++] = it;
+}
+
+static void seal_ring(struct heap *h, struct grant_ring *ring, uint32_t cursor, uint32_t limit)
+{
+    struct span *s = bumped_in(ring, cursor);
+
+    if (rest_finished(ring))
+        seal(&h->grants, (struct irregular){ ring->rest, ring->rest.end, ring->rest.end });
+    if (s != NULL)
+        seal(&h->grants, (struct irregular){ *s, parse_end(*s, limit), s->end });
+    for (uint32_t i = ring->taken + (s != NULL); i != ring->published; i++) {
+        struct span untouched = *entry_at(ring, i);
+        if (span_empty(untouched))
+            continue;
+        take_out(h, heap_current_index(h), untouched);
+        immix_space_return(h, untouched.start, untouched.end);
+    }
+}
+
+void heap_mutator_seal(struct heap *h, struct heap_mutator *m, const struct heap_mutator_view *view)
+{
+    struct grant_ring *large = &m->rings[SHM_GRANT_LARGE];
+
+    for (unsigned class = 0; class < BUMPS; class++) {
+        advance(m, class, view->taken[class]);
+        seal_ring(h, &m->rings[class], view->cursor[class], view->limit[class]);
+    }
+    advance(m, SHM_GRANT_LARGE, view->taken[SHM_GRANT_LARGE]);
+    for (uint32_t i = large->taken; i != large->published; i++)
+        large_space_return(h, entry_at(large, i)->start);
+    h->grants.mutators--;
+    free(m);
+}

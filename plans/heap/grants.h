@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Grants: the list G (soundness S6 I2): what was granted and is not yet covered by a complete trace that began after.
+ *   Kept as two line bitmaps, "granted" and "a span starts here", so that nothing is sorted or walked in the pause however
+ *   much was granted. Only spans that the bitmaps cannot tell, the ones a mutator is bumping in, are a list of a few.
+ *   G1  outside a collection every line of G is granted in the current bitmap, and no object bit lies in G
+ *   G2  inside one (opened) current has exactly the spans finished by their mutator, which parse from first line to end;
+ *       next has what stays in G: spans not begun and the rest of those begun, whose bytes are nobody's business
+ *   G3  a span begun is irregular: parsed up to its zeroed limit, kept from its cursor
+ *   Threads  the heap's one caller; a collection's workers read current, next and the list                          */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "plans/heap.h"
+
+struct span {                                /* granules, [start, end), inside one block */
+    uint32_t start, end;
+};
+
+struct irregular {
+    struct span span;
+    uint32_t parse_end;                      /* [start, parse_end) holds objects or zeroes */
+    uint32_t keep;                           /* [keep, end) stays in G */
+};
+
+struct grant_ring {                          /* of one class of one mutator: our copy of what the client was told */
+    uint32_t published, taken;               /* as in shm_mailbox; taken as last seen, clamped */
+    uint32_t capacity;                       /* constant, a power of two */
+    struct span *entries;
+    bool has_rest;                           /* a collection left only ... */
+    uint32_t rest_index;                     /* ... of this entry ... */
+    struct span rest;                        /* ... this part in G */
+    bool open;                               /* between grants_open and its end: the entry `taken` is bumped in ... */
+    uint32_t cursor;                         /* ... and what lies from here to its end is kept */
+};
+
+struct heap_mutator {
+    struct heap *heap;                       /* constant */
+    struct grant_ring rings[SHM_GRANT_CLASSES];
+    struct span entries[SHM_LINES_CAPACITY + SHM_BLOCKS_CAPACITY + SHM_LARGE_CAPACITY];
+};
+
+struct grants {
+    uint32_t mutators;                       /* live ones */
+    struct irregular *list;                  /* filled by grants_open */
+    uint32_t count;
+    struct irregular *sealed;                /* what dead mutators were bumping in, until the next collection */
+    uint32_t sealed_count;
+    uint32_t capacity;                       /* of list and of sealed; enough whatever happens next */
+};
+
+void grants_fini(struct grants *g);
+/* How many more entries @m has room for. */
+uint32_t grants_room(const struct heap_mutator *m, enum shm_grant_class class);
+/* Puts [start, start + granules) into G as @m's next entry of @class and tells it in *ret. */
+void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class class, struct shm_grant *ret,
+                uint32_t start, uint32_t granules, uint32_t flags);
+
+/* Opens G for the world at this stop; then either ends it so, or G is as it was. */
+void grants_open_stw(struct heap *h, const struct heap_stop *stop);
+void grants_end_collected_stw(struct heap *h, const struct heap_stop *stop);
+void grants_end_unchanged_stw(struct heap *h, const struct heap_stop *stop);
+/* Clears the bits of @marks in the part of @block that stays in G: only forged references lead there. */
+void grants_clear_kept(const struct heap *h, uint32_t block, _Atomic uint64_t *marks);

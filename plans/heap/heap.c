@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* heap.c - Heap: puts arena, metadata, types, blocks and grants together under one plan. */
+#include "plans/heap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plans/heap/state.h"
+#include "plans/schedule.h"
+
+static uint64_t arena_bytes(uint64_t max_bytes)
+{
+    return mm_align_up(max_bytes, MM_CHUNK_BYTES);
+}
+
+size_t heap_private_bytes(uint64_t max_bytes)
+{
+    struct metadata meta;
+    return layout_place(&meta, NULL, arena_bytes(max_bytes));
+}
+
+/* Checking all blocks after each collection costs a serial pass: for tests and for builds without optimisation. */
+static bool wants_checks(void)
+{
+    const char *env = getenv("MM_HEAP_CHECK");
+#ifdef __OPTIMIZE__
+    bool unasked = false;
+#else
+    bool unasked = true;
+#endif
+    return env == NULL ? unasked : strcmp(env, "0") != 0;
+}
+
+static void write_header(struct heap *h, uint64_t max_bytes)
+{
+    struct heap_header *header = h->meta.header;
+
+    header->version = HEAP_VERSION;
+    header->max_bytes = max_bytes;
+    strncpy(header->plan, h->plan->name, sizeof(header->plan) - 1);
+    at_store_release(&header->magic, HEAP_MAGIC);
+}
+
+int heap_new(struct heap **ret_heap, const struct heap_config *config, struct shm_segment *arena, struct shm_segment *private)
+{
+    const struct plan *plan = plan_find(config->plan);
+    uint64_t bytes = arena_bytes(config->max_bytes);
+
+    if (plan == NULL || config->max_bytes == 0 || config->max_bytes > MM_ARENA_MAX_BYTES ||
+        shm_segment_bytes(arena) < bytes || shm_segment_bytes(private) < heap_private_bytes(bytes))
+        return -EINVAL;
+    struct heap *h = calloc(1, sizeof(*h));
+    if (h == NULL)
+        return -ENOMEM;
+    int r = types_init(&h->types);
+    if (r < 0) {
+        free(h);
+        return r;
+    }
+    h->plan = plan;
+    h->arena = foreign_from(shm_segment_address(arena));
+    h->granules = bytes / MM_GRANULE_BYTES;
+    h->check = wants_checks();
+    layout_place(&h->meta, shm_segment_address(private), bytes);
+    blocks_init(&h->blocks, &h->meta, bytes, config->limit_bytes == 0 ? bytes : config->limit_bytes);
+    write_header(h, bytes);
+    *ret_heap = h;
+    return 0;
+}
+
+struct heap *heap_unref(struct heap *h)
+{
+    if (h == NULL)
+        return NULL;
+    grants_fini(&h->grants);
+    types_fini(&h->types);
+    free(h);
+    return NULL;
+}
+
+const char *heap_plan_name(const struct heap *h)
+{
+    return h->plan->name;
+}
+
+bool heap_plan_collects(const struct heap *h)
+{
+    return h->plan->constraints.collects;
+}
+
+/* types */
+
+int heap_type_define(struct heap *h, const struct shm_type_layout *layout, uint32_t *ret_id)
+{
+    return types_define(&h->types, layout, ret_id);
+}
+
+uint32_t heap_type_count(const struct heap *h)
+{
+    return h->types.count;
+}
+
+const struct shm_type_row *heap_type_row(const struct heap *h, uint32_t id)
+{
+    return id >= 1 && id <= h->types.count ? &h->types.rows[id] : NULL;
+}
+
+/* memory */
+
+bool heap_commit_next(struct heap *h, uint64_t *ret_offset)
+{
+    return blocks_commit_next(&h->blocks, ret_offset);
+}
+
+void heap_commit_done(struct heap *h, uint64_t offset, bool success)
+{
+    blocks_commit_done(&h->blocks, offset, success);
+}
+
+uint64_t heap_free_bytes(const struct heap *h)
+{
+    return (uint64_t)(h->blocks.counts[BLOCK_FREE_CLEAN] + h->blocks.counts[BLOCK_FREE_DIRTY]) * MM_BLOCK_BYTES;
+}
+
+uint64_t heap_uncommitted_bytes(const struct heap *h)
+{
+    return blocks_uncommitted_bytes(&h->blocks);
+}
+
+uint64_t heap_used_bytes(const struct heap *h)
+{
+    return (uint64_t)(h->blocks.counts[BLOCK_IMMIX] + h->blocks.counts[BLOCK_LARGE]) * MM_BLOCK_BYTES;
+}
+
+uint64_t heap_metadata_bytes(const struct heap *h)
+{
+    return h->meta.bytes;
+}
+
+size_t heap_spaces(const struct heap *h, struct heap_space_info *ret, size_t capacity)
+{
+    return h->plan->spaces(h, ret, capacity);
+}
+
+size_t heap_grant(struct heap *h, struct heap_mutator *m, enum shm_grant_class class, uint64_t bytes, uint32_t min_bytes,
+                  struct shm_grant *ret_grants, size_t capacity)
+{
+    struct grant_request request = { class, bytes, min_bytes };
+    size_t room = MM_MIN(capacity, (size_t)grants_room(m, class));
+
+    return room == 0 ? 0 : h->plan->grant(h, m, &request, ret_grants, room);
+}
+
+/* the stopped world */
+
+int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
+{
+    uint64_t start = mm_now_ns();
+    int r = 0;
+
+    *ret = (struct heap_collection){ 0 };
+    if (!h->plan->constraints.collects)
+        return -ENOTSUP;
+    if (stop->roots_overflowed) {                    /* whatever is unmarked may be alive: what was known stays known */
+        ret->live_objects = h->live_objects;
+        ret->live_bytes = h->live_bytes;
+    } else {
+        r = schedule_collect_stw(h, engine, stop, ret);
+    }
+    ret->duration_ns = mm_now_ns() - start;
+    return r;
+}

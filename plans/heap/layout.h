@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Layout: where a heap's metadata lies in its private segment: 3.9 % of the arena's maximum, sparse.
+ *   Writer   the daemon alone; no client ever maps it
+ *   Threads  between collections the heap's one caller; inside one, whoever holds the block (or says otherwise)
+ *   Roles    the two object bitmaps, and the two pairs of line bitmaps, swap roles at the end of a collection;
+ *            the header says which is which. docs/heap-layout.md#private                                      */
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/base.h"
+#include "shm/units.h"
+
+#define HEAP_MAGIC UINT64_C(0x7061656863676d6d)         /* "mmgcheap" in memory order */
+#define HEAP_VERSION 1u
+
+/* What was going on when the daemon died (soundness S19). MARK: start again; RELEASE: marks are complete. */
+enum heap_journal { HEAP_IDLE, HEAP_MARK, HEAP_RELEASE };
+
+struct heap_header {
+    _Atomic uint64_t magic;                  /* release-stored last */
+    uint32_t version;                        /* constant */
+    _Atomic uint32_t journal;                /* enum heap_journal; release at each change: all before it is in the segment */
+    uint64_t max_bytes;                      /* constant: of the arena */
+    char plan[24];                           /* constant */
+    _Atomic uint32_t vo;                     /* which of objects[] is VO; the other is mark */
+    _Atomic uint32_t current;                /* which of granted[] and firsts[] describes G */
+};
+static_assert(offsetof(struct heap_header, journal) == 12, "docs/heap-layout.md#private");
+static_assert(offsetof(struct heap_header, vo) == 48, "docs/heap-layout.md#private");
+
+struct metadata {                            /* pointers into the segment */
+    struct heap_header *header;
+    _Atomic uint64_t *objects[2];            /* bit a granule: VO and mark, at the payload's granule */
+    _Atomic uint8_t *lines;                  /* byte a line: 1 if a marked object touches it */
+    _Atomic uint64_t *granted[2];            /* bit a line: it is in G (soundness S6 I2); [other] is the next G in the making */
+    _Atomic uint64_t *firsts[2];             /* bit a line: a span of G starts there */
+    _Atomic uint8_t *kinds;                  /* byte a block, and so the next five: enum block_kind */
+    _Atomic uint8_t *flags;                  /* BLOCK_PARSED, BLOCK_IRREGULAR */
+    _Atomic uint8_t *free_lines;             /* of an IMMIX block: lines neither marked nor granted */
+    _Atomic uint8_t *free_pages;             /* of a LARGE block: bit a page */
+    _Atomic uint8_t *clean_pages;            /* of a LARGE block: bit a page that is free and still zero */
+    _Atomic uint8_t *run_starts;             /* of a LARGE block: bit a page where a run starts */
+    _Atomic uint32_t *runs;                  /* word a page: see large_space.h */
+    size_t bytes;
+};
+
+/* Bytes of metadata for an arena of @max_bytes (a multiple of chunks); @base may be NULL, then only the sizes count. */
+size_t layout_place(struct metadata *ret, void *base, uint64_t max_bytes);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plans/heap/resolve.h"
+
+#include "plans/heap/bitmap.h"
+#include "plans/heap/state.h"
+#include "plans/heap/walk.h"
+
+/* Gives @block's spans in G their VO bits, once; two workers may both do it, and set the same bits. */
+static void parse_once(struct heap *h, uint32_t block)
+{
+    _Atomic uint8_t *flags = &h->meta.flags[block];
+
+    if ((at_load_acquire(flags) & BLOCK_PARSED) != 0 || !walk_block_in_g(h, block))
+        return;
+    walk_parse_block(h, block, heap_vo(h), &(struct parse_faults){ 0 });
+    atomic_fetch_or_explicit(flags, BLOCK_PARSED, memory_order_release);     /* pairs with the load above */
+}
+
+/* The object with the nearest VO bit at or below @place in its block, or 0. */
+static uint32_t below_in_block(struct heap *h, uint32_t place)
+{
+    uint32_t block = place / MM_BLOCK_GRANULES;
+
+    parse_once(h, block);
+    uint64_t found = bitmap_find_below(heap_vo(h), place, (uint64_t)block * MM_BLOCK_GRANULES);
+    return found == BITMAP_NONE ? 0 : (uint32_t)found;
+}
+
+/* The object of the run that covers @place, or 0. One granted since the last collection and taken counts by its header. */
+static uint32_t below_in_run(struct heap *h, uint32_t place)
+{
+    uint32_t first = large_run_of(h, place / MM_PAGE_GRANULES);
+
+    if (first == PAGE_NONE || large_run_untaken(h, first))
+        return 0;
+    return large_object_granule(first);
+}
+
+/* The object around @place, if @word is within it or just behind. */
+static uint32_t resolve_at(struct heap *h, uint32_t place, uint32_t word)
+{
+    enum block_kind kind = blocks_kind(&h->blocks, place / MM_BLOCK_GRANULES);
+    uint32_t found = kind == BLOCK_IMMIX ? below_in_block(h, place) : kind == BLOCK_LARGE ? below_in_run(h, place) : 0;
+    struct object o;
+
+    if (found == 0 || !object_load(h, found, kind, &o))
+        return 0;
+    return found <= word && word - found <= o.granules - 1 ? found : 0;
+}
+
+uint32_t resolve_ambiguous_stw(struct heap *h, uint32_t word)
+{
+    if (word == 0 || word >= h->granules)
+        return 0;
+    uint32_t found = resolve_at(h, word, word);
+    if (found == 0 && word % MM_PAGE_GRANULES == 0)          /* one past the end of what fills the block or run before */
+        found = resolve_at(h, word - 1, word);
+    return found;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Resolve: which object does an ambiguous word belong to?  payload <= w <= payload + size (soundness S3, S6 I5). */
+#include <stdint.h>
+
+#include "plans/heap.h"
+
+/* The granule of @word's object, or 0. Needs G opened and VO of the last collection; sets the VO bits of blocks it has to
+ * parse. From any worker at once. A word on an object that the last collection found dead is nobody's. */
+uint32_t resolve_ambiguous_stw(struct heap *h, uint32_t word);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Types: the heap's type table, and of each type the program by which a collector finds its references.
+ *   Memory   process memory, never shared; a row is written once, before its id is known to anybody
+ *   Threads  types_define: the heap's one caller; everything else also from workers                  */
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/base.h"
+#include "shm/object.h"
+#include "shm/type.h"
+
+enum scan_shape {
+    SCAN_NONE,                               /* no such type: a header that says so is bad */
+    SCAN_LEAF,
+    SCAN_BITMAP,                             /* references only in the first 256 bytes */
+    SCAN_OFFSETS,                            /* references anywhere in the fixed part */
+    SCAN_ARRAY                               /* in the elements, too */
+};
+
+struct scan_program {                        /* two to a cache line */
+    uint32_t fixed_bytes, element_bytes;
+    uint16_t shape;                          /* enum scan_shape */
+    uint16_t ref_count, element_ref_count;
+    uint16_t reserved;
+    union {
+        uint64_t bitmap;                     /* SCAN_BITMAP: bit i is the word at byte 4 i */
+        const uint32_t *refs;                /* else byte offsets, in the fixed part */
+    };
+    const uint32_t *element_refs;            /* byte offsets in an element */
+};
+static_assert(sizeof(struct scan_program) == 32, "a cache line holds two");
+
+struct types {
+    uint32_t count;
+    struct scan_program *programs;           /* SHM_TYPES_MAX, by id; row 0 and rows above count are SCAN_NONE */
+    struct shm_type_row *rows;               /* by id */
+    uint32_t **offsets;                      /* by id: refs, then element refs */
+    uint16_t *buckets;                       /* hash of the name -> id, open addressing */
+};
+
+int types_init(struct types *t);
+void types_fini(struct types *t);
+/* See heap_type_define(). */
+int types_define(struct types *t, const struct shm_type_layout *layout, uint32_t *ret_id);
+
+static inline const struct scan_program *types_program(const struct types *t, uint32_t id)
+{
+    return &t->programs[id < SHM_TYPES_MAX ? id : 0];
+}

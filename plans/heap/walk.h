@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Walk: what stands where in the arena: headers read once and judged, spans parsed, references visited.
+ *   Hostile  every word here comes from the arena: one load, checked, then the copy (soundness S13)
+ *   Threads  any, the world stopped; the block table says that the block is in use, or the caller does not ask    */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plans/heap/state.h"
+#include "plans/space/large_space.h"
+#include "shm/foreign.h"
+#include "shm/object.h"
+
+struct object {
+    uint32_t granule;                        /* its address: the payload's */
+    uint32_t granules;                       /* header included */
+    uint32_t type, length;
+    const struct scan_program *program;
+};
+
+/* Granules from the header of the object at @granule to the end of what it may fill: its block, or its run of pages. */
+static inline uint64_t object_room(const struct heap *h, uint32_t granule, enum block_kind kind)
+{
+    if (kind == BLOCK_LARGE)
+        return (uint64_t)large_run_pages(h, granule / MM_PAGE_GRANULES) * MM_PAGE_GRANULES;
+    return MM_BLOCK_GRANULES - (granule - 1) % MM_BLOCK_GRANULES;
+}
+
+/* Judges @header as that of an object with @room granules. False: no such type, flags nobody knows, or too large. */
+static inline bool object_judge(const struct types *types, uint64_t header, uint64_t room, struct object *ret)
+{
+    uint32_t type = object_header_type(header), length = object_header_length(header);
+    const struct scan_program *program = types_program(types, type);
+    uint64_t granules = object_bytes(program->fixed_bytes, program->element_bytes, length) / MM_GRANULE_BYTES;
+
+    ret->granules = (uint32_t)granules;
+    ret->type = type;
+    ret->length = length;
+    ret->program = program;
+    return program->shape != SCAN_NONE && object_header_flags(header) == 0 && granules <= room;
+}
+
+/* Reads and judges the header of the object at @granule, which must be a place for objects: object_place(). */
+static inline bool object_load(const struct heap *h, uint32_t granule, enum block_kind kind, struct object *ret)
+{
+    uint64_t header = foreign_load64(h->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
+
+    ret->granule = granule;
+    return object_judge(&h->types, header, object_room(h, granule, kind), ret);
+}
+
+/* The kind of @granule's block if an object could be there; else BLOCK_UNCOMMITTED. */
+static inline enum block_kind object_place(const struct heap *h, uint32_t granule)
+{
+    if (granule >= h->granules)
+        return BLOCK_UNCOMMITTED;
+    enum block_kind kind = blocks_kind(&h->blocks, granule / MM_BLOCK_GRANULES);
+    if (MM_LIKELY(kind == BLOCK_IMMIX))
+        return granule % MM_BLOCK_GRANULES != 0 ? kind : BLOCK_UNCOMMITTED;
+    return kind == BLOCK_LARGE && large_is_object(h, granule) ? kind : BLOCK_UNCOMMITTED;
+}
+
+typedef void (*reference_visit)(void *context, uint32_t reference);
+
+/* The references in the fixed part of the object at @granule; nulls are visited, too. */
+static inline __attribute__((always_inline)) void object_each_fixed(foreign arena, uint32_t granule,
+                                                                    const struct scan_program *p,
+                                                                    reference_visit visit, void *context)
+{
+    size_t payload = (size_t)granule * MM_GRANULE_BYTES;
+
+    if (p->shape == SCAN_BITMAP) {
+        for (uint64_t rest = p->bitmap; rest != 0; rest &= rest - 1)
+            visit(context, foreign_load32(arena, payload + 4 * (size_t)__builtin_ctzll(rest)));
+        return;
+    }
+    for (uint32_t i = 0; i < p->ref_count; i++)
+        visit(context, foreign_load32(arena, payload + p->refs[i]));
+}
+
+/* The references in its elements [@first, @end), which the caller knows to be within the object. */
+static inline __attribute__((always_inline)) void object_each_element(foreign arena, uint32_t granule,
+                                                                      const struct scan_program *p, uint32_t first,
+                                                                      uint32_t end, reference_visit visit, void *context)
+{
+    size_t element = (size_t)granule * MM_GRANULE_BYTES + p->fixed_bytes + (size_t)first * p->element_bytes;
+
+    for (uint32_t i = first; i < end; i++, element += p->element_bytes)
+        for (uint32_t k = 0; k < p->element_ref_count; k++)
+            visit(context, foreign_load32(arena, element + p->element_refs[k]));
+}
+
+struct parse_faults {
+    uint64_t spans;                          /* whose parse ended at a bad header */
+    uint32_t first;                          /* granule of the object that the lowest such header is of; 0: none */
+};
+void parse_fault(struct parse_faults *f, uint32_t granule);
+
+/* Adds to @objects a bit for each object of G in @block that its mutator has finished or is past (G opened; S6 I5, I7).
+ * A bad header ends the parse of its span. Races with itself harmlessly. */
+void walk_parse_block(const struct heap *h, uint32_t block, _Atomic uint64_t *objects, struct parse_faults *faults);
+bool walk_block_in_g(const struct heap *h, uint32_t block);           /* would that find anything? */

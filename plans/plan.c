@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plans/plan.h"
+
+#include <string.h>
+
+const struct plan *const plans[PLAN_COUNT] = { &plan_nogc, &plan_immix };
+
+const struct plan *plan_find(const char *name)
+{
+    for (size_t i = 0; i < PLAN_COUNT; i++)
+        if (name != NULL && strcmp(plans[i]->name, name) == 0)
+            return plans[i];
+    return NULL;
+}

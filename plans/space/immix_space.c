@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* immix_space.c - Immix space: bump allocation into free lines, marking in place.
+ *   I1  a line is marked <=> an object marked by the last collection touches it; marks are exact, and stand till the next
+ *   I2  a hole, which may be granted, is a maximal run of lines of one block that are neither marked nor in G
+ *   I3  an object bit is in a marked line, and never in G: so holes and spans begin with no object bits
+ *   I4  free_lines is the number of lines in holes; a block without marks and without G is free
+ *   Races  markers store the same line byte: equal values, relaxed, harmless; a sweep has its block for itself
+ *   Checked by immix_space_check_stw(): after each collection of a debug build and by verify.  docs/architecture.md#immix */
+#include "plans/space/immix_space.h"
+
+#include <string.h>
+
+#include "plans/heap/bitmap.h"
+#include "plans/heap/state.h"
+
+#define BLOCK_WORDS (MM_BLOCK_GRANULES / 64u)        /* of an object bitmap */
+#define BLOCK_LINE_WORDS (MM_BLOCK_LINES / 64u)      /* of a line bitmap */
+
+static uint8_t *line_bytes(const struct heap *h, uint32_t block)
+{
+    return (uint8_t *)h->meta.lines + (size_t)block * MM_BLOCK_LINES;
+}
+
+static void clear_objects(_Atomic uint64_t *objects, uint32_t block)
+{
+    memset((void *)(objects + (size_t)block * BLOCK_WORDS), 0, BLOCK_WORDS * 8);
+}
+
+/* holes */
+
+static bool line_in_hole(const struct heap *h, uint64_t line)
+{
+    return at_load_relaxed(&h->meta.lines[line]) == 0 && !bitmap_test(heap_granted(h), line);
+}
+
+/* The first hole of @block at or after *line, which moves to its end. Its length in lines, or 0. */
+static uint32_t next_hole(const struct heap *h, uint32_t block, uint64_t *line, uint64_t *ret_first)
+{
+    uint64_t end = ((uint64_t)block + 1) * MM_BLOCK_LINES;
+
+    while (*line < end && !line_in_hole(h, *line))
+        ++*line;
+    *ret_first = *line;
+    while (*line < end && line_in_hole(h, *line))
+        ++*line;
+    return (uint32_t)(*line - *ret_first);
+}
+
+static void grant_hole(struct heap *h, struct heap_mutator *m, enum shm_grant_class class, uint64_t first,
+                       uint32_t lines, struct shm_grant *ret)
+{
+    _Atomic uint8_t *free_lines = &h->meta.free_lines[first / MM_BLOCK_LINES];
+
+    at_store_relaxed(free_lines, (uint8_t)(at_load_relaxed(free_lines) - lines));
+    grants_add(h, m, class, ret, (uint32_t)(first * MM_LINE_GRANULES), lines * MM_LINE_GRANULES, 0);
+}
+
+static bool block_has_holes(const struct heap *h, uint32_t block, uint32_t min_lines)
+{
+    return blocks_kind(&h->blocks, block) == BLOCK_IMMIX && at_load_relaxed(&h->meta.free_lines[block]) >= min_lines;
+}
+
+/* Whole blocks' worth of holes in address order; stops at @bytes, or within a block when the rows are used up. */
+size_t immix_space_grant_holes(struct heap *h, struct heap_mutator *m, uint64_t bytes, struct shm_grant *ret, size_t capacity)
+{
+    size_t count = 0;
+
+    for (; h->recycle_cursor < h->blocks.high && bytes > 0; h->recycle_cursor++) {
+        uint32_t block = h->recycle_cursor, lines;
+        uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
+        if (!block_has_holes(h, block, 1))
+            continue;
+        while (count < capacity && (lines = next_hole(h, block, &at, &first)) != 0) {
+            grant_hole(h, m, SHM_GRANT_LINES, first, lines, &ret[count++]);
+            bytes -= MM_MIN(bytes, (uint64_t)lines * MM_LINE_BYTES);
+        }
+        if (count == capacity)
+            break;                                   /* this block may have more */
+    }
+    return count;
+}
+
+size_t immix_space_grant_one_hole(struct heap *h, struct heap_mutator *m, uint32_t min_bytes, struct shm_grant *ret)
+{
+    uint32_t min_lines = (min_bytes + MM_LINE_BYTES - 1) / MM_LINE_BYTES, lines;
+
+    for (uint32_t block = h->recycle_cursor; block < h->blocks.high; block++) {
+        uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
+        if (!block_has_holes(h, block, MM_MAX(min_lines, 1u)))
+            continue;
+        while ((lines = next_hole(h, block, &at, &first)) != 0)
+            if (lines >= min_lines) {
+                grant_hole(h, m, SHM_GRANT_BLOCKS, first, lines, ret);
+                return 1;
+            }
+    }
+    return 0;
+}
+
+size_t immix_space_grant_blocks(struct heap *h, struct heap_mutator *m, enum shm_grant_class class, uint64_t bytes,
+                                struct shm_grant *ret, size_t capacity)
+{
+    size_t count = 0;
+
+    for (bool clean = false; count < capacity && bytes > 0; count++) {
+        uint32_t block = blocks_acquire(&h->blocks, BLOCK_IMMIX, &clean);
+        if (block == BLOCK_NONE)
+            break;
+        at_store_relaxed(&h->meta.free_lines[block], 0);
+        grants_add(h, m, class, &ret[count], block * MM_BLOCK_GRANULES, MM_BLOCK_GRANULES, clean ? SHM_GRANT_ZEROED : 0);
+        bytes -= MM_MIN(bytes, (uint64_t)MM_BLOCK_BYTES);
+    }
+    return count;
+}
+
+void immix_space_return(struct heap *h, uint32_t start, uint32_t end)
+{
+    uint32_t block = start / MM_BLOCK_GRANULES;
+    _Atomic uint8_t *free_lines = &h->meta.free_lines[block];
+    uint32_t lines = at_load_relaxed(free_lines) + (end - start) / MM_LINE_GRANULES;
+
+    at_store_relaxed(free_lines, (uint8_t)lines);
+    h->recycle_cursor = MM_MIN(h->recycle_cursor, block);
+    if (lines == MM_BLOCK_LINES) {
+        clear_objects(heap_marks(h), block);         /* VO is clear there (I3); old VO need not be */
+        blocks_release(&h->blocks, block);
+    }
+}
+
+/* a collection */
+
+void immix_space_prepare_block(struct heap *h, uint32_t block)
+{
+    clear_objects(heap_marks(h), block);
+    memset(line_bytes(h, block), 0, MM_BLOCK_LINES);
+}
+
+/* Lines neither marked nor to stay in G. */
+static uint32_t count_free_lines(const struct heap *h, uint32_t block)
+{
+    const _Atomic uint64_t *next = heap_granted_next(h) + (size_t)block * BLOCK_LINE_WORDS;
+    const uint8_t *lines = line_bytes(h, block);
+    uint32_t count = 0;
+
+    if ((at_load_relaxed(&next[0]) | at_load_relaxed(&next[1])) == 0) {
+        for (uint32_t i = 0; i < MM_BLOCK_LINES; i++)
+            count += lines[i] == 0;
+        return count;
+    }
+    for (uint32_t i = 0; i < MM_BLOCK_LINES; i++)
+        count += lines[i] == 0 && !bitmap_test(next, i);
+    return count;
+}
+
+static void free_block(struct heap *h, uint32_t block, struct sweep_tally *tally)
+{
+    clear_objects(heap_vo(h), block);
+    at_store_relaxed(&h->meta.kinds[block], BLOCK_FREE_DIRTY);
+    tally->freed_immix_blocks++;
+}
+
+void immix_space_sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tally)
+{
+    unsigned current = heap_current_index(h);
+    uint32_t before = at_load_relaxed(&h->meta.free_lines[block]), after = count_free_lines(h, block);
+
+    for (uint32_t i = 0; i < BLOCK_LINE_WORDS; i++) {
+        at_store_relaxed(&h->meta.granted[current][(size_t)block * BLOCK_LINE_WORDS + i], 0);
+        at_store_relaxed(&h->meta.firsts[current][(size_t)block * BLOCK_LINE_WORDS + i], 0);
+    }
+    grants_clear_kept(h, block, heap_marks(h));
+    at_store_relaxed(&h->meta.free_lines[block], (uint8_t)after);
+    tally->freed_bytes += after > before ? (uint64_t)(after - before) * MM_LINE_BYTES : 0;
+    if (after == MM_BLOCK_LINES)
+        free_block(h, block, tally);
+}
+
+void immix_space_after_sweep_stw(struct heap *h, const struct sweep_tally *total)
+{
+    blocks_swept(&h->blocks, BLOCK_IMMIX, total->freed_immix_blocks);
+    h->recycle_cursor = 0;
+}
+
+/* checks */
+
+static bool has_any(const _Atomic uint64_t *words, uint32_t block, uint32_t bits)
+{
+    uint64_t first = (uint64_t)block * bits;
+    return bitmap_find_set(words, first, first + bits) < first + bits;
+}
+
+static enum heap_fault check_free(const struct heap *h, uint32_t block)
+{
+    const uint8_t *lines = line_bytes(h, block);
+
+    for (uint32_t i = 0; i < MM_BLOCK_LINES; i++)
+        if (lines[i] != 0)
+            return HEAP_FAULT_LINE_MARK;
+    for (unsigned i = 0; i < 2; i++)
+        if (has_any(h->meta.granted[i], block, MM_BLOCK_LINES) || has_any(h->meta.firsts[i], block, MM_BLOCK_LINES) ||
+            has_any(h->meta.objects[i], block, MM_BLOCK_GRANULES))
+            return HEAP_FAULT_BLOCK;
+    return HEAP_FAULT_NONE;
+}
+
+/* I3: the object bits of one line, given as the granules' mask. */
+static bool line_agrees(const struct heap *h, uint64_t line, uint32_t objects)
+{
+    return objects == 0 || at_load_relaxed(&h->meta.lines[line]) != 0;
+}
+
+static enum heap_fault check_used(const struct heap *h, uint32_t block)
+{
+    const _Atomic uint64_t *vo = heap_vo(h);
+    uint64_t first = (uint64_t)block * MM_BLOCK_LINES;
+    uint32_t free_lines = 0;
+
+    for (uint64_t line = first; line < first + MM_BLOCK_LINES; line++) {
+        uint32_t objects = (uint32_t)(at_load_relaxed(&vo[line / 2]) >> (line % 2 * MM_LINE_GRANULES));
+        if (!line_agrees(h, line, objects))
+            return HEAP_FAULT_LINE_MARK;
+        free_lines += line_in_hole(h, line);
+    }
+    return free_lines == at_load_relaxed(&h->meta.free_lines[block]) ? HEAP_FAULT_NONE : HEAP_FAULT_BLOCK;
+}
+
+enum heap_fault immix_space_check_block_stw(const struct heap *h, uint32_t block)
+{
+    enum block_kind kind = blocks_kind(&h->blocks, block);
+    return kind == BLOCK_IMMIX ? check_used(h, block) : block_kind_free(kind) ? check_free(h, block) : HEAP_FAULT_NONE;
+}
+
+enum heap_fault immix_space_check_stw(const struct heap *h)
+{
+    enum heap_fault fault = HEAP_FAULT_NONE;
+
+    for (uint32_t block = 0; block < h->blocks.high && fault == HEAP_FAULT_NONE; block++)
+        fault = immix_space_check_block_stw(h, block);
+    return fault;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* large_space.c - Large space: page runs, one object each, never moved.
+ *   L1  each page of a LARGE block is free, or covered by exactly one run; a block whose pages are all free is given back
+ *   L2  a run's object is at its second granule, and no other granule of a LARGE block has an object bit
+ *   L3  an untaken run has no object bit, is not read, and survives without a mark; a taken one is swept like any other
+ *   Races  sweepers clear pages of a run that reaches into blocks of others: free_pages by atomic OR, and whoever
+ *          makes it whole frees the block; run_starts belong to whoever sweeps their block
+ *   Checked by large_space_check_stw(): after each collection of a debug build and by verify.  docs/architecture.md#large */
+#include "plans/space/large_space.h"
+
+#include "plans/heap/bitmap.h"
+
+#define ALL_PAGES 0xffu
+static_assert(MM_BLOCK_PAGES == 8, "a byte has a bit for each page of a block");
+
+/* The pages of @block that lie in [first, end), as bits. */
+static uint8_t pages_mask(uint32_t block, uint32_t first, uint32_t end)
+{
+    uint32_t base = block * MM_BLOCK_PAGES;
+    uint32_t low = first > base ? first - base : 0, high = MM_MIN(end - base, MM_BLOCK_PAGES);
+    return (uint8_t)((ALL_PAGES << low) & (ALL_PAGES >> (MM_BLOCK_PAGES - high)));
+}
+
+uint32_t large_run_of(const struct heap *h, uint32_t page)
+{
+    uint32_t block = page / MM_BLOCK_PAGES, bit = page % MM_BLOCK_PAGES;
+    uint32_t starts = at_load_relaxed(&h->meta.run_starts[block]) & (ALL_PAGES >> (MM_BLOCK_PAGES - 1 - bit));
+
+    if (at_load_relaxed(&h->meta.free_pages[block]) >> bit & 1)
+        return PAGE_NONE;
+    if (starts != 0)
+        return block * MM_BLOCK_PAGES + 31 - (uint32_t)__builtin_clz(starts);
+    return at_load_relaxed(&h->meta.runs[block * MM_BLOCK_PAGES]);
+}
+
+/* granting */
+
+/* @count adjacent free pages in LARGE blocks [first, end). */
+static uint32_t find_pages(const struct heap *h, uint32_t count, uint32_t first, uint32_t end)
+{
+    uint32_t length = 0;
+
+    for (uint32_t block = first; block < end; block++) {
+        uint32_t free = blocks_kind(&h->blocks, block) == BLOCK_LARGE ? at_load_relaxed(&h->meta.free_pages[block]) : 0;
+        for (uint32_t bit = 0; bit < MM_BLOCK_PAGES; bit++) {
+            length = free >> bit & 1 ? length + 1 : 0;
+            if (length == count)
+                return block * MM_BLOCK_PAGES + bit + 1 - count;
+            if (free >> bit == 0 && length == 0)
+                break;
+        }
+    }
+    return PAGE_NONE;
+}
+
+/* Next fit among the pages that runs left over. Two neighbours have at most 7 free pages each (L1). */
+static uint32_t find_leftover(struct heap *h, uint32_t count)
+{
+    if (count > h->large_free_pages || count > 2 * (MM_BLOCK_PAGES - 1))
+        return PAGE_NONE;
+    uint32_t page = find_pages(h, count, h->large_cursor, h->blocks.high);
+    if (page == PAGE_NONE)
+        page = find_pages(h, count, 0, h->blocks.high);
+    if (page != PAGE_NONE)
+        h->large_cursor = page / MM_BLOCK_PAGES;
+    return page;
+}
+
+static uint32_t find_fresh(struct heap *h, uint32_t count)
+{
+    uint32_t blocks = (count + MM_BLOCK_PAGES - 1) / MM_BLOCK_PAGES;
+    uint32_t first = blocks_find_run(&h->blocks, blocks);
+
+    if (first == BLOCK_NONE)
+        return PAGE_NONE;
+    for (uint32_t i = first; i < first + blocks; i++) {
+        bool clean = blocks_take(&h->blocks, i, BLOCK_LARGE);
+        at_store_relaxed(&h->meta.free_pages[i], ALL_PAGES);
+        at_store_relaxed(&h->meta.clean_pages[i], clean ? ALL_PAGES : 0);
+        at_store_relaxed(&h->meta.run_starts[i], 0);
+    }
+    h->large_free_pages += (uint64_t)blocks * MM_BLOCK_PAGES;
+    return first * MM_BLOCK_PAGES;
+}
+
+/* Makes [first, first + count) one run; true if every page of it is zero. */
+static bool claim(struct heap *h, uint32_t first, uint32_t count)
+{
+    struct metadata *meta = &h->meta;
+    uint32_t end = first + count;
+    bool clean = true;
+
+    for (uint32_t block = first / MM_BLOCK_PAGES; block * MM_BLOCK_PAGES < end; block++) {
+        uint8_t mask = pages_mask(block, first, end);
+        clean = clean && (at_load_relaxed(&meta->clean_pages[block]) & mask) == mask;
+        at_and_relaxed(&meta->free_pages[block], (uint8_t)~mask);
+        at_and_relaxed(&meta->clean_pages[block], (uint8_t)~mask);
+        if (block * MM_BLOCK_PAGES > first)
+            at_store_relaxed(&meta->runs[block * MM_BLOCK_PAGES], first);
+    }
+    at_store_relaxed(&meta->runs[first], count | RUN_UNTAKEN);
+    at_or_relaxed(&meta->run_starts[first / MM_BLOCK_PAGES], (uint8_t)(1u << first % MM_BLOCK_PAGES));
+    h->large_free_pages -= count;
+    return clean;
+}
+
+size_t large_space_grant(struct heap *h, struct heap_mutator *m, uint64_t bytes, struct shm_grant *ret)
+{
+    uint64_t pages = (MM_MAX(bytes, 1) - 1) / MM_PAGE_BYTES + 1;
+
+    if (pages > h->granules / MM_PAGE_GRANULES)
+        return 0;
+    uint32_t first = find_leftover(h, (uint32_t)pages);
+    if (first == PAGE_NONE)
+        first = find_fresh(h, (uint32_t)pages);
+    if (first == PAGE_NONE)
+        return 0;
+    bool clean = claim(h, first, (uint32_t)pages);
+    grants_add(h, m, SHM_GRANT_LARGE, ret, first * MM_PAGE_GRANULES, (uint32_t)pages * MM_PAGE_GRANULES,
+               clean ? SHM_GRANT_ZEROED : 0);
+    return 1;
+}
+
+void large_space_taken(struct heap *h, uint32_t start)
+{
+    at_and_relaxed(&h->meta.runs[start / MM_PAGE_GRANULES], ~RUN_UNTAKEN);
+}
+
+/* freeing */
+
+static void free_run(struct heap *h, uint32_t first, struct sweep_tally *tally)
+{
+    uint32_t pages = large_run_pages(h, first), end = first + pages;
+
+    for (unsigned i = 0; i < 2; i++)                 /* B2; the word has the object bits of no other run */
+        bitmap_clear(h->meta.objects[i], large_object_granule(first));
+    at_and_relaxed(&h->meta.run_starts[first / MM_BLOCK_PAGES], (uint8_t)~(1u << first % MM_BLOCK_PAGES));
+    for (uint32_t block = first / MM_BLOCK_PAGES; block * MM_BLOCK_PAGES < end; block++) {
+        uint8_t mask = pages_mask(block, first, end);
+        uint8_t before = at_or_relaxed(&h->meta.free_pages[block], mask);
+        tally->freed_pages += __builtin_popcount(mask);
+        if ((before | mask) != ALL_PAGES)
+            continue;
+        at_store_relaxed(&h->meta.kinds[block], BLOCK_FREE_DIRTY);
+        tally->freed_large_blocks++;
+        tally->freed_pages -= MM_BLOCK_PAGES;
+    }
+    tally->freed_bytes += (uint64_t)pages * MM_PAGE_BYTES;
+}
+
+void large_space_return(struct heap *h, uint32_t start)
+{
+    struct sweep_tally tally = { 0 };
+
+    free_run(h, start / MM_PAGE_GRANULES, &tally);
+    large_space_after_sweep_stw(h, &tally);
+}
+
+void large_space_prepare_block(struct heap *h, uint32_t block)
+{
+    for (uint32_t page = block * MM_BLOCK_PAGES; page < (block + 1) * MM_BLOCK_PAGES; page++)
+        if (large_run_starts(h, page))
+            bitmap_clear(heap_marks(h), large_object_granule(page));
+}
+
+void large_space_sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tally)
+{
+    for (uint32_t page = block * MM_BLOCK_PAGES; page < (block + 1) * MM_BLOCK_PAGES; page++) {
+        if (!large_run_starts(h, page))
+            continue;
+        if (large_run_untaken(h, page))
+            bitmap_clear(heap_marks(h), large_object_granule(page));     /* only forged references lead there */
+        else if (!bitmap_test(heap_marks(h), large_object_granule(page)))
+            free_run(h, page, tally);
+    }
+}
+
+void large_space_after_sweep_stw(struct heap *h, const struct sweep_tally *total)
+{
+    h->large_free_pages = (uint64_t)((int64_t)h->large_free_pages + total->freed_pages);
+    blocks_swept(&h->blocks, BLOCK_LARGE, total->freed_large_blocks);
+}
+
+/* checks */
+
+/* L1 and L2 for the run that starts at @first. */
+static bool run_agrees(const struct heap *h, uint32_t first)
+{
+    uint32_t pages = large_run_pages(h, first), end = first + pages;
+
+    if (pages == 0 || end < first || end > h->blocks.high * MM_BLOCK_PAGES)
+        return false;
+    if (large_run_untaken(h, first) && bitmap_test(heap_vo(h), large_object_granule(first)))
+        return false;
+    for (uint32_t block = first / MM_BLOCK_PAGES; block * MM_BLOCK_PAGES < end; block++) {
+        uint8_t mask = pages_mask(block, first, end), starts = at_load_relaxed(&h->meta.run_starts[block]) & mask;
+        bool begins = block == first / MM_BLOCK_PAGES;
+        if (blocks_kind(&h->blocks, block) != BLOCK_LARGE || (at_load_relaxed(&h->meta.free_pages[block]) & mask) != 0)
+            return false;
+        if (starts != (begins ? 1u << first % MM_BLOCK_PAGES : 0))
+            return false;
+    }
+    return true;
+}
+
+enum heap_fault large_space_check_block_stw(const struct heap *h, uint32_t block)
+{
+    uint32_t free = at_load_relaxed(&h->meta.free_pages[block]), base = block * MM_BLOCK_PAGES;
+
+    if (blocks_kind(&h->blocks, block) != BLOCK_LARGE)
+        return HEAP_FAULT_NONE;
+    if (free == ALL_PAGES || (at_load_relaxed(&h->meta.clean_pages[block]) & ~free) != 0)
+        return HEAP_FAULT_BLOCK;
+    for (uint32_t page = base; page < base + MM_BLOCK_PAGES; page++) {
+        uint32_t first = large_run_of(h, page);
+        if (first == PAGE_NONE)
+            continue;
+        if (first > page || !large_run_starts(h, first) || page - first >= large_run_pages(h, first))
+            return HEAP_FAULT_BLOCK;
+        if (first == page && !run_agrees(h, page))
+            return HEAP_FAULT_BLOCK;
+    }
+    return HEAP_FAULT_NONE;
+}
+
+enum heap_fault large_space_check_stw(const struct heap *h)
+{
+    enum heap_fault fault = HEAP_FAULT_NONE;
+
+    for (uint32_t block = 0; block < h->blocks.high && fault == HEAP_FAULT_NONE; block++)
+        fault = large_space_check_block_stw(h, block);
+    return fault;
+}

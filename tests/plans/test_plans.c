@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every plan promises, whichever spaces it is made of. */
+#include <errno.h>
+
+#include "plans/plan.h"
+#include "tests/plans/objects.h"
+#include "tests/support/runner.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static struct fake_world world;
+static struct objects types;
+static struct fake_mutator *m;
+
+static void open_world(int plan, uint64_t bytes, unsigned workers)
+{
+    fake_world_open(&world, plans[plan]->name, bytes, workers);
+    objects_define(&types, &world);
+    m = fake_mutator_new(&world);
+}
+
+static bool collects(void)
+{
+    return heap_plan_collects(world.heap);
+}
+
+/* A list of @count nodes, newest first; 0 when the heap is full before that. */
+static uint32_t make_list(uint32_t count)
+{
+    uint32_t head = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t node = fake_new(m, types.node, 0);
+        if (node == 0)
+            return 0;
+        node_set(&world, node, head, 0, i);
+        head = node;
+    }
+    return head;
+}
+
+static void list_is(uint32_t head, uint32_t count)
+{
+    for (uint32_t i = count; i-- > 0; head = fake_ref(&world, head, 0)) {
+        HOLDS(head != 0 && node_value(&world, head) == i);
+    }
+    ck_assert_uint_eq(head, 0);
+}
+
+START_TEST(survivors_keep_their_fields)
+{
+    open_world(_i, 16 * MIB, 2);
+    uint32_t kept = make_list(1000);
+    make_list(1000);
+    fake_root(&world, 0, kept);
+    if (collects()) {
+        struct heap_collection c = fake_collect(&world);
+        ck_assert_uint_eq(c.live_objects, 1000);
+        ck_assert_uint_eq(c.live_bytes, 1000 * NODE_BYTES);
+    }
+    list_is(kept, 1000);
+    fake_verify_clean(&world);
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(collecting_is_refused_or_frees)
+{
+    open_world(_i, 16 * MIB, 1);
+    struct heap_stop stop = fake_stop(&world);
+    struct heap_collection c;
+    make_list(1000);
+    ck_assert_int_eq(heap_collect_stw(world.heap, world.engine, &stop, &c), collects() ? 0 : -ENOTSUP);
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(garbage_is_granted_again)
+{
+    open_world(_i, 4 * MIB, 2);
+    uint64_t made = 0;
+    for (int round = 0; round < (collects() ? 20 : 1); round++) {
+        while (fake_new(m, types.node, 0) != 0)
+            made += NODE_BYTES;
+        if (collects()) {
+            struct heap_collection c = fake_collect(&world);
+            ck_assert_uint_eq(c.live_objects, 0);
+            ck_assert_uint_ge(c.freed_bytes, 3 * MIB);
+        }
+    }
+    ck_assert_uint_ge(made, (collects() ? 20 : 1) * 39 * MIB / 10);
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(a_full_heap_says_so_and_is_intact)
+{
+    open_world(_i, 4 * MIB, 2);
+    uint32_t head = 0, node, count = 0;
+    for (; (node = fake_new(m, types.node, 0)) != 0; count++) {
+        node_set(&world, node, head, 0, count);
+        head = node;
+    }
+    ck_assert_uint_eq(heap_free_bytes(world.heap), 0);
+    ck_assert_uint_eq(heap_used_bytes(world.heap), 4 * MIB - MM_BLOCK_BYTES);
+    fake_root(&world, 0, head);
+    for (int i = 0; collects() && i < 2; i++) {
+        ck_assert_uint_eq(fake_collect(&world).live_objects, count);
+        ck_assert_uint_eq(fake_new(m, types.node, 0), 0);
+        ck_assert_uint_eq(fake_new(m, types.bytes, 100000), 0);
+    }
+    list_is(head, count);
+    fake_verify_clean(&world);
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(a_list_of_a_million_is_followed)
+{
+    open_world(_i, 64 * MIB, 2);
+    uint32_t head = make_list(1000000);
+    fake_root(&world, 0, head);
+    if (collects())
+        ck_assert_uint_eq(fake_collect(&world).live_objects, 1000000);
+    list_is(head, 1000000);
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(an_array_of_a_million_is_followed)
+{
+    open_world(_i, 64 * MIB, 2);
+    uint32_t array = fake_new(m, types.refs, 1000000);
+    for (uint32_t i = 0; i < 1000000; i++) {
+        uint32_t node = fake_new(m, types.node, 0);
+        node_set(&world, node, 0, 0, i);
+        fake_set(&world, array, i, node);
+    }
+    fake_root(&world, 0, array);
+    if (collects())
+        ck_assert_uint_eq(fake_collect(&world).live_objects, 1000001);
+    for (uint32_t i = 0; i < 1000000; i++)
+        HOLDS(node_value(&world, fake_ref(&world, array, i)) == i);
+    fake_verify_clean(&world);
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(cycles_die_together)
+{
+    open_world(_i, 16 * MIB, 2);
+    uint32_t a = fake_new(m, types.node, 0), b = fake_new(m, types.node, 0), self = fake_new(m, types.node, 0);
+    node_set(&world, a, b, a, 1);
+    node_set(&world, b, a, b, 2);
+    node_set(&world, self, self, self, 3);
+    fake_root(&world, 0, a);
+    if (collects()) {
+        ck_assert_uint_eq(fake_collect(&world).live_objects, 2);
+        fake_roots_clear(&world);
+        ck_assert_uint_eq(fake_collect(&world).live_objects, 0);
+    }
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(incomplete_roots_free_nothing)
+{
+    open_world(_i, 16 * MIB, 2);
+    uint32_t list = make_list(1000);
+    struct heap_stop stop = fake_stop(&world);
+    struct heap_collection c;
+    stop.roots_overflowed = true;
+    ck_assert_int_eq(heap_collect_stw(world.heap, world.engine, &stop, &c), collects() ? 0 : -ENOTSUP);
+    ck_assert_uint_eq(c.freed_bytes, 0);
+    list_is(list, 1000);
+    fake_root(&world, 1, list);
+    if (collects())
+        ck_assert_uint_eq(fake_collect(&world).live_objects, 1000);
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(a_dead_threads_objects_are_swept_like_others)
+{
+    open_world(_i, 16 * MIB, 2);
+    uint32_t kept = make_list(3000);
+    fake_refill(m, SHM_GRANT_BLOCKS, 10 * MM_BLOCK_BYTES);
+    fake_refill(m, SHM_GRANT_LARGE, 100000);
+    uint64_t used = heap_used_bytes(world.heap);
+    fake_mutator_kill(m);
+    /* What was never begun is back at once; what was, is not. */
+    ck_assert_uint_le(heap_used_bytes(world.heap), used - 10 * MM_BLOCK_BYTES - 98304);
+    ck_assert_uint_ge(heap_used_bytes(world.heap), 3000 * NODE_BYTES);
+    m = fake_mutator_new(&world);
+    fake_root(&world, 1, kept + 2);                  /* into a sealed span */
+    fake_verify_clean(&world);
+    for (int i = 0; collects() && i < 2; i++)
+        ck_assert_uint_eq(fake_collect(&world).live_objects, 3000);
+    list_is(kept, 3000);
+    fake_roots_clear(&world);
+    if (collects()) {
+        ck_assert_uint_eq(fake_collect(&world).live_objects, 0);
+        ck_assert_uint_eq(heap_used_bytes(world.heap), 0);
+    }
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(committing_follows_the_limit)
+{
+    struct shm_segment *arena, *private;
+    struct heap *heap;
+    struct heap_config config = { plans[_i]->name, 16 * MIB, 5 * MIB };
+    uint64_t offset;
+    ck_assert_int_eq(shm_segment_new(&arena, 16 * MIB, "arena"), 0);
+    ck_assert_int_eq(shm_segment_new(&private, heap_private_bytes(16 * MIB), "private"), 0);
+    ck_assert_int_eq(heap_new(&heap, &config, arena, private), 0);
+    ck_assert_uint_eq(heap_uncommitted_bytes(heap), 6 * MIB);
+    for (uint64_t i = 0; i < 3; i++) {
+        ck_assert(heap_commit_next(heap, &offset));
+        ck_assert_uint_eq(offset, i * 2 * MIB);
+    }
+    ck_assert(!heap_commit_next(heap, &offset));
+    ck_assert_uint_eq(heap_free_bytes(heap), 0);
+    heap_commit_done(heap, 2 * MIB, true);
+    heap_commit_done(heap, 0, false);
+    ck_assert_uint_eq(heap_free_bytes(heap), 2 * MIB);
+    ck_assert(heap_commit_next(heap, &offset));
+    ck_assert_uint_eq(offset, 0);
+    heap_unref(heap);
+    shm_segment_unref(private);
+    shm_segment_unref(arena);
+}
+END_TEST
+
+START_TEST(metadata_is_less_than_four_percent)
+{
+    for (uint64_t bytes = 4 * MIB; bytes <= MM_ARENA_MAX_BYTES; bytes *= 2)
+        ck_assert_uint_lt(heap_private_bytes(bytes) * 100, bytes * 4);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *s = suite_create("plans");
+    TCase *tc = tcase_create("every plan");
+
+    tcase_add_loop_test(tc, survivors_keep_their_fields, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, collecting_is_refused_or_frees, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, garbage_is_granted_again, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, a_full_heap_says_so_and_is_intact, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, a_list_of_a_million_is_followed, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, an_array_of_a_million_is_followed, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, cycles_die_together, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, incomplete_roots_free_nothing, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, a_dead_threads_objects_are_swept_like_others, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, committing_follows_the_limit, 0, PLAN_COUNT);
+    tcase_add_test(tc, metadata_is_less_than_four_percent);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    return runner_main(argc, argv, make_suite);
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/fake_mutator.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ZERO_AHEAD 1024u
+
+void fake_world_open(struct fake_world *w, const char *plan, uint64_t max_bytes, unsigned workers)
+{
+    struct heap_config config = { .plan = plan, .max_bytes = max_bytes };
+    uint64_t offset;
+
+    setenv("MM_HEAP_CHECK", "1", 0);
+    memset(w, 0, sizeof(*w));
+    max_bytes = mm_align_up(max_bytes, MM_CHUNK_BYTES);
+    MM_ASSERT(shm_segment_new(&w->arena, max_bytes, "arena") == 0);
+    MM_ASSERT(shm_segment_new(&w->private, heap_private_bytes(max_bytes), "private") == 0);
+    MM_ASSERT(heap_new(&w->heap, &config, w->arena, w->private) == 0);
+    MM_ASSERT(engine_new(&w->engine, workers) == 0);
+    w->base = shm_segment_address(w->arena);
+    while (heap_commit_next(w->heap, &offset))
+        heap_commit_done(w->heap, offset, true);
+}
+
+void fake_world_close(struct fake_world *w)
+{
+    while (w->mutator_count > 0)
+        fake_mutator_kill(w->mutators[0]);
+    engine_unref(w->engine);
+    heap_unref(w->heap);
+    shm_segment_unref(w->private);
+    shm_segment_unref(w->arena);
+}
+
+uint32_t fake_type(struct fake_world *w, const struct shm_type_layout *layout)
+{
+    const char *why = "";
+    uint32_t id;
+
+    MM_ASSERT(shm_type_check(layout, &why) == 0);
+    MM_ASSERT(heap_type_define(w->heap, layout, &id) == 0);
+    return id;
+}
+
+struct fake_mutator *fake_mutator_new(struct fake_world *w)
+{
+    struct fake_mutator *m = calloc(1, sizeof(*m));
+
+    MM_ASSERT(m != NULL && w->mutator_count < FAKE_MUTATORS_MAX);
+    m->world = w;
+    m->lines_bytes = 256 * 1024;
+    m->heap_mutator = heap_mutator_new(w->heap);
+    MM_ASSERT(m->heap_mutator != NULL);
+    w->mutators[w->mutator_count++] = m;
+    return m;
+}
+
+struct heap_mutator_view fake_view(const struct fake_mutator *m)
+{
+    struct heap_mutator_view view = { { 0 }, { 0 }, { 0 } };
+
+    for (unsigned i = 0; i < SHM_GRANT_CLASSES; i++)
+        view.taken[i] = m->rings[i].taken;
+    for (unsigned i = 0; i < 2; i++) {
+        if (m->bumps[i].cursor == NULL)
+            continue;
+        view.cursor[i] = fake_granule(m->world, m->bumps[i].cursor);
+        view.limit[i] = fake_granule(m->world, m->bumps[i].limit);
+    }
+    return view;
+}
+
+void fake_mutator_kill(struct fake_mutator *m)
+{
+    struct fake_world *w = m->world;
+    struct heap_mutator_view view = fake_view(m);
+
+    heap_mutator_seal(w->heap, m->heap_mutator, &view);
+    for (size_t i = 0; i < w->mutator_count; i++)
+        if (w->mutators[i] == m)
+            w->mutators[i] = w->mutators[--w->mutator_count];
+    free(m);
+}
+
+bool fake_refill(struct fake_mutator *m, enum shm_grant_class class, uint64_t bytes)
+{
+    struct fake_ring *ring = &m->rings[class];
+    uint32_t outstanding = heap_mutator_outstanding(m->heap_mutator, class, ring->taken);
+    uint32_t capacity = shm_ring_capacity(class);
+    struct shm_grant rows[SHM_LINES_CAPACITY];
+
+    MM_ASSERT(outstanding == ring->published - ring->taken);
+    size_t count = heap_grant(m->world->heap, m->heap_mutator, class, bytes,
+                              class == SHM_GRANT_BLOCKS ? (uint32_t)MM_MIN(bytes, MM_BLOCK_BYTES) : 0, rows,
+                              capacity - outstanding);
+    MM_ASSERT(count <= capacity - outstanding);
+    for (size_t i = 0; i < count; i++)
+        ring->rows[ring->published++ % capacity] = rows[i];
+    return count > 0;
+}
+
+/* Leaves the span in use: what remains of it is zeroed first, so that it can be parsed to its end. */
+static void leave_span(struct fake_mutator *m, enum shm_grant_class class)
+{
+    struct fake_bump *b = &m->bumps[class];
+
+    if (b->cursor == NULL)
+        return;
+    memset(b->limit, 0, (size_t)(b->end - b->limit));
+    b->limit = b->end;
+    m->rings[class].taken++;
+    *b = (struct fake_bump){ NULL, NULL, NULL };
+}
+
+/* Begins the next span. False: none is left and none is granted. */
+static bool next_span(struct fake_mutator *m, enum shm_grant_class class, uint64_t bytes)
+{
+    struct fake_ring *ring = &m->rings[class];
+    struct fake_bump *b = &m->bumps[class];
+
+    leave_span(m, class);
+    if (ring->taken == ring->published && !fake_refill(m, class, bytes))
+        return false;
+    const struct shm_grant *row = &ring->rows[ring->taken % shm_ring_capacity(class)];
+    b->cursor = fake_at(m->world, row->start);
+    b->end = b->cursor + (size_t)row->granules * MM_GRANULE_BYTES;
+    b->limit = (row->flags & SHM_GRANT_ZEROED) != 0 ? b->end : b->cursor;
+    return true;
+}
+
+static char *bump(struct fake_bump *b, uint64_t bytes)
+{
+    char *at = b->cursor;
+
+    if (at == NULL || (uint64_t)(b->end - at) < bytes)
+        return NULL;
+    if (at + bytes > b->limit) {
+        size_t ahead = MM_MIN((size_t)(b->end - b->limit), (size_t)(at + bytes - b->limit) + ZERO_AHEAD);
+        memset(b->limit, 0, ahead);
+        b->limit += ahead;
+    }
+    b->cursor = at + bytes;
+    return at;
+}
+
+static char *reserve_large(struct fake_mutator *m, uint64_t bytes)
+{
+    struct fake_ring *ring = &m->rings[SHM_GRANT_LARGE];
+
+    if (ring->taken == ring->published && !fake_refill(m, SHM_GRANT_LARGE, bytes))
+        return NULL;
+    const struct shm_grant *row = &ring->rows[ring->taken % SHM_LARGE_CAPACITY];
+    MM_ASSERT((uint64_t)row->granules * MM_GRANULE_BYTES >= bytes);
+    char *at = fake_at(m->world, row->start);
+    if ((row->flags & SHM_GRANT_ZEROED) == 0)
+        memset(at, 0, bytes);
+    return at;
+}
+
+char *fake_reserve(struct fake_mutator *m, uint64_t bytes)
+{
+    if (bytes > MM_SMALL_MAX_BYTES)
+        return reserve_large(m, bytes);
+    /* Immix: what does not fit the hole but is longer than a line goes to whole blocks, and the hole is kept. */
+    enum shm_grant_class class = SHM_GRANT_LINES;
+    if (m->bumps[class].cursor != NULL && (uint64_t)(m->bumps[class].end - m->bumps[class].cursor) < bytes &&
+        bytes > MM_LINE_BYTES)
+        class = SHM_GRANT_BLOCKS;
+    for (;;) {
+        char *at = bump(&m->bumps[class], bytes);
+        if (at != NULL)
+            return at;
+        if (!next_span(m, class, class == SHM_GRANT_LINES ? m->lines_bytes : bytes))
+            return NULL;
+    }
+}
+
+uint32_t fake_new(struct fake_mutator *m, uint32_t type, uint32_t length)
+{
+    const struct shm_type_row *row = heap_type_row(m->world->heap, type);
+    uint64_t bytes = object_bytes(row->fixed_bytes, row->element_bytes, length);
+    char *at = fake_reserve(m, bytes);
+
+    if (at == NULL)
+        return 0;
+    at_store_relaxed((_Atomic uint64_t *)(void *)at, object_header(type, length));
+    if (bytes > MM_SMALL_MAX_BYTES)
+        m->rings[SHM_GRANT_LARGE].taken++;
+    return fake_granule(m->world, at) + 1;
+}
+
+void fake_root(struct fake_world *w, unsigned row, uint32_t word)
+{
+    MM_ASSERT(row < FAKE_ROWS_MAX && w->row_counts[row] < FAKE_ROW_WORDS);
+    at_store_relaxed(&w->rows[row][w->row_counts[row]++], word);
+}
+
+void fake_roots_clear(struct fake_world *w)
+{
+    memset(w->row_counts, 0, sizeof(w->row_counts));
+}
+
+struct heap_stop fake_stop(struct fake_world *w)
+{
+    static struct heap_roots roots[FAKE_ROWS_MAX];
+    static struct heap_mutator *mutators[FAKE_MUTATORS_MAX];
+    static struct heap_mutator_view views[FAKE_MUTATORS_MAX];
+
+    for (unsigned i = 0; i < FAKE_ROWS_MAX; i++)
+        roots[i] = (struct heap_roots){ i == 0 ? HEAP_ROOTS_EXACT : HEAP_ROOTS_AMBIGUOUS, w->rows[i], w->row_counts[i] };
+    for (size_t i = 0; i < w->mutator_count; i++) {
+        mutators[i] = w->mutators[i]->heap_mutator;
+        views[i] = fake_view(w->mutators[i]);
+    }
+    return (struct heap_stop){ .roots = roots, .root_count = FAKE_ROWS_MAX, .mutators = mutators, .views = views,
+                               .mutator_count = w->mutator_count };
+}
+
+struct heap_collection fake_collect(struct fake_world *w)
+{
+    struct heap_stop stop = fake_stop(w);
+    struct heap_collection c;
+
+    MM_ASSERT(heap_collect_stw(w->heap, w->engine, &stop, &c) == 0);
+    return c;
+}
+
+struct heap_verdict fake_verify(struct fake_world *w)
+{
+    struct heap_stop stop = fake_stop(w);
+    struct heap_verdict v;
+
+    MM_ASSERT(heap_verify_stw(w->heap, w->engine, &stop, &v) == 0);
+    return v;
+}
+
+void fake_verify_clean(struct fake_world *w)
+{
+    struct heap_verdict v = fake_verify(w);
+    if (v.faults != 0)
+        fprintf(stderr, "%u faults; first at granule %u, reference %u: %s\n", (unsigned)v.faults, v.first_object, v.first_ref,
+                heap_fault_sentence(v.first_fault));
+    MM_ASSERT(v.faults == 0);
+}

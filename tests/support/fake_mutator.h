@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Fake mutator: a client thread without a client: bump-allocates in this process from what heap_grant() gives, exactly as
+ * soundness S6 and S7 ask: zero ahead, publish the limit, one header store, zero what is left behind, then raise taken.
+ *   Owner    the test; one fake_world a test or bench; MM_ASSERT ends it when something is wrong
+ *   Threads  one                                                                                       */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "plans/heap.h"
+#include "shm/object.h"
+
+#define FAKE_MUTATORS_MAX 8u
+#define FAKE_ROWS_MAX 8u
+#define FAKE_ROW_WORDS 4096u
+
+struct fake_bump {
+    char *cursor, *limit, *end;              /* as struct shm_bump */
+};
+struct fake_ring {
+    struct shm_grant rows[SHM_LINES_CAPACITY];
+    uint32_t published, taken;
+};
+struct fake_mutator {
+    struct fake_world *world;
+    struct heap_mutator *heap_mutator;
+    struct fake_bump bumps[2];               /* LINES, BLOCKS */
+    struct fake_ring rings[SHM_GRANT_CLASSES];
+    uint64_t lines_bytes;                    /* asked for at a time; 256 KiB */
+};
+
+struct fake_world {
+    struct shm_segment *arena, *private;
+    struct engine *engine;
+    struct heap *heap;
+    char *base;                              /* of the arena */
+    struct fake_mutator *mutators[FAKE_MUTATORS_MAX];
+    size_t mutator_count;
+    _Atomic uint32_t rows[FAKE_ROWS_MAX][FAKE_ROW_WORDS];    /* roots, for fake_root(); [0] exact, the others ambiguous */
+    uint32_t row_counts[FAKE_ROWS_MAX];
+};
+
+/* Opens a heap of @max_bytes under @plan, all of it committed (sparsely), with @workers workers. Asserts. */
+void fake_world_open(struct fake_world *w, const char *plan, uint64_t max_bytes, unsigned workers);
+void fake_world_close(struct fake_world *w);
+uint32_t fake_type(struct fake_world *w, const struct shm_type_layout *layout);
+
+struct fake_mutator *fake_mutator_new(struct fake_world *w);
+struct heap_mutator_view fake_view(const struct fake_mutator *m);
+void fake_mutator_kill(struct fake_mutator *m);                      /* seals it as its own words show it */
+
+/* A granule, or 0: the heap has nothing left to grant. Never collects. */
+uint32_t fake_new(struct fake_mutator *m, uint32_t type, uint32_t length);
+/* The same up to just before the header store: where the header would go; NULL: nothing left. */
+char *fake_reserve(struct fake_mutator *m, uint64_t bytes);
+bool fake_refill(struct fake_mutator *m, enum shm_grant_class class, uint64_t bytes);       /* one heap_grant() */
+
+static inline void *fake_at(const struct fake_world *w, uint32_t granule)
+{
+    return w->base + (size_t)granule * MM_GRANULE_BYTES;
+}
+static inline uint32_t fake_granule(const struct fake_world *w, const void *at)
+{
+    return (uint32_t)(((const char *)at - w->base) / MM_GRANULE_BYTES);
+}
+static inline uint32_t fake_ref(const struct fake_world *w, uint32_t granule, uint32_t index)
+{
+    return ((const uint32_t *)fake_at(w, granule))[index];
+}
+static inline void fake_set(const struct fake_world *w, uint32_t granule, uint32_t index, uint32_t ref)
+{
+    ((uint32_t *)fake_at(w, granule))[index] = ref;
+}
+
+void fake_root(struct fake_world *w, unsigned row, uint32_t word);
+void fake_roots_clear(struct fake_world *w);
+struct heap_stop fake_stop(struct fake_world *w);                    /* of the roots above; valid till the next call */
+struct heap_collection fake_collect(struct fake_world *w);           /* asserts that it succeeds */
+struct heap_verdict fake_verify(struct fake_world *w);
+void fake_verify_clean(struct fake_world *w);                        /* asserts that there is no fault */
