@@ -82,7 +82,8 @@ static enum mmgc_error ask_page(struct ctl *ctl, json_t *clients, uint64_t *afte
         return e;
     const wire_client_rows *page = reply->client_rows;
     for (size_t i = 0; i < page->n_rows; i++)
-        add_client(clients, page->rows[i]);
+        if (page->rows[i]->session != ctl->connection.welcome->welcome->session) /* our own says nothing */
+            add_client(clients, page->rows[i]);
     uint64_t last = page->n_rows > 0 ? page->rows[page->n_rows - 1]->session : 0;
     *ret_more = page->more;
     if (page->more && last <= *after)

@@ -113,6 +113,6 @@ uint64_t document_cut(json_t *array, uint64_t limit)
 
 void document_print(const json_t *document)
 {
-    if (json_dumpf(document, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) == 0)
+    if (json_dumpf(document, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) == 0)
         putchar('\n');
 }
