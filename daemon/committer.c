@@ -137,7 +137,7 @@ static void process_lost(struct committer *c)
     bool young = mm_now_ns() - c->started_ns < RESTART_PAUSE_MS * UINT64_C(1000000);
     log_warning("the committer process is gone, killed for want of memory perhaps: %u commits failed", lost);
     uv_timer_start(&c->restart, on_restart, young ? RESTART_PAUSE_MS : 0, 0);
-    while (lost-- > 0)
+    while (lost-- > 0 && !c->closing) /* an answer may have closed us */
         fail_head(c, -ENOMEM);
 }
 
@@ -258,8 +258,7 @@ static void on_answer(uv_poll_t *poll, int status, int events)
     else
         while (c->sock >= 0 && take_answer(c))
             continue;
-    if (!c->closing)
-        send_orders(c);
+    send_orders(c);
 }
 
 int committer_ask(struct committer *c, int fd, uint64_t offset, uint64_t bytes, enum shm_huge huge,
@@ -324,6 +323,7 @@ void committer_close(struct committer *c)
         uv_close((uv_handle_t *)c->poll, free_poll);
     if (c->sock >= 0)
         close(c->sock); /* its end of file */
+    c->sock = -1; /* we may be inside an answer, and its caller looks at this */
     if (c->pid > 0) {
         kill(c->pid, SIGKILL); /* it may be in the middle of a commit; nothing of its is worth waiting for */
         (void)waitpid(c->pid, NULL, 0);

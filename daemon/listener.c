@@ -26,6 +26,7 @@ static void turn_away(struct server *server)
 {
     wire_error error = wire_error_init();
     wire_reply reply = wire_reply_init();
+    char scrap[64];
 
     if (server->reserve_fd >= 0)
         close(server->reserve_fd);
@@ -36,6 +37,9 @@ static void turn_away(struct server *server)
         reply.body_case = WIRE_REPLY(ERROR);
         reply.error = &error;
         (void)wire_send_reply(sock, &reply, NULL);
+        (void)shutdown(sock, SHUT_RDWR);
+        while (recv(sock, scrap, sizeof(scrap), MSG_DONTWAIT) > 0) /* what is left unread would overtake our word as a reset */
+            continue;
         close(sock);
     }
     server->reserve_fd = reserve_open();

@@ -30,8 +30,9 @@ static void stop_last(struct server *server)
 {
     if (!server->stopping || !TAILQ_EMPTY(&server->sessions) || server->live_heaps > 0 || server->committer == NULL)
         return;
-    committer_close(server->committer);
+    struct committer *committer = server->committer;
     server->committer = NULL;
+    committer_close(committer);
     uv_close((uv_handle_t *)&server->on_terminate, NULL);
     uv_close((uv_handle_t *)&server->on_interrupt, NULL);
     uv_close((uv_handle_t *)&server->on_hangup, NULL);

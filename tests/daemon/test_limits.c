@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "tests/daemon/raw.h"
+#include "tests/support/runner.h"
+
+#define HEAP_BYTES (UINT64_C(4) << 20)
+
+START_TEST(connections_up_to_the_limit_then_a_clear_error)
+{
+    enum { MOST = 2000, MORE = 100 };
+    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nmax_sessions = 2000\n");
+    struct raw *c = calloc(MOST + MORE, sizeof(*c));
+    RAW(ping, PING, ping);
+
+    usleep(50000); /* the connection that waited for the start is gone */
+    for (int i = 0; i < MOST; i++)
+        raw_start(&c[i], d, "many");
+    for (int i = MOST; i < MOST + MORE; i++) {
+        raw_connect(&c[i], d);
+        enum mmgc_error last = raw_last_word(&c[i]);
+        ck_assert(last == MMGC_E_LIMIT || last == MMGC_E_OK); /* past a few dozen at once there is no word any more */
+        ck_assert(i > MOST || last == MMGC_E_LIMIT);
+        raw_close(&c[i]);
+    }
+    for (int i = 0; i < MOST; i += 97)
+        ck_assert_int_eq(raw_try(&c[i], &ping), MMGC_E_OK);
+    raw_close(&c[0]);
+    usleep(50000);
+    raw_start(&c[0], d, "one more");
+    for (int i = 0; i < MOST; i++)
+        raw_close(&c[i]);
+    free(c);
+    daemon_stop(d);
+}
+END_TEST
+
+START_TEST(who_does_not_say_hello_is_told_and_closed)
+{
+    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nhello_timeout = 100ms\n");
+    struct raw silent, other;
+    RAW(ping, PING, ping);
+
+    raw_start(&other, d, "other");
+    raw_connect(&silent, d);
+    ck_assert_int_eq(raw_last_word(&silent), MMGC_E_TIMEOUT);
+    ck_assert_int_eq(raw_try(&other, &ping), MMGC_E_OK);
+    raw_close(&silent);
+    raw_close(&other);
+    daemon_stop(d);
+}
+END_TEST
+
+START_TEST(heaps_and_threads_have_limits)
+{
+    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nmax_heaps = 2\nmax_threads = 3\n");
+    struct raw c[3];
+    struct raw_thread t[3];
+    RAW(attach, ATTACH, attach);
+
+    for (int i = 0; i < 3; i++)
+        raw_start(&c[i], d, "many");
+    raw_open(&c[0], "a", HEAP_BYTES);
+    raw_open(&c[1], "b", HEAP_BYTES);
+    ck_assert_int_eq(raw_try_open(&c[2], "c", HEAP_BYTES), MMGC_E_LIMIT);
+    ck_assert_ptr_nonnull(strstr(c[2].detail, "max_heaps"));
+    for (int i = 0; i < 3; i++)
+        raw_attach(&t[i], &c[0], "thread");
+    ck_assert_int_eq(raw_try(&c[0], &attach), MMGC_E_LIMIT);
+    ck_assert_ptr_nonnull(strstr(c[0].detail, "max_threads"));
+    ck_assert_int_eq(raw_detach(&t[1]), MMGC_E_OK);
+    raw_attach(&t[1], &c[0], "again");
+    for (int i = 0; i < 3; i++)
+        raw_close(&c[i]);
+    daemon_stop(d);
+}
+END_TEST
+
+START_TEST(names_have_a_limit)
+{
+    struct daemon *d = daemon_start("[daemon]\nworkers = 2\n[heap]\nmax_names = 3\n");
+    char name[8];
+    struct raw c;
+    RAW(set, NAME_SET, name_set);
+
+    raw_start(&c, d, "names");
+    raw_open(&c, "names", HEAP_BYTES);
+    set_body.name = name;
+    set_body.ref = 4096;
+    for (int i = 0; i < 4; i++) {
+        snprintf(name, sizeof(name), "n%d", i);
+        ck_assert_int_eq(raw_try(&c, &set), i < 3 ? MMGC_E_OK : MMGC_E_LIMIT);
+    }
+    set_body.ref = 0;
+    snprintf(name, sizeof(name), "n1");
+    ck_assert_int_eq(raw_try(&c, &set), MMGC_E_OK);
+    set_body.ref = 4096;
+    snprintf(name, sizeof(name), "n9");
+    ck_assert_int_eq(raw_try(&c, &set), MMGC_E_OK);
+    raw_close(&c);
+    daemon_stop(d);
+}
+END_TEST
+
+/* A daemon with few file descriptors turns clients away instead of leaving them in the queue, and recovers. */
+START_TEST(out_of_file_descriptors_is_an_error_too)
+{
+    enum { MANY = 60 };
+    struct daemon *d;
+    struct raw c[MANY];
+    RAW(ping, PING, ping);
+
+    daemon_limit_files(64);
+    d = daemon_start(NULL);
+    int turned_away = 0;
+    for (int i = 0; i < MANY; i++) {
+        RAW(hello, HELLO, hello);
+        raw_connect(&c[i], d);
+        hello_body.version_min = hello_body.version_max = WIRE_VERSION_MAX;
+        hello.serial = 1;
+        (void)wire_send_request(c[i].sock, &hello, NULL);
+        wire_reply *reply = raw_receive(&c[i], NULL);
+        if (reply != NULL && reply->body_case == WIRE_REPLY(ERROR)) {
+            ck_assert_uint_eq(reply->error->code, MMGC_E_LIMIT);
+            turned_away++;
+        }
+        wire_reply_free(reply);
+    }
+    ck_assert_int_gt(turned_away, 0);
+    ck_assert_int_lt(turned_away, MANY);
+    ck_assert_int_eq(raw_try(&c[0], &ping), MMGC_E_OK);
+    for (int i = 0; i < MANY; i++)
+        raw_close(&c[i]);
+    usleep(100000);
+    raw_start(&c[0], d, "afterwards");
+    raw_close(&c[0]);
+    daemon_stop(d);
+}
+END_TEST
+
+START_TEST(a_client_that_reads_no_replies_waits_alone)
+{
+    struct daemon *d = daemon_start(NULL);
+    struct raw deaf, other;
+    RAW(ping, PING, ping);
+
+    raw_start(&other, d, "other");
+    raw_start(&deaf, d, "deaf");
+    struct timeval patience = { .tv_usec = 200000 };
+    ck_assert_int_eq(setsockopt(deaf.sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
+    int sent = 0;
+    ping.serial = 1;
+    while (sent < 100000 && wire_send_request(deaf.sock, &ping, NULL) == 0)
+        sent++;
+    ck_assert_int_lt(sent, 100000); /* the daemon stopped reading: it does not pile up replies */
+    ck_assert_int_eq(raw_try(&other, &ping), MMGC_E_OK);
+    for (int i = 0; i < sent; i++) { /* and goes on when they are read: none is lost */
+        wire_reply *reply = raw_receive(&deaf, NULL);
+        ck_assert_ptr_nonnull(reply);
+        wire_reply_free(reply);
+    }
+    ck_assert_int_eq(raw_try(&deaf, &ping), MMGC_E_OK);
+    raw_close(&deaf);
+    raw_close(&other);
+    daemon_stop(d);
+}
+END_TEST
+
+static Suite *limits_suite(void)
+{
+    Suite *suite = suite_create("limits");
+    TCase *limits = tcase_create("limits");
+
+    tcase_set_timeout(limits, 60);
+    tcase_add_test(limits, connections_up_to_the_limit_then_a_clear_error);
+    tcase_add_test(limits, who_does_not_say_hello_is_told_and_closed);
+    tcase_add_test(limits, heaps_and_threads_have_limits);
+    tcase_add_test(limits, names_have_a_limit);
+    tcase_add_test(limits, out_of_file_descriptors_is_an_error_too);
+    tcase_add_test(limits, a_client_that_reads_no_replies_waits_alone);
+    suite_add_tcase(suite, limits);
+    return suite;
+}
+
+int main(int argc, char **argv)
+{
+    return runner_main(argc, argv, limits_suite);
+}
