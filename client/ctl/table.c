@@ -38,7 +38,11 @@ static char *format_cell(const json_t *value, enum cell cell, bool exact)
 
     snprintf(text, sizeof(text), "%" PRIu64, number);
     switch (cell) {
-    case CELL_TEXT: return text_escape(json_is_string(value) ? json_string_value(value) : "");
+    case CELL_TEXT:
+        if (json_string_length(value) > 0)
+            return text_escape(json_string_value(value));
+        shown = "-";
+        break;
     case CELL_COUNT: break;
     case CELL_BYTES: shown = format_bytes(text, number, exact); break;
     case CELL_NS: shown = units_ns(text, number); break;

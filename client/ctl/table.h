@@ -10,7 +10,7 @@
 #include <jansson.h>
 
 enum cell {
-    CELL_TEXT,
+    CELL_TEXT,                                /* "-" if it is empty */
     CELL_COUNT,
     CELL_BYTES,                               /* "1.5 MiB", or exact */
     CELL_NS,

@@ -162,7 +162,7 @@ START_TEST(clients_names_late_threads)
 {
     RUN("clients");
     assert_line("SESSION  CLIENT    PID  USER  HEAP   READ-ONLY  CONNECTED  HANDLES");
-    assert_line("      5  web      4700  root                 -  2 min 5 s        3");
+    assert_line("      5  web      4700  root  -              -  2 min 5 s        3");
     assert_line("      6  indexer  4700  root  trees          -  2 min 5 s        3");
     assert_line("SESSION  THREAD  NAME         TID  STATE  EXACT  GRANTED  LATE  SLOWEST STOP");
     assert_line("      6       2  worker\\x0d  4712  in         -  3.0 MiB     2        1.20 s");
