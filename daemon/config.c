@@ -161,11 +161,16 @@ static bool fits_together(const struct config *config)
     return false;
 }
 
-bool config_read_file(struct config *ret_config, const char *file)
+static bool read_file(struct config *ret_config, const char *file)
 {
     set_defaults(ret_config);
     ret_config->file = file;
-    return (file == NULL || read_file_into(ret_config, file)) && fits_together(ret_config);
+    return file == NULL || read_file_into(ret_config, file);
+}
+
+bool config_read_file(struct config *ret_config, const char *file)
+{
+    return read_file(ret_config, file) && fits_together(ret_config);
 }
 
 /* ---- the command line ---- */
@@ -267,7 +272,7 @@ enum config_outcome config_read(struct config *ret_config, int argc, char **argv
 
     if (outcome != CONFIG_RUN)
         return outcome;
-    if (!config_read_file(ret_config, first.file))
+    if (!read_file(ret_config, first.file))
         return CONFIG_BAD;
     outcome = walk(ret_config, argc, argv, false, &check);
     if (outcome != CONFIG_RUN)

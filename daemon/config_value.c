@@ -81,12 +81,27 @@ static const char *number_sentence(enum config_type type)
     }
 }
 
-static bool refuse_range(const struct config_range *range, const char **ret_why)
+/* In the largest unit that divides it. */
+static void print_number(char *out, size_t size, uint64_t number, enum config_type type, const struct unit *units)
+{
+    const struct unit *best = &units[0];
+
+    for (const struct unit *u = units; u->name != NULL; u++)
+        if (number != 0 && number % u->factor == 0)
+            best = u;
+    snprintf(out, size, type == CONFIG_TYPE_mode ? "%04llo%s" : "%llu%s", (unsigned long long)(number / best->factor),
+             best->name);
+}
+
+static bool refuse_range(enum config_type type, const struct config_range *range, const struct unit *units,
+                         const char **ret_why)
 {
     static char why[128];
+    char least[32], most[32];
 
-    snprintf(why, sizeof(why), "it can be %llu to %llu", (unsigned long long)range->least,
-             (unsigned long long)range->most);
+    print_number(least, sizeof(least), range->least, type, units);
+    print_number(most, sizeof(most), range->most, type, units);
+    snprintf(why, sizeof(why), "it can be %s to %s", least, most);
     *ret_why = why;
     return false;
 }
@@ -106,7 +121,7 @@ bool config_value_parse(enum config_type type, const struct config_range *range,
     if (!parse_number(text, type == CONFIG_TYPE_mode ? 8 : 10, units, &number))
         return false;
     if (number < range->least || number > range->most)
-        return refuse_range(range, ret_why);
+        return refuse_range(type, range, units, ret_why);
     if (bytes == sizeof(uint64_t))
         memcpy(field, &number, bytes);
     else

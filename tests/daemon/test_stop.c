@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shm/futex.h"
+#include "tests/daemon/raw.h"
+#include "tests/support/runner.h"
+
+#define HEAP_BYTES (UINT64_C(16) << 20)
+#define NS_PER_MS UINT64_C(1000000)
+
+static wire_reply *info_of(struct raw *c, const char *heap)
+{
+    RAW(request, HEAP_INFO, heap_info);
+
+    request_body.name = (char *)heap;
+    wire_reply *reply = raw_ask(c, &request);
+    ck_assert_int_eq(reply->body_case, WIRE_REPLY(HEAP_FACTS));
+    return reply;
+}
+
+static uint64_t collections_of(struct raw *c, const char *heap)
+{
+    wire_reply *reply = info_of(c, heap);
+    uint64_t collections = reply->heap_facts->row->collections;
+
+    wire_reply_free(reply);
+    return collections;
+}
+
+START_TEST(a_collection_waits_for_who_is_inside)
+{
+    struct daemon *d = daemon_start(NULL);
+    struct raw c;
+    struct raw_thread t;
+    RAW(ping, PING, ping);
+    RAW(get, NAME_GET, name_get);
+    uint32_t refs[] = { 0 };
+
+    raw_start(&c, d, "inside");
+    raw_open(&c, "h", HEAP_BYTES);
+    raw_attach(&t, &c, "busy");
+    raw_enter(&t);
+    uint64_t number = raw_collect_begin(&c, "");
+    usleep(50000);
+    ck_assert_uint_eq(at_load_acquire(&c.control->epoch) & 1, 1);
+    ck_assert_uint_lt(at_load_acquire(&c.control->collections), number);
+    ck_assert_int_eq(raw_try(&c, &ping), MMGC_E_OK); /* all of these while the stop is pending */
+    get_body.name = (char *)"nothing";
+    ck_assert_int_eq(raw_try(&c, &get), MMGC_E_NO_NAME);
+    ck_assert_uint_eq(raw_type(&c, "node", 16, 1, refs), 1);
+    ck_assert_int_eq(raw_grant(&t, SHM_GRANT_LINES, 65536), MMGC_E_OK);
+    ck_assert_uint_lt(at_load_acquire(&c.control->collections), number);
+    raw_leave(&t);
+    raw_collect_wait(&c, number);
+    raw_enter(&t);
+    raw_leave(&t);
+    raw_close(&c);
+    daemon_stop(d);
+}
+END_TEST
+
+START_TEST(the_deadline_abandons_and_names_the_thread)
+{
+    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nstop_deadline = 200ms\n");
+    struct raw c;
+    struct raw_thread t, other;
+    RAW(clients, CLIENTS, clients);
+
+    raw_start(&c, d, "the stubborn client");
+    raw_open(&c, "h", HEAP_BYTES);
+    raw_attach(&t, &c, "the stubborn thread");
+    raw_attach(&other, &c, "willing");
+    raw_enter(&t);
+    uint64_t begun_ns = mm_now_ns();
+    uint64_t number = raw_collect_begin(&c, "");
+    while (at_load_acquire(&c.control->abandoned_stops) == 0)
+        usleep(1000);
+    uint64_t took_ns = mm_now_ns() - begun_ns;
+    ck_assert_uint_ge(took_ns, 200 * NS_PER_MS);
+    ck_assert_uint_lt(took_ns, 2000 * NS_PER_MS);
+    raw_enter(&other); /* resumed */
+    ck_assert_uint_lt(at_load_acquire(&c.control->collections), number);
+    ck_assert(daemon_log_has(d, "'the stubborn thread'"));
+    ck_assert(daemon_log_has(d, "'the stubborn client'"));
+    wire_reply *reply = raw_ask(&c, &clients);
+    ck_assert_int_eq(reply->body_case, WIRE_REPLY(CLIENT_ROWS));
+    ck_assert_uint_eq(reply->client_rows->rows[0]->threads[0]->late_stops, 1);
+    ck_assert_str_eq(reply->client_rows->rows[0]->threads[0]->state, "in");
+    wire_reply_free(reply);
+    raw_leave(&t);
+    raw_leave(&other);
+    raw_collect_wait(&c, raw_collect_begin(&c, ""));
+    raw_close(&c);
+    daemon_stop(d);
+}
+END_TEST
+
+START_TEST(who_waits_for_memory_behind_a_stalled_stop_is_told)
+{
+    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nstop_deadline = 200ms\n");
+    struct raw c;
+    struct raw_thread stubborn, hungry;
+    enum mmgc_error code = MMGC_E_OK;
+
+    raw_start(&c, d, "stalled");
+    raw_open(&c, "h", 4 << 20);
+    raw_attach(&stubborn, &c, "stubborn");
+    raw_attach(&hungry, &c, "hungry");
+    raw_enter(&stubborn);
+    for (int i = 0; i < 1000 && code == MMGC_E_OK; i++) {
+        code = raw_grant(&hungry, SHM_GRANT_LARGE, 1 << 20);
+        at_store_release(&hungry.m->mail[SHM_GRANT_LARGE].taken,
+                         at_load_acquire(&hungry.m->mail[SHM_GRANT_LARGE].published));
+    }
+    ck_assert_int_eq(code, MMGC_E_STALLED);
+    raw_leave(&stubborn);
+    raw_close(&c);
+    daemon_stop(d);
+}
+END_TEST
+
+/* Forks a process that opens heap h, attaches, enters and sleeps. */
+static pid_t sleeper_start(const struct daemon *d, bool inside)
+{
+    int ready[2];
+    char byte;
+
+    ck_assert_int_eq(pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct raw c;
+        struct raw_thread t;
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        raw_start(&c, d, "sleeper");
+        raw_open(&c, "h", HEAP_BYTES);
+        raw_attach(&t, &c, "sleeping");
+        if (inside)
+            raw_enter(&t);
+        (void)!write(ready[1], "", 1);
+        for (;;)
+            pause();
+    }
+    close(ready[1]);
+    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return pid;
+}
+
+static void sleeper_reap(pid_t pid, bool killed_by_daemon)
+{
+    int status;
+
+    if (!killed_by_daemon)
+        kill(pid, SIGKILL);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+START_TEST(a_killed_client_is_seen_within_100_ms)
+{
+    struct daemon *d = daemon_start(NULL);
+    struct raw c;
+
+    pid_t pid = sleeper_start(d, true);
+    raw_start(&c, d, "waiting");
+    raw_open(&c, "h", HEAP_BYTES);
+    uint64_t number = raw_collect_begin(&c, ""); /* cannot go on: the sleeper is inside */
+    usleep(50000);
+    ck_assert_uint_lt(at_load_acquire(&c.control->collections), number);
+    uint64_t killed_ns = mm_now_ns();
+    sleeper_reap(pid, false);
+    raw_collect_wait(&c, number);
+    ck_assert_uint_lt(mm_now_ns() - killed_ns, 100 * NS_PER_MS);
+    wire_reply *reply = info_of(&c, "h");
+    ck_assert_uint_eq(reply->heap_facts->row->sessions, 1);
+    ck_assert_uint_eq(reply->heap_facts->row->threads, 0);
+    wire_reply_free(reply);
+    raw_close(&c);
+    daemon_stop(d);
+}
+END_TEST
+
+START_TEST(by_policy_the_late_process_is_killed)
+{
+    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nstop_deadline = 100ms\nstop_policy = kill\n");
+    struct raw c;
+
+    pid_t pid = sleeper_start(d, true);
+    raw_start(&c, d, "waiting");
+    raw_open(&c, "h", HEAP_BYTES);
+    raw_collect_wait(&c, raw_collect_begin(&c, ""));
+    sleeper_reap(pid, true);
+    ck_assert_uint_eq(at_load_acquire(&c.control->abandoned_stops), 0);
+    ck_assert(daemon_log_has(d, "its process is killed"));
+    raw_close(&c);
+    daemon_stop(d);
+}
+END_TEST
+
+START_TEST(who_sleeps_outside_delays_nobody)
+{
+    struct daemon *d = daemon_start(NULL);
+    struct raw c;
+
+    pid_t pid = sleeper_start(d, false);
+    kill(pid, SIGSTOP);
+    raw_start(&c, d, "quick");
+    raw_open(&c, "h", HEAP_BYTES);
+    raw_collect_wait(&c, raw_collect_begin(&c, ""));
+    sleeper_reap(pid, false);
+    raw_close(&c);
+    daemon_stop(d);
+}
+END_TEST
+
+/* A pending stop of one heap is no other heap's concern: both are stopping at the same time. */
+START_TEST(two_heaps_collect_at_once)
+{
+    struct daemon *d = daemon_start(NULL);
+    struct raw a, b;
+    struct raw_thread in_a, in_b;
+
+    raw_start(&a, d, "a");
+    raw_open(&a, "a", HEAP_BYTES);
+    raw_attach(&in_a, &a, "a");
+    raw_start(&b, d, "b");
+    raw_open(&b, "b", HEAP_BYTES);
+    raw_attach(&in_b, &b, "b");
+    raw_enter(&in_a);
+    raw_enter(&in_b);
+    uint64_t of_a = raw_collect_begin(&a, ""), of_b = raw_collect_begin(&b, "");
+    usleep(20000);
+    ck_assert_uint_eq(at_load_acquire(&a.control->epoch) & 1, 1);
+    ck_assert_uint_eq(at_load_acquire(&b.control->epoch) & 1, 1);
+    raw_leave(&in_b);
+    raw_collect_wait(&b, of_b);
+    ck_assert_uint_eq(at_load_acquire(&a.control->epoch) & 1, 1);
+    raw_leave(&in_a);
+    raw_collect_wait(&a, of_a);
+    raw_close(&a);
+    raw_close(&b);
+    daemon_stop(d);
+}
+END_TEST
+
+START_TEST(a_thread_attached_during_a_stop_waits_for_the_resume)
+{
+    struct daemon *d = daemon_start(NULL);
+    struct raw c, late;
+    struct raw_thread t, newcomer;
+
+    raw_start(&c, d, "inside");
+    raw_open(&c, "h", HEAP_BYTES);
+    raw_attach(&t, &c, "busy");
+    raw_enter(&t);
+    uint64_t number = raw_collect_begin(&c, "");
+    raw_start(&late, d, "late");
+    raw_open(&late, "h", 0);
+    raw_attach(&newcomer, &late, "newcomer");
+    uint32_t go = at_load_acquire(&late.segment->go);
+    raw_grant_send(&newcomer, SHM_GRANT_LINES, 65536);
+    usleep(20000);
+    ck_assert_uint_ne(at_load_acquire(&newcomer.m->mail[SHM_GRANT_LINES].answered), newcomer.mail_serial);
+    raw_leave(&t);
+    ck_assert_int_eq(raw_grant_wait(&newcomer, SHM_GRANT_LINES), MMGC_E_OK);
+    raw_collect_wait(&c, number);
+    raw_enter(&newcomer);
+    ck_assert_uint_ne(at_load_acquire(&late.segment->go), go); /* it, too, is woken */
+    raw_leave(&newcomer);
+    raw_close(&late);
+    raw_close(&c);
+    daemon_stop(d);
+}
+END_TEST
+
+/* A request that joins a stop still pending is served by it; numbers never run ahead of what will be done. */
+START_TEST(numbers_of_collections_are_kept)
+{
+    struct daemon *d = daemon_start(NULL);
+    struct raw c, outside;
+    struct raw_thread t;
+
+    raw_start(&c, d, "inside");
+    raw_start(&outside, d, "outside");
+    raw_open(&c, "h", HEAP_BYTES);
+    raw_attach(&t, &c, "busy");
+    raw_enter(&t);
+    uint64_t first = raw_collect_begin(&c, "");
+    ck_assert_uint_eq(raw_collect_begin(&outside, "h"), first);
+    raw_leave(&t);
+    raw_collect_wait(&c, first);
+    for (int i = 0; i < 50; i++) {
+        uint64_t number = raw_collect_begin(&outside, "h");
+        ck_assert_uint_gt(number, collections_of(&outside, "h") - 1);
+        raw_collect_wait(&c, number);
+    }
+    wire_reply *reply = info_of(&outside, "h");
+    ck_assert_uint_eq(reply->heap_facts->n_recent_pause_ns, reply->heap_facts->row->collections);
+    ck_assert_uint_eq(reply->heap_facts->n_recent_stop_ns, reply->heap_facts->row->collections);
+    ck_assert_uint_ge(reply->heap_facts->max_pause_ns, reply->heap_facts->last_pause_ns);
+    wire_reply_free(reply);
+    raw_close(&outside);
+    raw_close(&c);
+    daemon_stop(d);
+}
+END_TEST
+
+START_TEST(verify_and_histogram_are_answered_from_a_stopped_world)
+{
+    struct daemon *d = daemon_start(NULL);
+    struct raw c;
+    struct raw_thread t;
+    uint32_t refs[] = { 0 };
+    RAW(verify, VERIFY, verify);
+    RAW(histogram, HISTOGRAM, histogram);
+
+    raw_start(&c, d, "curious");
+    raw_open(&c, "h", HEAP_BYTES);
+    uint32_t type = raw_type(&c, "cell", 8, 1, refs);
+    raw_attach(&t, &c, "one");
+    ck_assert_int_eq(raw_grant(&t, SHM_GRANT_LINES, 32768), MMGC_E_OK);
+    raw_enter(&t);
+    struct shm_grant *span = &t.m->line_ring[0];
+    t.m->lines = (struct shm_bump){ c.arena + 8 * (uint64_t)span->start, c.arena + 8 * (uint64_t)(span->start + span->granules),
+                                    c.arena + 8 * (uint64_t)(span->start + span->granules) };
+    memset(t.m->lines.cursor, 0, 8 * (size_t)span->granules);
+    for (int i = 0; i < 10; i++) {
+        *(uint64_t *)(void *)t.m->lines.cursor = type;
+        t.m->lines.cursor += 16;
+    }
+    raw_leave(&t);
+    wire_reply *reply = raw_ask(&c, &histogram);
+    ck_assert_int_eq(reply->body_case, WIRE_REPLY(HISTOGRAM_ROWS));
+    ck_assert_uint_eq(reply->histogram_rows->n_rows, 1);
+    ck_assert_str_eq(reply->histogram_rows->rows[0]->name, "cell");
+    ck_assert_uint_eq(reply->histogram_rows->rows[0]->objects, 10);
+    wire_reply_free(reply);
+    reply = raw_ask(&c, &verify);
+    ck_assert_int_eq(reply->body_case, WIRE_REPLY(VERDICT));
+    ck_assert(reply->verdict->clean);
+    ck_assert_uint_eq(reply->verdict->objects, 10);
+    wire_reply_free(reply);
+    raw_close(&c);
+    daemon_stop(d);
+}
+END_TEST
+
+/* Whatever a client writes into its own segments, the daemon goes on. */
+START_TEST(forged_words_harm_nobody_else)
+{
+    static const uint32_t words[] = { 0, 1, 7, 4096, UINT32_MAX - 1, UINT32_MAX };
+    struct daemon *d = daemon_start(NULL);
+    struct raw liar, other;
+    struct raw_thread t, honest;
+
+    raw_start(&liar, d, "liar");
+    raw_open(&liar, "h", HEAP_BYTES);
+    raw_attach(&t, &liar, "lying");
+    raw_start(&other, d, "other");
+    raw_open(&other, "h", 0);
+    raw_attach(&honest, &other, "honest");
+    for (size_t i = 0; i < MM_ARRAY_LEN(words); i++) {
+        uint32_t w = words[i];
+        (void)raw_grant(&t, SHM_GRANT_LINES, 65536);
+        for (size_t class = 0; class < SHM_GRANT_CLASSES; class++)
+            at_store_relaxed(&t.m->mail[class].taken, w);
+        t.m->base = (char *)(uintptr_t)w;
+        t.m->lines = (struct shm_bump){ liar.arena + w, liar.arena - w, liar.arena };
+        at_store_relaxed(&t.m->root_count, w);
+        at_store_relaxed(&t.m->local_count, w);
+        at_store_relaxed(&liar.segment->handle_high, w);
+        at_store_relaxed(&liar.segment->handles[5], w);
+        t.m->roots[0] = t.m->roots[1] = w;
+        at_store_relaxed(&t.m->locals[0], w);
+        at_store_relaxed(&t.m->state, w == 1 ? SHM_PARKED : w);
+        raw_collect_wait(&other, raw_collect_begin(&other, ""));
+        ck_assert_int_eq(raw_grant(&honest, SHM_GRANT_LINES, 4096), MMGC_E_OK);
+    }
+    raw_close(&liar);
+    raw_collect_wait(&other, raw_collect_begin(&other, ""));
+    raw_close(&other);
+    daemon_stop(d);
+}
+END_TEST
+
+static Suite *stop_suite(void)
+{
+    Suite *suite = suite_create("stop");
+    TCase *stop = tcase_create("stop");
+
+    tcase_add_test(stop, a_collection_waits_for_who_is_inside);
+    tcase_add_test(stop, the_deadline_abandons_and_names_the_thread);
+    tcase_add_test(stop, who_waits_for_memory_behind_a_stalled_stop_is_told);
+    tcase_add_test(stop, a_killed_client_is_seen_within_100_ms);
+    tcase_add_test(stop, by_policy_the_late_process_is_killed);
+    tcase_add_test(stop, who_sleeps_outside_delays_nobody);
+    tcase_add_test(stop, two_heaps_collect_at_once);
+    tcase_add_test(stop, a_thread_attached_during_a_stop_waits_for_the_resume);
+    tcase_add_test(stop, numbers_of_collections_are_kept);
+    tcase_add_test(stop, verify_and_histogram_are_answered_from_a_stopped_world);
+    tcase_add_test(stop, forged_words_harm_nobody_else);
+    suite_add_tcase(suite, stop);
+    return suite;
+}
+
+int main(int argc, char **argv)
+{
+    return runner_main(argc, argv, stop_suite);
+}
