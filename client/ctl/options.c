@@ -19,7 +19,7 @@
     X("json",    'j', NULL,   0,                 "print one JSON document; errors, too")                        \
     X("limit",   'n', "N",    CTL_OPTION_LIMIT,  "show N rows at most")                                         \
     X("bytes",   'b', NULL,   CTL_OPTION_BYTES,  "show sizes in bytes, not in KiB, MiB ...")                    \
-    X("sort",    'S', "BY",   CTL_OPTION_SORT,   "by bytes (as it is), objects or name")                        \
+    X("sort",    'S', "BY",   CTL_OPTION_SORT,   "first by most bytes (the default), most objects, or name")                        \
     X("force",   'f', NULL,   CTL_OPTION_FORCE,  "even if the heap has clients: they get MMGC_E_HEAP_GONE")     \
     X("help",    'h', NULL,   0,                 "print this")                                                  \
     X("version", 'V', NULL,   0,                 "print the version")
