@@ -152,7 +152,7 @@ static void collect_or_fail(struct shared_heap *h, struct grant_wait *w)
     if (is_newcomer(h, w->mutator))
         return;
     if (w->collection == 0 && heap_plan_collects(h->heap))
-        w->collection = h->promised = MM_MAX(h->promised, h->completed + 1); /* locked: a pending one has not looked yet */
+        w->collection = h->promised = MM_MAX(h->promised, shared_heap_next_collection_locked(h));
     else if (w->collection <= h->completed)
         finish(h, w, w->commit_failed ? MMGC_E_SYSTEM_NOMEM : w->all ? MMGC_E_RESERVE : MMGC_E_NOMEM);
 }

@@ -295,15 +295,21 @@ void shared_heap_pump(struct shared_heap *h)
     shared_heap_unref(h);
 }
 
+uint64_t shared_heap_next_collection_locked(const struct shared_heap *h)
+{
+    return at_load_relaxed(&h->control->collections) + 1; /* the lock orders it: raised before the collector drops it */
+}
+
 uint64_t shared_heap_ask_collection(struct shared_heap *h)
 {
-    uint64_t next = h->completed + 1;
+    uint64_t next;
 
-    if (h->collector.busy && h->collector.task.work == WORK_COLLECT) {
-        if (shared_heap_try_lock(h)) /* it has not stopped the world: what is garbage now it will find */
-            shared_heap_unlock(h);
-        else
-            next++;
+    if (shared_heap_try_lock(h)) { /* if one is pending, it has not stopped the world: what is garbage now it will find */
+        next = shared_heap_next_collection_locked(h);
+        shared_heap_unlock(h);
+    } else {
+        bool collecting = h->collector.busy && h->collector.task.work == WORK_COLLECT;
+        next = h->completed + 1 + collecting;
     }
     h->promised = MM_MAX(h->promised, next);
     return next;

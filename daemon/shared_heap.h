@@ -103,8 +103,9 @@ void shared_heap_unlock(struct shared_heap *h);
 
 /* Whatever can go on, goes on: seals, commits, waiting grants, the next task. Called after every change. */
 void shared_heap_pump(struct shared_heap *h);
-/* A collection that begins after now: its number, done when completed has reached it. */
+/* A collection that begins after now: its number, done when control's collections has reached it, a moment before completed does. */
 uint64_t shared_heap_ask_collection(struct shared_heap *h);
+uint64_t shared_heap_next_collection_locked(const struct shared_heap *h);    /* the same, and nobody is promised it */
 /* The collector handed @task back. */
 void shared_heap_task_done(struct shared_heap *h, const struct collector_task *task);     /* outcome.c */
 /* Takes the heap out of the registry and ends it: its world is stopped for good, the arena given back, sessions told. */
