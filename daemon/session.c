@@ -190,6 +190,7 @@ static void learn_peer(struct session *s)
     (void)setsockopt(s->sock, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
     size = sizeof(s->send_buffer_bytes); /* what the system's limit made of it */
     (void)getsockopt(s->sock, SOL_SOCKET, SO_SNDBUF, &s->send_buffer_bytes, &size);
+    (void)packet_pass_fds(s->sock, false); /* until a heap is open; an older kernel lets them come, and they are closed */
     size = sizeof(s->pidfd);
     if (getsockopt(s->sock, SOL_SOCKET, SO_PEERPIDFD, &s->pidfd, &size) < 0)
         s->pidfd = -1;
@@ -238,6 +239,7 @@ int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_on
     s->words = shm_segment_address(s->segment);
     s->words->version = SHM_SESSION_VERSION;
     at_store_release(&s->words->magic, SHM_SESSION_MAGIC); /* pairs with the client's acquire */
+    (void)packet_pass_fds(s->sock, true); /* pidfds of threads */
     s->heap = shared_heap_ref(heap);
     s->read_only = read_only;
     s->since_task = heap->collector.begun;

@@ -88,6 +88,19 @@ START_TEST(sessions_leave_no_fds_behind)
 }
 END_TEST
 
+START_TEST(the_committer_ends_with_the_daemon_however_that_ends)
+{
+    struct daemon *d = daemon_start(NULL);
+    pid_t committer = daemon_committer_pid(d);
+
+    ck_assert_int_gt(committer, 0);
+    daemon_kill(d);
+    for (int tick = 0; tick < 5000 && kill(committer, 0) == 0; tick++)
+        usleep(1000);
+    ck_assert_int_lt(kill(committer, 0), 0);
+}
+END_TEST
+
 START_TEST(a_hangup_reads_the_log_level_again)
 {
     struct daemon *d = daemon_start(NULL);
@@ -204,6 +217,7 @@ static Suite *life_suite(void)
     tcase_add_test(life, the_shutdown_waits_for_no_stubborn_thread);
     tcase_add_test(life, the_shutdown_waits_for_no_deaf_client);
     tcase_add_test(life, sessions_leave_no_fds_behind);
+    tcase_add_test(life, the_committer_ends_with_the_daemon_however_that_ends);
     tcase_add_test(life, a_hangup_reads_the_log_level_again);
     tcase_add_test(life, a_thread_whose_pidfd_ends_is_detached);
     tcase_add_test(life, a_socket_that_systemd_passes_is_used);

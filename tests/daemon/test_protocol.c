@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/daemon/raw.h"
@@ -122,12 +123,13 @@ END_TEST
 
 START_TEST(fds_that_nobody_asked_for_are_closed)
 {
-    int before = daemon_fd_count(d);
     struct packet_fds fds = { .count = PACKET_FDS_MAX };
     struct raw c;
     RAW(ping, PING, ping);
 
     raw_start(&c, d, "fds");
+    raw_open(&c, "h", HEAP_BYTES);
+    int before = daemon_fd_count(d);
     for (size_t i = 0; i < fds.count; i++)
         fds.fd[i] = open("/dev/null", O_RDONLY);
     ping.serial = ++c.serial;
@@ -138,6 +140,52 @@ START_TEST(fds_that_nobody_asked_for_are_closed)
     raw_close(&c);
     packet_fds_close(&fds);
     ck_assert(daemon_await_fds(d, before + 4)); /* the pool's own */
+}
+END_TEST
+
+START_TEST(a_heap_is_its_creators_alone)
+{
+    struct raw c;
+    RAW(list, HEAP_LIST, heap_list);
+    RAW(info, HEAP_INFO, heap_info);
+    RAW(collect, COLLECT, collect);
+    RAW(destroy, HEAP_DESTROY, heap_destroy);
+
+    if (geteuid() != 0)
+        return; /* it takes two users */
+    raw_start(&c, d, "creator");
+    raw_open(&c, "mine", HEAP_BYTES);
+    raw_close(&c);
+    ck_assert_int_eq(chmod(daemon_directory(d), 0755), 0);
+    ck_assert_int_eq(seteuid(12345), 0);
+    raw_start(&c, d, "another user");
+    ck_assert_int_eq(seteuid(0), 0);
+    info_body.name = destroy_body.name = collect_body.heap = (char *)"mine";
+    ck_assert_int_eq(raw_try_open(&c, "mine", 0), MMGC_E_DENIED);
+    ck_assert_int_eq(raw_try_open(&c, "mine", HEAP_BYTES), MMGC_E_DENIED);
+    ck_assert_int_eq(raw_try(&c, &info), MMGC_E_DENIED);
+    ck_assert_int_eq(raw_try(&c, &collect), MMGC_E_DENIED);
+    destroy_body.force = true;
+    ck_assert_int_eq(raw_try(&c, &destroy), MMGC_E_DENIED);
+    wire_reply *reply = raw_ask(&c, &list);
+    ck_assert_uint_eq(reply->heap_rows->n_rows, 0);
+    wire_reply_free(reply);
+    raw_close(&c);
+}
+END_TEST
+
+START_TEST(strangers_to_the_user_namespace_are_refused)
+{
+    struct raw c;
+
+    if (geteuid() != 0)
+        return;
+    ck_assert_int_eq(chmod(daemon_directory(d), 0755), 0);
+    ck_assert_int_eq(seteuid(65534), 0); /* what they appear as */
+    raw_connect(&c, d);
+    ck_assert_int_eq(seteuid(0), 0);
+    ck_assert_int_eq(raw_last_word(&c), MMGC_E_DENIED);
+    raw_close(&c);
 }
 END_TEST
 
@@ -432,6 +480,8 @@ static Suite *protocol_suite(void)
     tcase_add_test(form, a_packet_too_large_is_refused_and_the_connection_goes_on);
     tcase_add_test(form, an_unknown_message_is_unsupported_and_the_connection_goes_on);
     tcase_add_test(form, fds_that_nobody_asked_for_are_closed);
+    tcase_add_test(heaps, a_heap_is_its_creators_alone);
+    tcase_add_test(heaps, strangers_to_the_user_namespace_are_refused);
     tcase_add_test(heaps, unknown_heaps_are_named);
     tcase_add_test(heaps, exclusive_creation_meets_what_is_there);
     tcase_add_test(heaps, impossible_sizes_and_plans_are_refused);

@@ -310,6 +310,21 @@ START_TEST(numbers_of_collections_are_kept)
 }
 END_TEST
 
+/* Allocates @count cells of 16 bytes in the first span that @t was granted; the first one's payload. */
+static char *make_cells(struct raw_thread *t, uint32_t type, int count)
+{
+    struct shm_grant *span = &t->m->line_ring[0];
+    char *start = t->client->arena + 8 * (uint64_t)span->start, *end = start + 8 * (uint64_t)span->granules;
+
+    memset(start, 0, (size_t)(end - start));
+    t->m->lines = (struct shm_bump){ start, end, end };
+    for (int i = 0; i < count; i++) {
+        *(uint64_t *)(void *)t->m->lines.cursor = type;
+        t->m->lines.cursor += 16;
+    }
+    return start + 8;
+}
+
 START_TEST(verify_and_histogram_are_answered_from_a_stopped_world)
 {
     struct daemon *d = daemon_start(NULL);
@@ -325,14 +340,7 @@ START_TEST(verify_and_histogram_are_answered_from_a_stopped_world)
     raw_attach(&t, &c, "one");
     ck_assert_int_eq(raw_grant(&t, SHM_GRANT_LINES, 32768), MMGC_E_OK);
     raw_enter(&t);
-    struct shm_grant *span = &t.m->line_ring[0];
-    t.m->lines = (struct shm_bump){ c.arena + 8 * (uint64_t)span->start, c.arena + 8 * (uint64_t)(span->start + span->granules),
-                                    c.arena + 8 * (uint64_t)(span->start + span->granules) };
-    memset(t.m->lines.cursor, 0, 8 * (size_t)span->granules);
-    for (int i = 0; i < 10; i++) {
-        *(uint64_t *)(void *)t.m->lines.cursor = type;
-        t.m->lines.cursor += 16;
-    }
+    (void)make_cells(&t, type, 10);
     raw_leave(&t);
     wire_reply *reply = raw_ask(&c, &histogram);
     ck_assert_int_eq(reply->body_case, WIRE_REPLY(HISTOGRAM_ROWS));
@@ -346,6 +354,43 @@ START_TEST(verify_and_histogram_are_answered_from_a_stopped_world)
     ck_assert_uint_eq(reply->verdict->objects, 10);
     wire_reply_free(reply);
     raw_close(&c);
+    daemon_stop(d);
+}
+END_TEST
+
+START_TEST(a_heap_found_broken_is_quarantined)
+{
+    struct daemon *d = daemon_start(NULL);
+    struct raw c, other;
+    struct raw_thread t;
+    uint32_t refs[] = { 0 };
+    RAW(verify, VERIFY, verify);
+    RAW(collect, COLLECT, collect);
+    RAW(attach, ATTACH, attach);
+
+    raw_start(&other, d, "other");
+    raw_open(&other, "sound", HEAP_BYTES);
+    raw_start(&c, d, "forger");
+    raw_open(&c, "h", HEAP_BYTES);
+    uint32_t type = raw_type(&c, "cell", 8, 1, refs);
+    raw_attach(&t, &c, "one");
+    ck_assert_int_eq(raw_grant(&t, SHM_GRANT_LINES, 32768), MMGC_E_OK);
+    raw_enter(&t);
+    char *first = make_cells(&t, type, 10);
+    *(uint32_t *)(void *)first = (uint32_t)((first - c.arena) / 8) + 1; /* into the next header */
+    raw_leave(&t);
+    wire_reply *reply = raw_ask(&c, &verify);
+    ck_assert_int_eq(reply->body_case, WIRE_REPLY(VERDICT));
+    ck_assert(!reply->verdict->clean);
+    ck_assert_str_ne(reply->verdict->first_fault, "");
+    wire_reply_free(reply);
+    ck_assert_uint_eq(at_load_acquire(&c.control->corrupt), 1);
+    ck_assert_int_eq(raw_grant(&t, SHM_GRANT_LINES, 32768), MMGC_E_CORRUPT);
+    ck_assert_int_eq(raw_try(&c, &attach), MMGC_E_CORRUPT);
+    ck_assert_int_eq(raw_try(&c, &collect), MMGC_E_CORRUPT);
+    raw_collect_wait(&other, raw_collect_begin(&other, "")); /* the other heaps go on */
+    raw_close(&c);
+    raw_close(&other);
     daemon_stop(d);
 }
 END_TEST
@@ -403,6 +448,7 @@ static Suite *stop_suite(void)
     tcase_add_test(stop, a_thread_attached_during_a_stop_waits_for_the_resume);
     tcase_add_test(stop, numbers_of_collections_are_kept);
     tcase_add_test(stop, verify_and_histogram_are_answered_from_a_stopped_world);
+    tcase_add_test(stop, a_heap_found_broken_is_quarantined);
     tcase_add_test(stop, forged_words_harm_nobody_else);
     suite_add_tcase(suite, stop);
     return suite;

@@ -156,6 +156,18 @@ static bool is_gone(pid_t pid)
     return kill(pid, 0) < 0 && errno == ESRCH;
 }
 
+static void daemon_free(struct daemon *d)
+{
+    char lock[112];
+
+    snprintf(lock, sizeof(lock), "%s.lock", d->socket);
+    (void)unlink(lock);
+    (void)unlink(d->config);
+    (void)unlink(d->log);
+    (void)rmdir(d->directory);
+    free(d);
+}
+
 void daemon_stop(struct daemon *d)
 {
     int status = 0, tick = 0;
@@ -173,13 +185,15 @@ void daemon_stop(struct daemon *d)
     for (tick = 0; committer > 0 && !is_gone(committer) && tick < SETTLE_TICKS; tick++)
         usleep(TICK_US);
     ck_assert_msg(tick < SETTLE_TICKS, "mmgcd left its committer behind");
-    (void)unlink(d->config);
-    (void)unlink(d->log);
-    char lock[112];
-    snprintf(lock, sizeof(lock), "%s.lock", d->socket);
-    (void)unlink(lock);
-    (void)rmdir(d->directory);
-    free(d);
+    daemon_free(d);
+}
+
+void daemon_kill(struct daemon *d)
+{
+    kill(d->pid, SIGKILL);
+    (void)waitpid(d->pid, NULL, 0);
+    (void)unlink(d->socket);
+    daemon_free(d);
 }
 
 const char *daemon_socket(const struct daemon *d)

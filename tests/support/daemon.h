@@ -14,6 +14,7 @@ struct daemon *daemon_start(const char *config);
 void daemon_limit_files(unsigned files);                     /* of the daemons started after this; 0: none of ours */
 /* Ends it by SIGTERM: it must exit with 0 within ten seconds and leave no socket, no child and no sanitizer report behind. Frees. */
 void daemon_stop(struct daemon *d);
+void daemon_kill(struct daemon *d);          /* by SIGKILL, without any expectation. Frees */
 
 const char *daemon_socket(const struct daemon *d);
 const char *daemon_directory(const struct daemon *d);
