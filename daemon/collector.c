@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* collector.c - Collector: the thread's loop, and both ends of the hand-over.
- *   C1  task belongs to the loop while not busy, to the thread from post to uv_async_send; posted is the only word both touch
+ *   C1  task belongs to the thread from posted to finished, to the loop otherwise; these two flags are all that both touch
  *   C2  the lock is taken when the world has stopped and dropped before the resume; the thread may wait for it (the loop
  *       holds it for microseconds), the loop never waits for the thread
  *   C3  counters in control are raised before the resume: who wakes up sees them */
@@ -104,7 +104,10 @@ static void *collector_run(void *context)
         pthread_mutex_unlock(&c->mutex);
         run_task(h, &c->task);
         over = c->task.work >= WORK_END;
-        uv_async_send(&c->done); /* the task is the loop's again: nothing of it is touched after this */
+        pthread_mutex_lock(&c->mutex);
+        c->finished = true; /* the task is the loop's again: nothing of it is touched after this */
+        pthread_mutex_unlock(&c->mutex);
+        uv_async_send(&c->done);
     }
     return NULL;
 }
@@ -133,12 +136,22 @@ static void wake_newcomers(struct shared_heap *h)
             session_wake(s);
 }
 
+/* The loop's waking alone says nothing: libuv may join two of them into one. */
+static bool take_finished(struct collector *c)
+{
+    pthread_mutex_lock(&c->mutex);
+    bool finished = c->finished;
+    c->finished = false;
+    pthread_mutex_unlock(&c->mutex);
+    return finished;
+}
+
 static void on_done(uv_async_t *async)
 {
     struct shared_heap *h = async->data;
     struct collector *c = &h->collector;
 
-    if (!c->busy)
+    if (!take_finished(c))
         return;
     struct collector_task task = c->task; /* ours now: the next one may be posted before we are done with this */
     c->task = (struct collector_task){ 0 };

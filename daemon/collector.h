@@ -45,9 +45,9 @@ struct collector_task {
 
 struct collector {
     pthread_t thread;
-    pthread_mutex_t mutex;                    /* guards posted alone */
+    pthread_mutex_t mutex;                    /* guards posted and finished, for moments: the loop takes it, too */
     pthread_cond_t wake;
-    bool posted;
+    bool posted, finished;
     bool busy;                                /* [loop] a task is the thread's */
     bool ended;                               /* [loop] the thread was joined */
     uint64_t begun;                           /* [loop] tasks ever posted */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outcome.c - Outcome: what follows when a collector has handed its task back: numbers, answers, who must hear of a failure.
- *   O1  an abandoned stop answers everybody who waits for a collection; nobody is promised one any more */
+ *   O1  an abandoned stop answers everybody who waits for a collection, by the count of abandoned stops; promised are then only
+ *       those that were asked for after that count was raised */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 
 static void fail_grants(struct shared_heap *h, enum mmgc_error why)
 {
-    h->promised = h->completed;
+    h->promised = MM_MAX(h->completed, h->promised_late);
     if (!shared_heap_try_lock(h))
         return;
     grants_fail_locked(h, why);
@@ -34,7 +35,7 @@ static void collected(struct shared_heap *h, const struct collector_task *task)
                   (unsigned long long)h->completed, (unsigned long long)(task->stop_ns / 1000),
                   (unsigned long long)(task->pause_ns / 1000), (unsigned long long)task->collection.live_bytes);
         return;
-    case OUTCOME_ABANDONED: fail_grants(h, MMGC_E_STALLED); return;
+    case OUTCOME_ABANDONED: fail_grants(h, h->ending ? MMGC_E_HEAP_GONE : MMGC_E_STALLED); return;
     case OUTCOME_FAILED:
         if (task->error == -ENOMEM) {
             fail_grants(h, MMGC_E_SYSTEM_NOMEM);
@@ -139,6 +140,7 @@ static void ended(struct shared_heap *h)
 void shared_heap_task_done(struct shared_heap *h, const struct collector_task *task)
 {
     h->abandoned_stops += task->outcome == OUTCOME_ABANDONED;
+    h->given_up_seen = at_load_relaxed(&h->control->abandoned_stops);
     switch (task->work) {
     case WORK_COLLECT: collected(h, task); break;
     case WORK_VERIFY:
@@ -146,5 +148,6 @@ void shared_heap_task_done(struct shared_heap *h, const struct collector_task *t
     case WORK_END:
     case WORK_QUIT: ended(h); break;
     }
+    h->promised_late = 0;
     request_run_deferred(h);
 }

@@ -312,6 +312,8 @@ uint64_t shared_heap_ask_collection(struct shared_heap *h)
         next = h->completed + 1 + collecting;
     }
     h->promised = MM_MAX(h->promised, next);
+    if (at_load_relaxed(&h->control->abandoned_stops) != h->given_up_seen)
+        h->promised_late = next; /* who asks now has seen that count: only the collection itself will answer */
     return next;
 }
 

@@ -73,6 +73,8 @@ struct shared_heap {
 
     struct collector collector;
     uint64_t completed, promised;             /* collections: done, and asked for by number */
+    uint64_t promised_late;                   /* the same, after the task under way was given up, before the loop heard of it */
+    uint64_t given_up_seen;                   /* control's abandoned_stops when the loop last heard of a task's end */
     struct grant_queue waiting;               /* for memory */
     struct request_queue deferred;            /* for the lock */
     struct request_queue inspections;         /* a verify or histogram that waits for its turn */

@@ -184,7 +184,8 @@ static void forge(void)
     at_store_relaxed(&m->local_count, (uint32_t)any_number());
     at_store_relaxed(&m->locals[any_below(64)], (uint32_t)any_number());
     m->base = (char *)(uintptr_t)any_number();
-    m->lines = (struct shm_bump){ m->base + any_number(), m->base + any_number(), m->base + any_number() };
+    m->lines.cursor = (char *)(uintptr_t)any_number();
+    m->lines.limit = (char *)(uintptr_t)any_number();
     at_store_relaxed(&m->state, any_below(20) == 0 ? SHM_IN : (uint32_t)any_number());
 }
 
