@@ -50,8 +50,9 @@ uint64_t heap_used_bytes(const struct heap *heap);                   /* blocks i
 
 /* granting, for one mutator: the call fills @ring entries' worth and records them as its own (the list G of S6) */
 struct heap_mutator *heap_mutator_new(struct heap *heap);            /* NULL: out of memory */
-/* Grants up to @bytes of free lines (LINES), whole blocks (BLOCKS), or exactly one run of at least @bytes (LARGE); BLOCKS falls back to
- * holes of at least @min_bytes. Writes at most @capacity rows and returns their number; 0: nothing left, collect or commit. */
+/* Grants about @bytes of free lines (LINES; holes are never split), whole blocks (BLOCKS), or exactly one run of at least @bytes (LARGE);
+ * BLOCKS falls back to a hole of at least @min_bytes. Writes at most @capacity rows, and no more than the ring has room for by the last
+ * heap_mutator_outstanding(), and returns their number; 0: nothing left, collect or commit. */
 size_t heap_grant(struct heap *heap, struct heap_mutator *m, enum shm_grant_class class, uint64_t bytes, uint32_t min_bytes,
                   struct shm_grant *ret_grants, size_t capacity);
 /* What a thread's own words say, read once by the caller; every field is hostile and clamped inside. Granules; cursor and limit
@@ -62,7 +63,8 @@ struct heap_mutator_view {
 };
 /* Grants outstanding (published and not yet finished) after looking at @taken: the ring space in use. */
 uint32_t heap_mutator_outstanding(struct heap_mutator *m, enum shm_grant_class class, uint32_t taken);
-/* The thread is gone: its spans are sealed as @view shows them and swept by the next collection (S5). Frees @m. */
+/* The thread is gone: its spans are sealed as @view shows them and swept by the next collection; what it never began is free again
+ * at once, but not known to be zero (S5). Frees @m. */
 void heap_mutator_seal(struct heap *heap, struct heap_mutator *m, const struct heap_mutator_view *view);
 
 /* the stopped world */
@@ -74,17 +76,19 @@ struct heap_roots {                           /* one row a thread, handle table,
 struct heap_stop {                            /* all that a collection needs to know of the world */
     const struct heap_roots *roots;
     size_t root_count;
-    struct heap_mutator *const *mutators;     /* every live one, with ... */
-    const struct heap_mutator_view *views;    /* ... its view */
+    struct heap_mutator *const *mutators;     /* every one not sealed: what a missing one has would be taken for finished */
+    const struct heap_mutator_view *views;    /* of each, in the same order */
     size_t mutator_count;
     bool roots_overflowed;                    /* some thread's roots are incomplete: free and move nothing */
 };
 struct heap_collection {                      /* what it did */
     uint64_t live_objects, live_bytes, freed_bytes;
     uint64_t duration_ns;
-    uint32_t forged_refs;                     /* references that pointed at no object's place: counted, not followed */
+    uint32_t forged_refs;                     /* references to no object's place, and objects with bad headers: counted, not followed */
 };
-/* Collects. Needs the world stopped. 0; -ENOTSUP for a plan that never collects. Named roots are heap_roots rows of kind EXACT, too. */
+/* Collects. Needs the world stopped. Named roots are heap_roots rows of kind EXACT, too. After roots_overflowed the live figures are
+ * those of the collection before. 0; -ENOTSUP for a plan that never collects; -ENOMEM: nothing was marked or freed, try later (the
+ * collections of other heaps have all packets). */
 int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
 
 enum heap_fault {                             /* what verify can find */

@@ -9,7 +9,8 @@
 #include "plans/space/large_space.h"
 #include "plans/space/spaces.h"
 
-static size_t grant_lines(struct heap *h, struct heap_mutator *m, uint64_t bytes, struct shm_grant *ret, size_t capacity)
+static size_t grant_lines(struct heap *h, struct heap_mutator *m, uint64_t bytes,
+                          struct shm_grant *ret, size_t capacity)
 {
     size_t count = immix_space_grant_holes(h, m, bytes, ret, capacity);
     uint64_t granted = 0;
@@ -18,19 +19,17 @@ static size_t grant_lines(struct heap *h, struct heap_mutator *m, uint64_t bytes
         granted += (uint64_t)ret[i].granules * MM_GRANULE_BYTES;
     if (granted >= bytes)
         return count;
-    return count + immix_space_grant_blocks(h, m, SHM_GRANT_LINES, bytes - granted, ret + count, capacity - count);
+    return count + immix_space_grant_blocks(h, m, SHM_GRANT_LINES, bytes - granted, ret + count,
+                                            capacity - count);
 }
 
-static size_t immix_grant(struct heap *h, struct heap_mutator *m, const struct grant_request *request,
-                          struct shm_grant *ret, size_t capacity)
+static size_t immix_grant(struct heap *h, struct heap_mutator *m,
+                          const struct grant_request *request, struct shm_grant *ret, size_t capacity)
 {
     switch (request->class) {
-    case SHM_GRANT_LINES:
-        return grant_lines(h, m, request->bytes, ret, capacity);
-    case SHM_GRANT_LARGE:
-        return large_space_grant(h, m, request->bytes, ret);
-    default:
-        break;
+    case SHM_GRANT_LINES: return grant_lines(h, m, request->bytes, ret, capacity);
+    case SHM_GRANT_LARGE: return large_space_grant(h, m, request->bytes, ret);
+    default: break;
     }
     size_t count = immix_space_grant_blocks(h, m, SHM_GRANT_BLOCKS, request->bytes, ret, capacity);
     return count != 0 ? count : immix_space_grant_one_hole(h, m, request->min_bytes, ret);

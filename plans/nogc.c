@@ -8,8 +8,8 @@
 #include "plans/space/large_space.h"
 #include "plans/space/spaces.h"
 
-static size_t nogc_grant(struct heap *h, struct heap_mutator *m, const struct grant_request *request,
-                         struct shm_grant *ret, size_t capacity)
+static size_t nogc_grant(struct heap *h, struct heap_mutator *m,
+                         const struct grant_request *request, struct shm_grant *ret, size_t capacity)
 {
     if (request->class == SHM_GRANT_LARGE)
         return large_space_grant(h, m, request->bytes, ret);

@@ -25,6 +25,7 @@ static void run_slice(struct worker *w, struct packet *p);
 static void run_rescan(struct worker *w, struct packet *p);
 static void run_sweep(struct worker *w, struct packet *p);
 
+/* clang-format off */
 #define PACKET_KINDS(X) /* stage           run       largest piece */ \
     X(PREPARE_BLOCKS,      STAGE_PREPARE,  run_prepare,  64 /* blocks */) \
     X(RESOLVE_ROOTS,       STAGE_ROOTS,    run_roots,   256 /* words */) \
@@ -39,6 +40,7 @@ enum packet_name {
 #undef X
     PACKET_NAMES
 };
+/* clang-format on */
 static const struct packet_kind kinds[PACKET_NAMES] = {
 #define X(name, stage, run, grain) { #name, stage, run },
     PACKET_KINDS(X)
@@ -50,14 +52,14 @@ static const uint64_t grains[PACKET_NAMES] = {
 #undef X
 };
 
-struct collection {                          /* the job's context */
+struct collection { /* the job's context */
     struct heap *heap;
     const struct heap_stop *stop;
-    uint64_t *row_ends;                      /* words in the rows of roots up to and with this one */
+    uint64_t *row_ends; /* words in the rows of roots up to and with this one */
     struct trace trace;
 };
 
-struct share {                               /* one worker's */
+struct share { /* one worker's */
     struct trace_tally trace;
     struct sweep_tally sweep;
 };
@@ -109,7 +111,8 @@ static void run_rescan(struct worker *w, struct packet *p)
 /* roots */
 
 /* The object that a root word keeps alive, or 0. */
-static uint32_t resolve_root(struct heap *h, enum heap_root_kind kind, uint32_t word, struct trace_tally *tally)
+static uint32_t resolve_root(struct heap *h, enum heap_root_kind kind, uint32_t word,
+                             struct trace_tally *tally)
 {
     if (word == 0)
         return 0;
@@ -243,8 +246,12 @@ static void finish(struct heap *h, const struct heap_stop *stop)
 static int run(struct collection *c, struct engine *engine, struct heap_collection *ret)
 {
     struct heap *h = c->heap;
-    struct job_config config = { .name = "collect", .stage_names = stage_names, .stages = STAGES, .context = c,
-                                 .worker_local_bytes = sizeof(struct share), .on_drained = on_drained };
+    struct job_config config = { .name = "collect",
+                                 .stage_names = stage_names,
+                                 .stages = STAGES,
+                                 .context = c,
+                                 .worker_local_bytes = sizeof(struct share),
+                                 .on_drained = on_drained };
     MM_AUTO(job) job = NULL;
 
     trace_init(&c->trace, h, engine_workers(engine) == 1);
@@ -266,7 +273,8 @@ static int run(struct collection *c, struct engine *engine, struct heap_collecti
     return 0;
 }
 
-int schedule_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
+int schedule_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop,
+                         struct heap_collection *ret)
 {
     struct collection c = { .heap = h, .stop = stop };
 

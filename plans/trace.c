@@ -4,6 +4,8 @@
  *       (a rescan after an overflow reads it again, for its references only: sizes and line marks are already settled)
  *   T2  every reference of a marked object is in a packet, in a ring, in a slice, or marked; or overflowed is set
  *   T3  a rescan that overflows has marked at least one object more, so that rescans come to an end
+ *   T4  objects longer than a line are charged to their block, and what no longer fits is a bad header: honest objects do not
+ *       overlap, and forged ones cannot make a block cost more than 33 times its bytes
  *   Races  line marks: equal bytes, relaxed, harmless.  Mark bits: relaxed OR; the stage's end orders all for the sweep. */
 #include "plans/trace.h"
 
@@ -12,18 +14,17 @@
 #include "plans/heap/bitmap.h"
 #include "plans/heap/walk.h"
 
-#define RING 16u                             /* misses in flight; a power of two */
-#define SLICE_REFS 512u                      /* references of an array that one packet takes */
-#define ROOM_FOR_ONE (SLICE_REFS + SHM_TYPE_REFS_MAX)        /* the most that one scan pushes */
-#define SHARE_EVERY 32u                      /* objects between two looks at idle workers */
-#define SHARE_MIN 16u                        /* items that are worth sharing */
-static_assert(ROOM_FOR_ONE < PACKET_ITEMS / 2 * 2, "half a packet is given away, then there is room");
+#define RING 16u        /* misses in flight; a power of two */
+#define SLICE_REFS 512u /* references of an array that one packet takes */
+#define SHARE_EVERY 32u /* objects between two looks at idle workers */
+#define SHARE_MIN 16u   /* items that are worth sharing */
+static_assert(SLICE_REFS + SHM_TYPE_REFS_MAX <= PACKET_ITEMS, "an empty stack has room for any scan");
 
-struct tracer {                              /* what one packet's run carries about */
+struct tracer { /* what one packet's run carries about */
     struct trace *t;
     struct trace_tally *tally;
     struct worker *worker;
-    struct packet *stack;                    /* newest last */
+    struct packet *stack; /* newest last */
 };
 
 void trace_init(struct trace *t, struct heap *h, bool alone)
@@ -36,7 +37,7 @@ void trace_split_range(struct worker *w, struct packet *p, uint64_t grain)
     while (p->args[1] - p->args[0] > grain) {
         struct packet *half = worker_packet_try_new(w, p->kind);
         if (half == NULL)
-            return;                                  /* then this packet does it all */
+            return; /* then this packet does it all */
         uint64_t middle = p->args[0] + (p->args[1] - p->args[0]) / 2;
         memcpy(half->args, p->args, sizeof(p->args));
         half->args[0] = middle;
@@ -66,12 +67,26 @@ static void mark_lines(const struct trace *t, uint32_t granule, uint32_t granule
         at_store_relaxed(&t->heap->meta.lines[line], 1);
 }
 
+/* T4. Racing workers may lose a charge: each of them once a block and object at the most. */
+static bool charge(const struct trace *t, uint32_t granule, uint32_t granules)
+{
+    _Atomic uint16_t *charged = &t->heap->meta.charged[granule / MM_BLOCK_GRANULES];
+    uint32_t sum = at_load_relaxed(charged) + granules;
+
+    if (sum > MM_BLOCK_GRANULES)
+        return false;
+    at_store_relaxed(charged, (uint16_t)sum);
+    return true;
+}
+
 /* Reads the header and settles the size: false for a bad one, which is a leaf of one granule. */
 static inline bool settle(struct trace *t, struct trace_tally *tally, uint32_t granule, struct object *o)
 {
     enum block_kind kind = blocks_kind(&t->heap->blocks, granule / MM_BLOCK_GRANULES);
     bool good = object_load(t->heap, granule, kind, o);
 
+    if (good && o->granules > MM_LINE_GRANULES && kind == BLOCK_IMMIX)
+        good = charge(t, granule, o->granules);
     if (MM_UNLIKELY(!good)) {
         o->granules = MM_OBJECT_MIN_BYTES / MM_GRANULE_BYTES;
         tally->bad_headers++;
@@ -123,30 +138,39 @@ static struct packet *try_packet(struct tracer *r, const struct packet_kind *kin
     return r->t->bounded ? NULL : worker_packet_try_new(r->worker, kind);
 }
 
-/* Gives away the oldest half: it is the nearest to the roots, so most hangs off it. */
-static void give_half(struct tracer *r)
+/* Gives away the oldest half: it is the nearest to the roots, so most hangs off it. False: no packet to be had. */
+static bool give_half(struct tracer *r)
 {
     struct packet *p = r->stack, *half = try_packet(r, r->t->mark);
     uint32_t give = p->count / 2;
 
     if (half == NULL)
-        return;                                      /* push() notices when the stack is full */
+        return false;
     memcpy(half->items, p->items, give * sizeof(p->items[0]));
     half->count = give;
     p->count -= give;
     memmove(p->items, p->items + give, p->count * sizeof(p->items[0]));
     worker_packet_push(r->worker, half);
+    return true;
+}
+
+/* For @count references. Without packets push() notices when the stack is full. */
+static void make_room(struct tracer *r, uint64_t count)
+{
+    while (MM_UNLIKELY(r->stack->count + count > PACKET_ITEMS) && give_half(r))
+        ;
 }
 
 /* scanning */
 
 static uint32_t slice_elements(const struct scan_program *p)
 {
-    return SLICE_REFS / p->element_ref_count;        /* at least 2: SHM_TYPE_REFS_MAX */
+    return SLICE_REFS / p->element_ref_count; /* at least 2: SHM_TYPE_REFS_MAX */
 }
 
 /* Leaves elements [@first, @end) of an array to a packet. False: no packet to be had. */
-static bool leave_slice(struct tracer *r, uint32_t granule, const struct scan_program *program, uint32_t first, uint32_t end)
+static bool leave_slice(struct tracer *r, uint32_t granule, const struct scan_program *program,
+                        uint32_t first, uint32_t end)
 {
     struct packet *p = try_packet(r, r->t->slice);
 
@@ -164,6 +188,7 @@ static void scan_array(struct tracer *r, const struct object *o)
 {
     uint32_t slice = slice_elements(o->program);
 
+    make_room(r, o->program->ref_count + SLICE_REFS);
     object_each_fixed(r->t->arena, o->granule, o->program, push, r);
     if (o->length <= slice)
         object_each_element(r->t->arena, o->granule, o->program, 0, o->length, push, r);
@@ -177,12 +202,12 @@ static inline void visit(struct tracer *r, uint32_t granule)
 
     if (!try_mark(r->t, granule) || !settle(r->t, r->tally, granule, &o) || o.program->shape == SCAN_LEAF)
         return;
-    if (MM_UNLIKELY(r->stack->count > PACKET_ITEMS - ROOM_FOR_ONE))
-        give_half(r);
-    if (MM_UNLIKELY(o.program->shape == SCAN_ARRAY))
+    if (MM_UNLIKELY(o.program->shape == SCAN_ARRAY)) {
         scan_array(r, &o);
-    else
-        object_each_fixed(r->t->arena, granule, o.program, push, r);
+        return;
+    }
+    make_room(r, o.program->ref_count);
+    object_each_fixed(r->t->arena, granule, o.program, push, r);
 }
 
 /* Header and first fields are in two cache lines often enough that fetching both saves a third of the closure: 47 -> 29 ns
@@ -205,7 +230,7 @@ static void drain(struct tracer *r)
         while (tail - head < RING && stack->count > 0) {
             uint32_t granule = stack->items[--stack->count];
             if (bitmap_test(r->t->marks, granule))
-                continue;                            /* its line is not worth a miss */
+                continue; /* its line is not worth a miss */
             fetch(r->t, granule);
             ring[tail++ % RING] = granule;
         }
@@ -242,13 +267,16 @@ void trace_run_slice(struct trace *t, struct trace_tally *tally, struct worker *
 
 /* overflow */
 
-/* Pushes the unmarked references of a marked object and follows them. */
-static void rescan_object(struct tracer *r, uint32_t granule, enum block_kind kind)
+/* Pushes the unmarked references of a marked object and follows them. @room: what the block may still cost (T4). */
+static void rescan_object(struct tracer *r, uint32_t granule, enum block_kind kind, uint64_t *room)
 {
     struct object o;
 
     if (!object_load(r->t->heap, granule, kind, &o) || o.program->shape == SCAN_LEAF)
         return;
+    if (o.granules > MM_LINE_GRANULES && o.granules > *room)
+        return;
+    *room -= o.granules > MM_LINE_GRANULES ? o.granules : 0;
     object_each_fixed(r->t->arena, granule, o.program, push_unmarked, r);
     drain(r);
     if (o.program->shape != SCAN_ARRAY)
@@ -266,10 +294,12 @@ static void rescan_blocks(struct tracer *r, uint64_t first, uint64_t end)
     for (uint64_t block = first; block < end; block++) {
         enum block_kind kind = blocks_kind(&r->t->heap->blocks, (uint32_t)block);
         uint64_t at = block * MM_BLOCK_GRANULES, stop = at + MM_BLOCK_GRANULES;
+        uint64_t room = kind == BLOCK_LARGE ? UINT64_MAX : MM_BLOCK_GRANULES;
         if (!block_kind_in_use(kind))
             continue;
-        for (at = bitmap_find_set(r->t->marks, at, stop); at < stop; at = bitmap_find_set(r->t->marks, at + 1, stop))
-            rescan_object(r, (uint32_t)at, kind);
+        for (at = bitmap_find_set(r->t->marks, at, stop); at < stop;
+             at = bitmap_find_set(r->t->marks, at + 1, stop))
+            rescan_object(r, (uint32_t)at, kind, &room);
     }
 }
 
@@ -293,7 +323,7 @@ bool trace_on_drained(struct trace *t, struct trace_tally *tally, struct worker 
         worker_packet_push(w, p);
         return true;
     }
-    t->bounded = true;                               /* other heaps have all the packets: this worker does it alone */
+    t->bounded = true; /* other heaps have all the packets: this worker does it alone */
     h->spare.count = 0;
     do {
         at_store_relaxed(&t->overflowed, 0);

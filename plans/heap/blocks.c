@@ -7,7 +7,9 @@ void blocks_init(struct blocks *b, struct metadata *meta, uint64_t max_bytes, ui
 {
     uint64_t units = mm_align_up(MM_MIN(limit_bytes, max_bytes), MM_COMMIT_BYTES) / MM_COMMIT_BYTES;
 
-    *b = (struct blocks){ .meta = meta, .total = (uint32_t)(max_bytes / MM_BLOCK_BYTES), .units_limit = (uint32_t)units };
+    *b = (struct blocks){ .meta = meta,
+                          .total = (uint32_t)(max_bytes / MM_BLOCK_BYTES),
+                          .units_limit = (uint32_t)units };
     b->counts[BLOCK_UNCOMMITTED] = b->total;
 }
 
@@ -119,7 +121,10 @@ void blocks_commit_done(struct blocks *b, uint64_t offset, bool success)
     b->high = MM_MAX(b->high, success ? end : 0);
     b->unit_hint = success ? b->unit_hint : MM_MIN(b->unit_hint, first / MM_COMMIT_BLOCKS);
     for (uint32_t i = first; i < end; i++)
-        change(b, i, !success ? BLOCK_UNCOMMITTED : i + 1 == b->total ? BLOCK_RESERVED : BLOCK_FREE_CLEAN);
+        change(b, i,
+               !success            ? BLOCK_UNCOMMITTED
+               : i + 1 == b->total ? BLOCK_RESERVED
+                                   : BLOCK_FREE_CLEAN);
 }
 
 uint64_t blocks_uncommitted_bytes(const struct blocks *b)

@@ -21,12 +21,16 @@ static void run_visit(struct worker *w, struct packet *p)
         c->visits[p->kind->stage](c, worker_local(w), block);
 }
 
-static const struct packet_kind kinds[] = { { "FIRST_LOOK", 0, run_visit }, { "SECOND_LOOK", 1, run_visit } };
+static const struct packet_kind kinds[] = { { "FIRST_LOOK", 0, run_visit },
+                                            { "SECOND_LOOK", 1, run_visit } };
 
 int census_run_stw(struct census *c, struct engine *engine)
 {
-    struct job_config config = { .name = "census", .stage_names = stage_names, .stages = MM_ARRAY_LEN(kinds),
-                                 .context = c, .worker_local_bytes = c->local_bytes };
+    struct job_config config = { .name = "census",
+                                 .stage_names = stage_names,
+                                 .stages = MM_ARRAY_LEN(kinds),
+                                 .context = c,
+                                 .worker_local_bytes = c->local_bytes };
     MM_AUTO(job) job = NULL;
 
     int r = job_new(&job, engine, &config);
@@ -62,7 +66,8 @@ static void find_in_large(struct heap *h, uint32_t block, struct parse_faults *f
             continue;
         uint32_t granule = large_object_granule(page);
         struct object o;
-        bool taken = !large_run_untaken(h, page), good = taken && object_load(h, granule, BLOCK_LARGE, &o);
+        bool taken = !large_run_untaken(h, page),
+             good = taken && object_load(h, granule, BLOCK_LARGE, &o);
         bitmap_clear(heap_marks(h), granule);
         if (good || bitmap_test(heap_vo(h), granule))
             bitmap_set(heap_marks(h), granule);
@@ -88,7 +93,8 @@ static bool next_large(const struct heap *h, uint32_t block, uint64_t *granule, 
 
     for (uint64_t page = *granule / MM_PAGE_GRANULES; page < end; page++) {
         uint32_t object = large_object_granule((uint32_t)page);
-        if (object < *granule || !large_run_starts(h, (uint32_t)page) || !bitmap_test(heap_marks(h), object))
+        if (object < *granule || !large_run_starts(h, (uint32_t)page) ||
+            !bitmap_test(heap_marks(h), object))
             continue;
         *granule = (uint64_t)object + 1;
         *ret_object = object;

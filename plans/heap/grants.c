@@ -8,8 +8,8 @@
 #include "plans/space/immix_space.h"
 #include "plans/space/large_space.h"
 
-#define IRREGULAR_PER_MUTATOR 4u             /* of each bump: the span in use, and the rest of an older one */
-#define BUMPS 2u                             /* LINES and BLOCKS; LARGE has none */
+#define IRREGULAR_PER_MUTATOR 4u /* of each bump: the span in use, and the rest of an older one */
+#define BUMPS 2u                 /* LINES and BLOCKS; LARGE has none */
 
 /* mutators */
 
@@ -39,10 +39,10 @@ struct heap_mutator *heap_mutator_new(struct heap *h)
         return NULL;
     }
     struct span *entries = m->entries;
-    for (unsigned class = 0; class < SHM_GRANT_CLASSES; class++) {
-        m->rings[class].capacity = shm_ring_capacity(class);
-        m->rings[class].entries = entries;
-        entries += m->rings[class].capacity;
+    for (unsigned k = 0; k < SHM_GRANT_CLASSES; k++) {
+        m->rings[k].capacity = shm_ring_capacity(k);
+        m->rings[k].entries = entries;
+        entries += m->rings[k].capacity;
     }
     m->heap = h;
     g->mutators++;
@@ -104,8 +104,8 @@ static void take_out(struct heap *h, unsigned index, struct span s)
     bitmap_clear(h->meta.firsts[index], line_of(s.start));
 }
 
-void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class class, struct shm_grant *ret,
-                uint32_t start, uint32_t granules, uint32_t flags)
+void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
+                struct shm_grant *ret, uint32_t start, uint32_t granules, uint32_t flags)
 {
     struct grant_ring *ring = &m->rings[class];
     struct span span = { start, start + granules };
@@ -196,9 +196,9 @@ void grants_open_stw(struct heap *h, const struct heap_stop *stop)
         struct heap_mutator *m = stop->mutators[i];
         const struct heap_mutator_view *view = &stop->views[i];
         advance(m, SHM_GRANT_LARGE, view->taken[SHM_GRANT_LARGE]);
-        for (unsigned class = 0; class < BUMPS; class++) {
-            advance(m, class, view->taken[class]);
-            open_ring(h, &m->rings[class], view->cursor[class], view->limit[class]);
+        for (unsigned k = 0; k < BUMPS; k++) {
+            advance(m, k, view->taken[k]);
+            open_ring(h, &m->rings[k], view->cursor[k], view->limit[k]);
         }
     }
 }
@@ -231,8 +231,8 @@ void grants_end_collected_stw(struct heap *h, const struct heap_stop *stop)
     clear_irregular_flags(h);
     h->grants.sealed_count = 0;
     for (size_t i = 0; i < stop->mutator_count; i++)
-        for (unsigned class = 0; class < BUMPS; class++)
-            ring_end_collected(&stop->mutators[i]->rings[class]);
+        for (unsigned k = 0; k < BUMPS; k++)
+            ring_end_collected(&stop->mutators[i]->rings[k]);
     at_store_relaxed(&h->meta.header->current, heap_current_index(h) ^ 1);
 }
 
@@ -248,22 +248,29 @@ void grants_end_unchanged_stw(struct heap *h, const struct heap_stop *stop)
     }
     clear_irregular_flags(h);
     for (size_t i = 0; i < stop->mutator_count; i++)
-        for (unsigned class = 0; class < BUMPS; class++) {
-            struct grant_ring *ring = &stop->mutators[i]->rings[class];
+        for (unsigned k = 0; k < BUMPS; k++) {
+            struct grant_ring *ring = &stop->mutators[i]->rings[k];
             move_untouched(h, ring, current ^ 1);
             ring->open = false;
         }
 }
 
-/* The granules of @line that stay in G, as a mask, given that some do: all but those below a cursor. */
-static uint32_t kept_mask(const struct heap *h, uint32_t line)
+/* In lines that hold a cursor only what is above it stays: clears that part alone, and says so by taking the line out of next,
+ * or, with @back, puts it in again. */
+static void clear_cursor_lines(const struct heap *h, uint32_t block, _Atomic uint64_t *marks, bool back)
 {
     for (uint32_t i = 0; i < h->grants.count; i++) {
         const struct irregular *it = &h->grants.list[i];
-        if (it->keep < it->span.end && line_of(it->keep) == line)
-            return UINT32_MAX << (it->keep % MM_LINE_GRANULES);
+        if (it->span.start / MM_BLOCK_GRANULES != block || it->keep >= it->span.end ||
+            it->keep % MM_LINE_GRANULES == 0)
+            continue;
+        uint32_t line = line_of(it->keep);
+        bitmap_clear_range(marks, it->keep, (uint64_t)(line + 1) * MM_LINE_GRANULES);
+        if (back)
+            bitmap_set(heap_granted_next(h), line);
+        else
+            bitmap_clear(heap_granted_next(h), line);
     }
-    return UINT32_MAX;
 }
 
 void grants_clear_kept(const struct heap *h, uint32_t block, _Atomic uint64_t *marks)
@@ -272,11 +279,15 @@ void grants_clear_kept(const struct heap *h, uint32_t block, _Atomic uint64_t *m
     bool irregular = (at_load_relaxed(&h->meta.flags[block]) & BLOCK_IRREGULAR) != 0;
     uint64_t first = (uint64_t)block * MM_BLOCK_LINES, end = first + MM_BLOCK_LINES;
 
-    for (uint64_t i = bitmap_find_set(next, first, end); i < end; i = bitmap_find_set(next, i + 1, end)) {
-        uint64_t mask = irregular ? kept_mask(h, (uint32_t)i) : UINT32_MAX;
-        _Atomic uint64_t *word = &marks[i / 2];      /* two lines' granules a word */
-        at_store_relaxed(word, at_load_relaxed(word) & ~(mask << (i % 2 * MM_LINE_GRANULES)));
+    if (irregular)
+        clear_cursor_lines(h, block, marks, false);
+    for (uint64_t i = bitmap_find_set(next, first, end); i < end;
+         i = bitmap_find_set(next, i + 1, end)) {
+        bitmap_clear_range(marks, i * MM_LINE_GRANULES, (i + 1) * MM_LINE_GRANULES);
+        at_store_relaxed(&h->meta.lines[i], 0);
     }
+    if (irregular)
+        clear_cursor_lines(h, block, marks, true);
 }
 
 /* the end of a mutator */
@@ -302,7 +313,7 @@ static void seal_ring(struct heap *h, struct grant_ring *ring, uint32_t cursor, 
         if (span_empty(untouched))
             continue;
         take_out(h, heap_current_index(h), untouched);
-        immix_space_return(h, untouched.start, untouched.end);
+        immix_space_return(h, untouched.start);
     }
 }
 
@@ -310,9 +321,9 @@ void heap_mutator_seal(struct heap *h, struct heap_mutator *m, const struct heap
 {
     struct grant_ring *large = &m->rings[SHM_GRANT_LARGE];
 
-    for (unsigned class = 0; class < BUMPS; class++) {
-        advance(m, class, view->taken[class]);
-        seal_ring(h, &m->rings[class], view->cursor[class], view->limit[class]);
+    for (unsigned k = 0; k < BUMPS; k++) {
+        advance(m, k, view->taken[k]);
+        seal_ring(h, &m->rings[k], view->cursor[k], view->limit[k]);
     }
     advance(m, SHM_GRANT_LARGE, view->taken[SHM_GRANT_LARGE]);
     for (uint32_t i = large->taken; i != large->published; i++)

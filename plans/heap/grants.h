@@ -61,5 +61,5 @@ void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class cla
 void grants_open_stw(struct heap *h, const struct heap_stop *stop);
 void grants_end_collected_stw(struct heap *h, const struct heap_stop *stop);
 void grants_end_unchanged_stw(struct heap *h, const struct heap_stop *stop);
-/* Clears the bits of @marks in the part of @block that stays in G: only forged references lead there. */
+/* Clears the bits of @marks, and the line marks, in the part of @block that stays in G: only forged references lead there. */
 void grants_clear_kept(const struct heap *h, uint32_t block, _Atomic uint64_t *marks);

@@ -42,7 +42,8 @@ static void write_header(struct heap *h, uint64_t max_bytes)
     at_store_release(&header->magic, HEAP_MAGIC);
 }
 
-int heap_new(struct heap **ret_heap, const struct heap_config *config, struct shm_segment *arena, struct shm_segment *private)
+int heap_new(struct heap **ret_heap, const struct heap_config *config, struct shm_segment *arena,
+             struct shm_segment *private)
 {
     const struct plan *plan = plan_find(config->plan);
     uint64_t bytes = arena_bytes(config->max_bytes);
@@ -120,7 +121,8 @@ void heap_commit_done(struct heap *h, uint64_t offset, bool success)
 
 uint64_t heap_free_bytes(const struct heap *h)
 {
-    return (uint64_t)(h->blocks.counts[BLOCK_FREE_CLEAN] + h->blocks.counts[BLOCK_FREE_DIRTY]) * MM_BLOCK_BYTES;
+    return (uint64_t)(h->blocks.counts[BLOCK_FREE_CLEAN] + h->blocks.counts[BLOCK_FREE_DIRTY]) *
+           MM_BLOCK_BYTES;
 }
 
 uint64_t heap_uncommitted_bytes(const struct heap *h)
@@ -143,8 +145,8 @@ size_t heap_spaces(const struct heap *h, struct heap_space_info *ret, size_t cap
     return h->plan->spaces(h, ret, capacity);
 }
 
-size_t heap_grant(struct heap *h, struct heap_mutator *m, enum shm_grant_class class, uint64_t bytes, uint32_t min_bytes,
-                  struct shm_grant *ret_grants, size_t capacity)
+size_t heap_grant(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
+                  uint64_t bytes, uint32_t min_bytes, struct shm_grant *ret_grants, size_t capacity)
 {
     struct grant_request request = { class, bytes, min_bytes };
     size_t room = MM_MIN(capacity, (size_t)grants_room(m, class));
@@ -154,7 +156,8 @@ size_t heap_grant(struct heap *h, struct heap_mutator *m, enum shm_grant_class c
 
 /* the stopped world */
 
-int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
+int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop,
+                     struct heap_collection *ret)
 {
     uint64_t start = mm_now_ns();
     int r = 0;
@@ -162,7 +165,7 @@ int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_st
     *ret = (struct heap_collection){ 0 };
     if (!h->plan->constraints.collects)
         return -ENOTSUP;
-    if (stop->roots_overflowed) {                    /* whatever is unmarked may be alive: what was known stays known */
+    if (stop->roots_overflowed) { /* whatever is unmarked may be alive: what was known stays known */
         ret->live_objects = h->live_objects;
         ret->live_bytes = h->live_bytes;
     } else {

@@ -39,9 +39,12 @@ static void fold(struct census *c, const void *local)
     }
 }
 
-int heap_histogram_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_histogram_row *rows)
+int heap_histogram_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop,
+                       struct heap_histogram_row *rows)
 {
-    struct census c = { h, rows, (h->types.count + 1) * sizeof(*rows), { find_objects, count_objects }, fold };
+    struct census c = {
+        h, rows, (h->types.count + 1) * sizeof(*rows), { find_objects, count_objects }, fold
+    };
 
     for (uint32_t id = 0; id <= h->types.count; id++)
         rows[id] = (struct heap_histogram_row){ 0 };

@@ -42,6 +42,7 @@ struct metadata {                            /* pointers into the segment */
     _Atomic uint8_t *free_pages;             /* of a LARGE block: bit a page */
     _Atomic uint8_t *clean_pages;            /* of a LARGE block: bit a page that is free and still zero */
     _Atomic uint8_t *run_starts;             /* of a LARGE block: bit a page where a run starts */
+    _Atomic uint16_t *charged;               /* of an IMMIX block: granules of its longer objects that were traced (trace.c T4) */
     _Atomic uint32_t *runs;                  /* word a page: see large_space.h */
     size_t bytes;
 };

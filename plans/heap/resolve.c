@@ -13,7 +13,7 @@ static void parse_once(struct heap *h, uint32_t block)
     if ((at_load_acquire(flags) & BLOCK_PARSED) != 0 || !walk_block_in_g(h, block))
         return;
     walk_parse_block(h, block, heap_vo(h), &(struct parse_faults){ 0 });
-    atomic_fetch_or_explicit(flags, BLOCK_PARSED, memory_order_release);     /* pairs with the load above */
+    atomic_fetch_or_explicit(flags, BLOCK_PARSED, memory_order_release); /* pairs with the load above */
 }
 
 /* The object with the nearest VO bit at or below @place in its block, or 0. */
@@ -40,7 +40,9 @@ static uint32_t below_in_run(struct heap *h, uint32_t place)
 static uint32_t resolve_at(struct heap *h, uint32_t place, uint32_t word)
 {
     enum block_kind kind = blocks_kind(&h->blocks, place / MM_BLOCK_GRANULES);
-    uint32_t found = kind == BLOCK_IMMIX ? below_in_block(h, place) : kind == BLOCK_LARGE ? below_in_run(h, place) : 0;
+    uint32_t found = kind == BLOCK_IMMIX   ? below_in_block(h, place)
+                     : kind == BLOCK_LARGE ? below_in_run(h, place)
+                                           : 0;
     struct object o;
 
     if (found == 0 || !object_load(h, found, kind, &o))
@@ -53,7 +55,7 @@ uint32_t resolve_ambiguous_stw(struct heap *h, uint32_t word)
     if (word == 0 || word >= h->granules)
         return 0;
     uint32_t found = resolve_at(h, word, word);
-    if (found == 0 && word % MM_PAGE_GRANULES == 0)          /* one past the end of what fills the block or run before */
+    if (found == 0 && word % MM_PAGE_GRANULES == 0) /* one past the end of what fills the block or run before */
         found = resolve_at(h, word - 1, word);
     return found;
 }

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS (2 * SHM_TYPES_MAX)                  /* half empty at the most */
-#define BITMAP_BYTES 256u                            /* of payload that one bitmap describes */
+#define BUCKETS (2 * SHM_TYPES_MAX) /* half empty at the most */
+#define BITMAP_BYTES 256u           /* of payload that one bitmap describes */
 
 int types_init(struct types *t)
 {
@@ -37,7 +37,7 @@ void types_fini(struct types *t)
 /* The bucket that holds @name, or the empty one where it would go. */
 static uint16_t *find_bucket(const struct types *t, const char *name)
 {
-    uint32_t hash = 2166136261u;                     /* FNV-1a */
+    uint32_t hash = 2166136261u; /* FNV-1a */
 
     for (const char *c = name; *c != '\0'; c++)
         hash = (hash ^ (uint8_t)*c) * 16777619u;
@@ -107,7 +107,8 @@ int types_define(struct types *t, const struct shm_type_layout *l, uint32_t *ret
 
     id = ++t->count;
     t->offsets[id] = offsets;
-    t->rows[id] = (struct shm_type_row){ l->fixed_bytes, l->element_bytes, l->ref_count, l->element_ref_count, "" };
+    t->rows[id] = (struct shm_type_row){ l->fixed_bytes, l->element_bytes, l->ref_count,
+                                         l->element_ref_count, "" };
     memcpy(t->rows[id].name, l->name, strlen(l->name));
     compile(&t->programs[id], l, offsets);
     *bucket = (uint16_t)id;

@@ -10,7 +10,8 @@
 
 static const char *const sentences[] = {
     [HEAP_FAULT_NONE] = "no fault",
-    [HEAP_FAULT_BAD_HEADER] = "an object's header has no known type, an unknown flag, or a size that does not fit",
+    [HEAP_FAULT_BAD_HEADER] =
+        "an object's header has no known type, an unknown flag, or a size that does not fit",
     [HEAP_FAULT_OVERLAP] = "an object reaches into the next one",
     [HEAP_FAULT_DANGLING_REF] = "a reference is to a place where no object is",
     [HEAP_FAULT_LINE_MARK] = "an object lies in a line that counts as free",
@@ -72,7 +73,7 @@ static bool is_object(const struct heap *h, uint32_t granule)
     return object_place(h, granule) != BLOCK_UNCOMMITTED && bitmap_test(heap_marks(h), granule);
 }
 
-struct check {                               /* of one object */
+struct check { /* of one object */
     const struct heap *heap;
     struct heap_verdict *verdict;
     uint32_t granule;
@@ -93,18 +94,21 @@ static void check_reference(void *context, uint32_t reference)
 static void check_survivor(const struct heap *h, const struct object *o, struct heap_verdict *v)
 {
     uint32_t block = (o->granule - 1) / MM_BLOCK_GRANULES;
-    uint32_t first = (o->granule - 1) / MM_LINE_GRANULES, last = (o->granule + o->granules - 2) / MM_LINE_GRANULES;
+    uint32_t first = (o->granule - 1) / MM_LINE_GRANULES,
+             last = (o->granule + o->granules - 2) / MM_LINE_GRANULES;
     bool irregular = (at_load_relaxed(&h->meta.flags[block]) & BLOCK_IRREGULAR) != 0;
 
     for (uint32_t line = first; line <= last; line++) {
         if (at_load_relaxed(&h->meta.lines[line]) == 0)
             note(v, HEAP_FAULT_LINE_MARK, o->granule, 0);
-        else if (bitmap_test(heap_granted(h), line) || (!irregular && bitmap_test(heap_granted_next(h), line)))
+        else if (bitmap_test(heap_granted(h), line) ||
+                 (!irregular && bitmap_test(heap_granted_next(h), line)))
             note(v, HEAP_FAULT_BLOCK, o->granule, 0);
     }
 }
 
-static void check_object(struct heap *h, uint32_t granule, enum block_kind kind, uint32_t next, struct heap_verdict *v)
+static void check_object(struct heap *h, uint32_t granule, enum block_kind kind, uint32_t next,
+                         struct heap_verdict *v)
 {
     struct check k = { h, v, granule };
     struct object o;
@@ -114,8 +118,10 @@ static void check_object(struct heap *h, uint32_t granule, enum block_kind kind,
         note(v, HEAP_FAULT_BAD_HEADER, granule, 0);
         return;
     }
-    if (next != 0 && next - granule < o.granules)
+    if (next != 0 && next - granule < o.granules) {
         note(v, HEAP_FAULT_OVERLAP, granule, next);
+        return; /* else overlapping arrays could be made to cost a day */
+    }
     if (kind == BLOCK_IMMIX && bitmap_test(heap_vo(h), granule))
         check_survivor(h, &o, v);
     object_each_fixed(h->arena, granule, o.program, check_reference, &k);
@@ -148,7 +154,8 @@ static void check_roots(const struct heap *h, const struct heap_stop *stop, stru
     }
 }
 
-int heap_verify_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_verdict *ret)
+int heap_verify_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop,
+                    struct heap_verdict *ret)
 {
     struct census spaces = { h, ret, sizeof(*ret), { check_block }, fold };
     struct census objects = { h, ret, sizeof(*ret), { find_objects, check_objects }, fold };

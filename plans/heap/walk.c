@@ -13,7 +13,8 @@ void parse_fault(struct parse_faults *f, uint32_t granule)
 
 /* Sets the bits of the objects that stand in [at, end), granules of one block, in that block's own @bits. A zero word is
  * a step of one granule. Ends at a header that is bad or reaches beyond @end: what follows is unknown. */
-static void parse_span(const struct heap *h, uint32_t at, uint32_t end, uint64_t *bits, struct parse_faults *faults)
+static void parse_span(const struct heap *h, uint32_t at, uint32_t end, uint64_t *bits,
+                       struct parse_faults *faults)
 {
     struct object o;
 
@@ -34,7 +35,8 @@ static void parse_span(const struct heap *h, uint32_t at, uint32_t end, uint64_t
 }
 
 /* The spans that their mutators have finished: from a line where one starts to the next such line, or one not granted. */
-static void parse_regular(const struct heap *h, uint32_t block, uint64_t *bits, struct parse_faults *faults)
+static void parse_regular(const struct heap *h, uint32_t block, uint64_t *bits,
+                          struct parse_faults *faults)
 {
     const _Atomic uint64_t *granted = heap_granted(h), *firsts = h->meta.firsts[heap_current_index(h)];
     uint64_t line = (uint64_t)block * MM_BLOCK_LINES, end = line + MM_BLOCK_LINES;
@@ -42,12 +44,14 @@ static void parse_regular(const struct heap *h, uint32_t block, uint64_t *bits, 
     while ((line = bitmap_find_set(firsts, line, end)) < end) {
         uint64_t after = bitmap_find_set(firsts, line + 1, end);
         after = bitmap_find_clear(granted, line, after);
-        parse_span(h, (uint32_t)(line * MM_LINE_GRANULES), (uint32_t)(after * MM_LINE_GRANULES), bits, faults);
+        parse_span(h, (uint32_t)(line * MM_LINE_GRANULES), (uint32_t)(after * MM_LINE_GRANULES),
+                   bits, faults);
         line = after > line ? after : line + 1;
     }
 }
 
-static void parse_irregular(const struct heap *h, uint32_t block, uint64_t *bits, struct parse_faults *faults)
+static void parse_irregular(const struct heap *h, uint32_t block, uint64_t *bits,
+                            struct parse_faults *faults)
 {
     for (uint32_t i = 0; i < h->grants.count; i++) {
         const struct irregular *it = &h->grants.list[i];
@@ -64,7 +68,8 @@ bool walk_block_in_g(const struct heap *h, uint32_t block)
            (at_load_relaxed(&h->meta.flags[block]) & BLOCK_IRREGULAR) != 0;
 }
 
-void walk_parse_block(const struct heap *h, uint32_t block, _Atomic uint64_t *objects, struct parse_faults *faults)
+void walk_parse_block(const struct heap *h, uint32_t block, _Atomic uint64_t *objects,
+                      struct parse_faults *faults)
 {
     uint64_t bits[BLOCK_WORDS] = { 0 };
 

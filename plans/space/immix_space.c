@@ -13,8 +13,8 @@
 #include "plans/heap/bitmap.h"
 #include "plans/heap/state.h"
 
-#define BLOCK_WORDS (MM_BLOCK_GRANULES / 64u)        /* of an object bitmap */
-#define BLOCK_LINE_WORDS (MM_BLOCK_LINES / 64u)      /* of a line bitmap */
+#define BLOCK_WORDS (MM_BLOCK_GRANULES / 64u)   /* of an object bitmap */
+#define BLOCK_LINE_WORDS (MM_BLOCK_LINES / 64u) /* of a line bitmap */
 
 static uint8_t *line_bytes(const struct heap *h, uint32_t block)
 {
@@ -33,6 +33,16 @@ static bool line_in_hole(const struct heap *h, uint64_t line)
     return at_load_relaxed(&h->meta.lines[line]) == 0 && !bitmap_test(heap_granted(h), line);
 }
 
+static uint32_t count_holes(const struct heap *h, uint32_t block)
+{
+    uint64_t first = (uint64_t)block * MM_BLOCK_LINES;
+    uint32_t count = 0;
+
+    for (uint64_t line = first; line < first + MM_BLOCK_LINES; line++)
+        count += line_in_hole(h, line);
+    return count;
+}
+
 /* The first hole of @block at or after *line, which moves to its end. Its length in lines, or 0. */
 static uint32_t next_hole(const struct heap *h, uint32_t block, uint64_t *line, uint64_t *ret_first)
 {
@@ -46,8 +56,8 @@ static uint32_t next_hole(const struct heap *h, uint32_t block, uint64_t *line, 
     return (uint32_t)(*line - *ret_first);
 }
 
-static void grant_hole(struct heap *h, struct heap_mutator *m, enum shm_grant_class class, uint64_t first,
-                       uint32_t lines, struct shm_grant *ret)
+static void grant_hole(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
+                       uint64_t first, uint32_t lines, struct shm_grant *ret)
 {
     _Atomic uint8_t *free_lines = &h->meta.free_lines[first / MM_BLOCK_LINES];
 
@@ -57,11 +67,13 @@ static void grant_hole(struct heap *h, struct heap_mutator *m, enum shm_grant_cl
 
 static bool block_has_holes(const struct heap *h, uint32_t block, uint32_t min_lines)
 {
-    return blocks_kind(&h->blocks, block) == BLOCK_IMMIX && at_load_relaxed(&h->meta.free_lines[block]) >= min_lines;
+    return blocks_kind(&h->blocks, block) == BLOCK_IMMIX &&
+           at_load_relaxed(&h->meta.free_lines[block]) >= min_lines;
 }
 
 /* Whole blocks' worth of holes in address order; stops at @bytes, or within a block when the rows are used up. */
-size_t immix_space_grant_holes(struct heap *h, struct heap_mutator *m, uint64_t bytes, struct shm_grant *ret, size_t capacity)
+size_t immix_space_grant_holes(struct heap *h, struct heap_mutator *m, uint64_t bytes,
+                               struct shm_grant *ret, size_t capacity)
 {
     size_t count = 0;
 
@@ -75,12 +87,13 @@ size_t immix_space_grant_holes(struct heap *h, struct heap_mutator *m, uint64_t 
             bytes -= MM_MIN(bytes, (uint64_t)lines * MM_LINE_BYTES);
         }
         if (count == capacity)
-            break;                                   /* this block may have more */
+            break; /* this block may have more */
     }
     return count;
 }
 
-size_t immix_space_grant_one_hole(struct heap *h, struct heap_mutator *m, uint32_t min_bytes, struct shm_grant *ret)
+size_t immix_space_grant_one_hole(struct heap *h, struct heap_mutator *m, uint32_t min_bytes,
+                                  struct shm_grant *ret)
 {
     uint32_t min_lines = (min_bytes + MM_LINE_BYTES - 1) / MM_LINE_BYTES, lines;
 
@@ -97,8 +110,8 @@ size_t immix_space_grant_one_hole(struct heap *h, struct heap_mutator *m, uint32
     return 0;
 }
 
-size_t immix_space_grant_blocks(struct heap *h, struct heap_mutator *m, enum shm_grant_class class, uint64_t bytes,
-                                struct shm_grant *ret, size_t capacity)
+size_t immix_space_grant_blocks(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
+                                uint64_t bytes, struct shm_grant *ret, size_t capacity)
 {
     size_t count = 0;
 
@@ -107,22 +120,22 @@ size_t immix_space_grant_blocks(struct heap *h, struct heap_mutator *m, enum shm
         if (block == BLOCK_NONE)
             break;
         at_store_relaxed(&h->meta.free_lines[block], 0);
-        grants_add(h, m, class, &ret[count], block * MM_BLOCK_GRANULES, MM_BLOCK_GRANULES, clean ? SHM_GRANT_ZEROED : 0);
+        grants_add(h, m, class, &ret[count], block * MM_BLOCK_GRANULES, MM_BLOCK_GRANULES,
+                   clean ? SHM_GRANT_ZEROED : 0);
         bytes -= MM_MIN(bytes, (uint64_t)MM_BLOCK_BYTES);
     }
     return count;
 }
 
-void immix_space_return(struct heap *h, uint32_t start, uint32_t end)
+/* Counted anew, not added up: what a hostile cursor left behind need not begin at a line. */
+void immix_space_return(struct heap *h, uint32_t start)
 {
-    uint32_t block = start / MM_BLOCK_GRANULES;
-    _Atomic uint8_t *free_lines = &h->meta.free_lines[block];
-    uint32_t lines = at_load_relaxed(free_lines) + (end - start) / MM_LINE_GRANULES;
+    uint32_t block = start / MM_BLOCK_GRANULES, lines = count_holes(h, block);
 
-    at_store_relaxed(free_lines, (uint8_t)lines);
+    at_store_relaxed(&h->meta.free_lines[block], (uint8_t)lines);
     h->recycle_cursor = MM_MIN(h->recycle_cursor, block);
     if (lines == MM_BLOCK_LINES) {
-        clear_objects(heap_marks(h), block);         /* VO is clear there (I3); old VO need not be */
+        clear_objects(heap_marks(h), block); /* VO is clear there (I3); old VO need not be */
         blocks_release(&h->blocks, block);
     }
 }
@@ -133,6 +146,7 @@ void immix_space_prepare_block(struct heap *h, uint32_t block)
 {
     clear_objects(heap_marks(h), block);
     memset(line_bytes(h, block), 0, MM_BLOCK_LINES);
+    at_store_relaxed(&h->meta.charged[block], 0);
 }
 
 /* Lines neither marked nor to stay in G. */
@@ -197,7 +211,8 @@ static enum heap_fault check_free(const struct heap *h, uint32_t block)
         if (lines[i] != 0)
             return HEAP_FAULT_LINE_MARK;
     for (unsigned i = 0; i < 2; i++)
-        if (has_any(h->meta.granted[i], block, MM_BLOCK_LINES) || has_any(h->meta.firsts[i], block, MM_BLOCK_LINES) ||
+        if (has_any(h->meta.granted[i], block, MM_BLOCK_LINES) ||
+            has_any(h->meta.firsts[i], block, MM_BLOCK_LINES) ||
             has_any(h->meta.objects[i], block, MM_BLOCK_GRANULES))
             return HEAP_FAULT_BLOCK;
     return HEAP_FAULT_NONE;
@@ -213,21 +228,22 @@ static enum heap_fault check_used(const struct heap *h, uint32_t block)
 {
     const _Atomic uint64_t *vo = heap_vo(h);
     uint64_t first = (uint64_t)block * MM_BLOCK_LINES;
-    uint32_t free_lines = 0;
 
     for (uint64_t line = first; line < first + MM_BLOCK_LINES; line++) {
         uint32_t objects = (uint32_t)(at_load_relaxed(&vo[line / 2]) >> (line % 2 * MM_LINE_GRANULES));
         if (!line_agrees(h, line, objects))
             return HEAP_FAULT_LINE_MARK;
-        free_lines += line_in_hole(h, line);
     }
-    return free_lines == at_load_relaxed(&h->meta.free_lines[block]) ? HEAP_FAULT_NONE : HEAP_FAULT_BLOCK;
+    return count_holes(h, block) == at_load_relaxed(&h->meta.free_lines[block]) ? HEAP_FAULT_NONE
+                                                                                : HEAP_FAULT_BLOCK;
 }
 
 enum heap_fault immix_space_check_block_stw(const struct heap *h, uint32_t block)
 {
     enum block_kind kind = blocks_kind(&h->blocks, block);
-    return kind == BLOCK_IMMIX ? check_used(h, block) : block_kind_free(kind) ? check_free(h, block) : HEAP_FAULT_NONE;
+    return kind == BLOCK_IMMIX     ? check_used(h, block)
+           : block_kind_free(kind) ? check_free(h, block)
+                                   : HEAP_FAULT_NONE;
 }
 
 enum heap_fault immix_space_check_stw(const struct heap *h)

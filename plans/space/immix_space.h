@@ -8,8 +8,8 @@ size_t immix_space_grant_blocks(struct heap *h, struct heap_mutator *m, enum shm
                                 struct shm_grant *ret, size_t capacity);
 /* One hole of at least @min_bytes, out of turn: 0 or 1. */
 size_t immix_space_grant_one_hole(struct heap *h, struct heap_mutator *m, uint32_t min_bytes, struct shm_grant *ret);
-/* A span that was granted and never begun, already out of G: granules. */
-void immix_space_return(struct heap *h, uint32_t start, uint32_t end);
+/* The span at granule @start was granted and never begun, and is out of G again. */
+void immix_space_return(struct heap *h, uint32_t start);
 
 void immix_space_prepare_block(struct heap *h, uint32_t block);
 void immix_space_sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tally);

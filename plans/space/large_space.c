@@ -24,7 +24,8 @@ static uint8_t pages_mask(uint32_t block, uint32_t first, uint32_t end)
 uint32_t large_run_of(const struct heap *h, uint32_t page)
 {
     uint32_t block = page / MM_BLOCK_PAGES, bit = page % MM_BLOCK_PAGES;
-    uint32_t starts = at_load_relaxed(&h->meta.run_starts[block]) & (ALL_PAGES >> (MM_BLOCK_PAGES - 1 - bit));
+    uint32_t starts =
+        at_load_relaxed(&h->meta.run_starts[block]) & (ALL_PAGES >> (MM_BLOCK_PAGES - 1 - bit));
 
     if (at_load_relaxed(&h->meta.free_pages[block]) >> bit & 1)
         return PAGE_NONE;
@@ -41,7 +42,9 @@ static uint32_t find_pages(const struct heap *h, uint32_t count, uint32_t first,
     uint32_t length = 0;
 
     for (uint32_t block = first; block < end; block++) {
-        uint32_t free = blocks_kind(&h->blocks, block) == BLOCK_LARGE ? at_load_relaxed(&h->meta.free_pages[block]) : 0;
+        uint32_t free = blocks_kind(&h->blocks, block) == BLOCK_LARGE
+                            ? at_load_relaxed(&h->meta.free_pages[block])
+                            : 0;
         for (uint32_t bit = 0; bit < MM_BLOCK_PAGES; bit++) {
             length = free >> bit & 1 ? length + 1 : 0;
             if (length == count)
@@ -116,8 +119,8 @@ size_t large_space_grant(struct heap *h, struct heap_mutator *m, uint64_t bytes,
     if (first == PAGE_NONE)
         return 0;
     bool clean = claim(h, first, (uint32_t)pages);
-    grants_add(h, m, SHM_GRANT_LARGE, ret, first * MM_PAGE_GRANULES, (uint32_t)pages * MM_PAGE_GRANULES,
-               clean ? SHM_GRANT_ZEROED : 0);
+    grants_add(h, m, SHM_GRANT_LARGE, ret, first * MM_PAGE_GRANULES,
+               (uint32_t)pages * MM_PAGE_GRANULES, clean ? SHM_GRANT_ZEROED : 0);
     return 1;
 }
 
@@ -132,9 +135,10 @@ static void free_run(struct heap *h, uint32_t first, struct sweep_tally *tally)
 {
     uint32_t pages = large_run_pages(h, first), end = first + pages;
 
-    for (unsigned i = 0; i < 2; i++)                 /* B2; the word has the object bits of no other run */
+    for (unsigned i = 0; i < 2; i++) /* B2; the word has the object bits of no other run */
         bitmap_clear(h->meta.objects[i], large_object_granule(first));
-    at_and_relaxed(&h->meta.run_starts[first / MM_BLOCK_PAGES], (uint8_t)~(1u << first % MM_BLOCK_PAGES));
+    at_and_relaxed(&h->meta.run_starts[first / MM_BLOCK_PAGES],
+                   (uint8_t) ~(1u << first % MM_BLOCK_PAGES));
     for (uint32_t block = first / MM_BLOCK_PAGES; block * MM_BLOCK_PAGES < end; block++) {
         uint8_t mask = pages_mask(block, first, end);
         uint8_t before = at_or_relaxed(&h->meta.free_pages[block], mask);
@@ -169,7 +173,7 @@ void large_space_sweep_block(struct heap *h, uint32_t block, struct sweep_tally 
         if (!large_run_starts(h, page))
             continue;
         if (large_run_untaken(h, page))
-            bitmap_clear(heap_marks(h), large_object_granule(page));     /* only forged references lead there */
+            bitmap_clear(heap_marks(h), large_object_granule(page)); /* only forged references lead there */
         else if (!bitmap_test(heap_marks(h), large_object_granule(page)))
             free_run(h, page, tally);
     }
@@ -193,9 +197,11 @@ static bool run_agrees(const struct heap *h, uint32_t first)
     if (large_run_untaken(h, first) && bitmap_test(heap_vo(h), large_object_granule(first)))
         return false;
     for (uint32_t block = first / MM_BLOCK_PAGES; block * MM_BLOCK_PAGES < end; block++) {
-        uint8_t mask = pages_mask(block, first, end), starts = at_load_relaxed(&h->meta.run_starts[block]) & mask;
+        uint8_t mask = pages_mask(block, first, end),
+                starts = at_load_relaxed(&h->meta.run_starts[block]) & mask;
         bool begins = block == first / MM_BLOCK_PAGES;
-        if (blocks_kind(&h->blocks, block) != BLOCK_LARGE || (at_load_relaxed(&h->meta.free_pages[block]) & mask) != 0)
+        if (blocks_kind(&h->blocks, block) != BLOCK_LARGE ||
+            (at_load_relaxed(&h->meta.free_pages[block]) & mask) != 0)
             return false;
         if (starts != (begins ? 1u << first % MM_BLOCK_PAGES : 0))
             return false;

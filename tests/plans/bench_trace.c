@@ -30,7 +30,8 @@ static void commit_all(struct fake_world *w, bool small)
     printf("commit: %d, %s, %.0f ms\n", r, shm_pages_name(pages), (double)(mm_now_ns() - start) / 1e6);
 }
 
-static void make_graph(struct fake_world *w, struct fake_mutator *m, const struct objects *types, uint32_t count)
+static void make_graph(struct fake_world *w, struct fake_mutator *m, const struct objects *types,
+                       uint32_t count)
 {
     uint32_t *nodes = malloc(count * sizeof(*nodes));
 
@@ -41,9 +42,10 @@ static void make_graph(struct fake_world *w, struct fake_mutator *m, const struc
         nodes[i] = nodes[k];
         nodes[k] = swap;
     }
-    for (uint32_t i = 0; i < count; i++) {           /* a binary tree over a random order; its leaves point anywhere */
+    for (uint32_t i = 0; i < count; i++) { /* a binary tree over a random order; its leaves point anywhere */
         uint64_t left = 2 * (uint64_t)i + 1;
-        node_set(w, nodes[i], nodes[left < count ? left : below(count)], nodes[left + 1 < count ? left + 1 : below(count)], i);
+        node_set(w, nodes[i], nodes[left < count ? left : below(count)],
+                 nodes[left + 1 < count ? left + 1 : below(count)], i);
     }
     fake_root(w, 0, nodes[0]);
     free(nodes);

@@ -18,17 +18,17 @@
 #define MUTATORS 3u
 
 struct shadow {
-    uint32_t granule, type, length, refs;    /* refs: how many the object has */
-    uint32_t *to;                            /* indices; 0: null */
+    uint32_t granule, type, length, refs; /* refs: how many the object has */
+    uint32_t *to;                         /* indices; 0: null */
     bool live;
 };
 
 static struct fake_world world;
 static struct objects types;
-static struct shadow shadows[MODEL_MAX];     /* [0] is null */
+static struct shadow shadows[MODEL_MAX]; /* [0] is null */
 static uint32_t shadow_count;
 static uint32_t free_list[MODEL_MAX], free_count;
-static uint32_t roots[ROOTS];                /* even ones exact, odd ones ambiguous */
+static uint32_t roots[ROOTS]; /* even ones exact, odd ones ambiguous */
 static uint64_t rng;
 
 static uint32_t below(uint32_t n)
@@ -41,7 +41,10 @@ static uint32_t below(uint32_t n)
 
 static uint32_t refs_of(uint32_t type, uint32_t length)
 {
-    return type == types.node || type == types.wide ? 2 : type == types.refs ? length : type == types.pairs ? 1 + length : 0;
+    return type == types.node || type == types.wide ? 2
+           : type == types.refs                     ? length
+           : type == types.pairs                    ? 1 + length
+                                                    : 0;
 }
 
 /* Index, in words of the payload, of reference @i. */
@@ -55,20 +58,18 @@ static uint32_t ref_word(const struct shadow *s, uint32_t i)
 static uint32_t random_length(void)
 {
     switch (below(200)) {
-    case 0:
-        return 4000 + below(30000);                  /* a large object, and many slices */
+    case 0: return 4000 + below(30000); /* a large object, and many slices */
     case 1:
     case 2:
-    case 3:
-        return below(3000);
-    default:
-        return below(20);
+    case 3: return below(3000);
+    default: return below(20);
     }
 }
 
 static uint32_t random_type(void)
 {
-    const uint32_t all[] = { types.node, types.node, types.refs, types.bytes, types.pairs, types.wide };
+    const uint32_t all[] = { types.node,  types.node,  types.refs,
+                             types.bytes, types.pairs, types.wide };
     return all[below(MM_ARRAY_LEN(all))];
 }
 
@@ -97,7 +98,8 @@ static void set(uint32_t from, uint32_t i, uint32_t to)
 
 static void make_one(void)
 {
-    uint32_t type = random_type(), length = type == types.node || type == types.wide ? 0 : random_length();
+    uint32_t type = random_type(),
+             length = type == types.node || type == types.wide ? 0 : random_length();
     struct fake_mutator *m = world.mutators[below((uint32_t)world.mutator_count)];
     uint32_t index = free_count > 0 ? free_list[--free_count] : ++shadow_count;
 
@@ -119,9 +121,7 @@ static void step(void)
     uint32_t at;
 
     switch (below(20)) {
-    case 0:
-        roots[below(ROOTS)] = random_reachable();
-        break;
+    case 0: roots[below(ROOTS)] = random_reachable(); break;
     case 1:
         if (below(20) == 0)
             roots[below(ROOTS)] = 0;
@@ -180,7 +180,8 @@ static void forget_the_dead(void)
 static uint32_t payload_granules(const struct shadow *s)
 {
     const struct shm_type_row *row = heap_type_row(world.heap, s->type);
-    return (uint32_t)(object_bytes(row->fixed_bytes, row->element_bytes, s->length) / MM_GRANULE_BYTES - 1);
+    return (uint32_t)(object_bytes(row->fixed_bytes, row->element_bytes, s->length) / MM_GRANULE_BYTES -
+                      1);
 }
 
 static void publish_roots(void)
@@ -189,11 +190,12 @@ static void publish_roots(void)
     for (uint32_t i = 0; i < ROOTS; i++) {
         const struct shadow *s = &shadows[roots[i]];
         if (roots[i] == 0)
-            fake_root(&world, i % 2, i % 2 == 0 ? 0 : (uint32_t)(HEAP_BYTES / MM_GRANULE_BYTES) - 1);   /* never an object */
+            fake_root(&world, i % 2,
+                      i % 2 == 0 ? 0 : (uint32_t)(HEAP_BYTES / MM_GRANULE_BYTES) - 1); /* never an object */
         else if (i % 2 == 0)
             fake_root(&world, 0, s->granule);
         else
-            fake_root(&world, 1 + i % 3, s->granule + below(payload_granules(s) + 1));   /* one past the end, too */
+            fake_root(&world, 1 + i % 3, s->granule + below(payload_granules(s) + 1)); /* one past the end, too */
     }
 }
 
@@ -201,7 +203,8 @@ static void compare(const struct shadow *s)
 {
     HOLDS(*(uint64_t *)fake_at(&world, s->granule - 1) == object_header(s->type, s->length));
     for (uint32_t i = 0; i < s->refs; i++)
-        HOLDS(fake_ref(&world, s->granule, ref_word(s, i)) == (s->to[i] == 0 ? 0 : shadows[s->to[i]].granule));
+        HOLDS(fake_ref(&world, s->granule, ref_word(s, i)) ==
+              (s->to[i] == 0 ? 0 : shadows[s->to[i]].granule));
 }
 
 static void count_types(uint32_t live)
@@ -224,7 +227,7 @@ static void collect_and_compare(uint32_t round)
     forget_the_dead();
     publish_roots();
     if (round % 4 == 0)
-        fake_verify_clean(&world);                   /* and changes nothing that the collection goes by */
+        fake_verify_clean(&world); /* and changes nothing that the collection goes by */
     if (heap_plan_collects(world.heap)) {
         struct heap_collection c = fake_collect(&world);
         ck_assert_uint_eq(c.live_objects, live);

@@ -87,7 +87,8 @@ START_TEST(random_runs_come_and_go)
     open_world(32 * MIB);
     for (uint32_t round = 0; round < 4000; round++) {
         rng = rng * UINT64_C(6364136223846793005) + 1442695040888963407u;
-        uint32_t at = (uint32_t)(rng >> 33) % KEPT, length = 17000 + (uint32_t)(rng >> 40) % (round % 50 == 0 ? 3000000 : 100000);
+        uint32_t at = (uint32_t)(rng >> 33) % KEPT,
+                 length = 17000 + (uint32_t)(rng >> 40) % (round % 50 == 0 ? 3000000 : 100000);
         uint32_t object = fake_new(m, types.bytes, length);
         if (object != 0) {
             kept[at] = object;
@@ -116,15 +117,17 @@ START_TEST(impossible_requests_get_nothing)
     open_world(8 * MIB);
     const uint64_t sizes[] = { 8 * MIB, 9 * MIB, UINT64_C(1) << 32, UINT64_C(1) << 44, UINT64_MAX };
     for (size_t i = 0; i < MM_ARRAY_LEN(sizes); i++)
-        ck_assert_uint_eq(heap_grant(world.heap, m->heap_mutator, SHM_GRANT_LARGE, sizes[i], 0, &row, 1), 0);
+        ck_assert_uint_eq(
+            heap_grant(world.heap, m->heap_mutator, SHM_GRANT_LARGE, sizes[i], 0, &row, 1), 0);
     ck_assert_uint_eq(heap_grant(world.heap, m->heap_mutator, SHM_GRANT_LARGE, 0, 0, &row, 1), 1);
     ck_assert_uint_eq(row.granules, MM_PAGE_GRANULES);
     for (int i = 0; i < 3; i++)
         ck_assert_uint_eq(heap_grant(world.heap, m->heap_mutator, SHM_GRANT_LARGE, 5000, 0, &row, 1), 1);
-    ck_assert_uint_eq(heap_grant(world.heap, m->heap_mutator, SHM_GRANT_LARGE, 5000, 0, &row, 1), 0);    /* ring full */
-    ck_assert_uint_eq(heap_mutator_outstanding(m->heap_mutator, SHM_GRANT_LARGE, 5), 4);     /* not believed */
+    ck_assert_uint_eq(heap_grant(world.heap, m->heap_mutator, SHM_GRANT_LARGE, 5000, 0, &row, 1),
+                      0); /* ring full */
+    ck_assert_uint_eq(heap_mutator_outstanding(m->heap_mutator, SHM_GRANT_LARGE, 5), 4); /* not believed */
     ck_assert_uint_eq(heap_mutator_outstanding(m->heap_mutator, SHM_GRANT_LARGE, 2), 2);
-    ck_assert_uint_eq(heap_mutator_outstanding(m->heap_mutator, SHM_GRANT_LARGE, 1), 2);     /* nor that */
+    ck_assert_uint_eq(heap_mutator_outstanding(m->heap_mutator, SHM_GRANT_LARGE, 1), 2); /* nor that */
     m->rings[SHM_GRANT_LARGE].published = 4;
     fake_world_close(&world);
 }

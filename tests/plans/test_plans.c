@@ -149,7 +149,8 @@ END_TEST
 START_TEST(cycles_die_together)
 {
     open_world(_i, 16 * MIB, 2);
-    uint32_t a = fake_new(m, types.node, 0), b = fake_new(m, types.node, 0), self = fake_new(m, types.node, 0);
+    uint32_t a = fake_new(m, types.node, 0), b = fake_new(m, types.node, 0),
+             self = fake_new(m, types.node, 0);
     node_set(&world, a, b, a, 1);
     node_set(&world, b, a, b, 2);
     node_set(&world, self, self, self, 3);
@@ -192,7 +193,7 @@ START_TEST(a_dead_threads_objects_are_swept_like_others)
     ck_assert_uint_le(heap_used_bytes(world.heap), used - 10 * MM_BLOCK_BYTES - 98304);
     ck_assert_uint_ge(heap_used_bytes(world.heap), 3000 * NODE_BYTES);
     m = fake_mutator_new(&world);
-    fake_root(&world, 1, kept + 2);                  /* into a sealed span */
+    fake_root(&world, 1, kept + 2); /* into a sealed span */
     fake_verify_clean(&world);
     for (int i = 0; collects() && i < 2; i++)
         ck_assert_uint_eq(fake_collect(&world).live_objects, 3000);

@@ -39,7 +39,8 @@ static void range_keeps(uint32_t (*make)(void), uint32_t payload_granules, unsig
         for (unsigned i = 0; i < age; i++)
             fake_collect(&world);
         bool within = at >= 0 && at <= payload_granules;
-        ck_assert_msg(kept_by((uint32_t)(object + at)) == within, "granule %d of %u, age %u", (int)at, payload_granules, age);
+        ck_assert_msg(kept_by((uint32_t)(object + at)) == within, "granule %d of %u, age %u",
+                      (int)at, payload_granules, age);
     }
 }
 
@@ -59,7 +60,7 @@ static uint32_t make_large_array(void)
 {
     return fake_new(m, types.refs, 50000);
 }
-static uint32_t make_pages(void)                     /* fills its run to the last granule */
+static uint32_t make_pages(void) /* fills its run to the last granule */
 {
     return fake_new(m, types.bytes, 10 * MM_PAGE_BYTES - OBJECT_HEADER_BYTES);
 }
@@ -86,12 +87,12 @@ START_TEST(the_end_of_a_block_is_the_last_objects)
         last = fake_new(m, types.bytes, MM_LINE_BYTES - OBJECT_HEADER_BYTES);
     while ((last + MM_LINE_GRANULES - 1) % MM_BLOCK_GRANULES != 0);
     uint32_t next = fake_new(m, types.node, 0), word = last + MM_LINE_GRANULES - 1;
-    ck_assert_uint_eq(next, word + 1);               /* the next block, too, is in use */
+    ck_assert_uint_eq(next, word + 1); /* the next block, too, is in use */
     for (int i = 0; i < 3; i++) {
         ck_assert_uint_eq(kept_by(word), 1);
         fake_verify_clean(&world);
     }
-    ck_assert_uint_eq(kept_by(next), 0);             /* it died when only the other was rooted */
+    ck_assert_uint_eq(kept_by(next), 0); /* it died when only the other was rooted */
     fake_world_close(&world);
 }
 END_TEST
@@ -101,9 +102,10 @@ START_TEST(the_end_of_a_run_is_not_the_next_runs)
     open_world();
     uint32_t first = make_pages(), second = make_pages();
     ck_assert_uint_eq(first / MM_BLOCK_GRANULES + 2, second / MM_BLOCK_GRANULES);
-    uint32_t third = fake_new(m, types.bytes, 6 * MM_PAGE_BYTES - OBJECT_HEADER_BYTES);      /* fits behind the first */
+    uint32_t third =
+        fake_new(m, types.bytes, 6 * MM_PAGE_BYTES - OBJECT_HEADER_BYTES); /* fits behind the first */
     ck_assert_uint_eq(third, first + 10 * MM_PAGE_GRANULES);
-    ck_assert_uint_eq(kept_by(first + 10 * MM_PAGE_GRANULES - 1), 1);        /* third - 1: where its header is */
+    ck_assert_uint_eq(kept_by(first + 10 * MM_PAGE_GRANULES - 1), 1); /* third - 1: where its header is */
     struct heap_stop stop = fake_stop(&world);
     struct heap_histogram_row rows[8];
     ck_assert_int_eq(heap_histogram_stw(world.heap, world.engine, &stop, rows), 0);
@@ -143,7 +145,7 @@ START_TEST(an_untouched_span_is_never_parsed)
     ck_assert(fake_refill(m, SHM_GRANT_LINES, 4 * MIB));
     ck_assert(fake_refill(m, SHM_GRANT_BLOCKS, MIB));
     ck_assert(fake_refill(m, SHM_GRANT_LARGE, MIB));
-    uint32_t first = fake_new(m, types.node, 0);     /* of the first span the first kilobyte is zeroed */
+    uint32_t first = fake_new(m, types.node, 0); /* of the first span the first kilobyte is zeroed */
     for (int i = 0; i < 3; i++) {
         fake_verify_clean(&world);
         fake_roots_clear(&world);
@@ -166,12 +168,13 @@ START_TEST(the_rest_of_a_span_survives_collections)
 {
     open_world();
     uint32_t head = 0;
-    for (uint32_t i = 0; i < 3000; i++) {            /* a collection after each, so that the bump stands everywhere in a line */
+    for (uint32_t i = 0; i < 3000;
+         i++) { /* a collection after each, so that the bump stands everywhere in a line */
         uint32_t node = fake_new(m, types.node, 0);
         ck_assert_uint_ne(node, 0);
         node_set(&world, node, head, 0, i);
         head = node;
-        fake_new(m, types.bytes, i % 64);            /* garbage between */
+        fake_new(m, types.bytes, i % 64); /* garbage between */
         if (i % 3 != 0)
             continue;
         fake_roots_clear(&world);
@@ -189,7 +192,7 @@ START_TEST(killed_between_bump_and_header)
 {
     open_world();
     uint32_t list = fake_new(m, types.node, 0);
-    ck_assert_ptr_nonnull(fake_reserve(m, 400));     /* bumped, no header */
+    ck_assert_ptr_nonnull(fake_reserve(m, 400)); /* bumped, no header */
     uint32_t after = fake_new(m, types.node, 0);
     node_set(&world, after, list, 0, 2);
     ck_assert_ptr_nonnull(fake_reserve(m, 4000));
@@ -206,10 +209,10 @@ START_TEST(killed_between_header_and_fields_or_bump)
 {
     open_world();
     uint32_t list = fake_new(m, types.node, 0);
-    uint32_t bare = fake_new(m, types.wide, 0);      /* header, all fields null */
+    uint32_t bare = fake_new(m, types.wide, 0); /* header, all fields null */
     char *cursor = m->bumps[0].cursor;
     uint32_t early = fake_new(m, types.node, 0);
-    m->bumps[0].cursor = cursor;                     /* its header is there, its bump is not */
+    m->bumps[0].cursor = cursor; /* its header is there, its bump is not */
     node_set(&world, early, list, bare, 3);
     fake_mutator_kill(m);
     m = fake_mutator_new(&world);
@@ -226,7 +229,7 @@ START_TEST(a_large_run_is_an_object_once_it_is_taken)
     char *at = fake_reserve(m, 100000);
     uint32_t object = fake_granule(&world, at) + 1;
     *(uint64_t *)(void *)at = object_header(types.bytes, 99000);
-    ck_assert_uint_eq(kept_by(object + 5), 0);       /* not taken: survives, but is nobody's */
+    ck_assert_uint_eq(kept_by(object + 5), 0); /* not taken: survives, but is nobody's */
     uint64_t used = heap_used_bytes(world.heap);
     m->rings[SHM_GRANT_LARGE].taken++;
     ck_assert_uint_eq(kept_by(object + 5), 1);

@@ -93,8 +93,8 @@ bool fake_refill(struct fake_mutator *m, enum shm_grant_class class, uint64_t by
 
     MM_ASSERT(outstanding == ring->published - ring->taken);
     size_t count = heap_grant(m->world->heap, m->heap_mutator, class, bytes,
-                              class == SHM_GRANT_BLOCKS ? (uint32_t)MM_MIN(bytes, MM_BLOCK_BYTES) : 0, rows,
-                              capacity - outstanding);
+                              class == SHM_GRANT_BLOCKS ? (uint32_t)MM_MIN(bytes, MM_BLOCK_BYTES) : 0,
+                              rows, capacity - outstanding);
     MM_ASSERT(count <= capacity - outstanding);
     for (size_t i = 0; i < count; i++)
         ring->rows[ring->published++ % capacity] = rows[i];
@@ -137,7 +137,8 @@ static char *bump(struct fake_bump *b, uint64_t bytes)
     if (at == NULL || (uint64_t)(b->end - at) < bytes)
         return NULL;
     if (at + bytes > b->limit) {
-        size_t ahead = MM_MIN((size_t)(b->end - b->limit), (size_t)(at + bytes - b->limit) + ZERO_AHEAD);
+        size_t ahead =
+            MM_MIN((size_t)(b->end - b->limit), (size_t)(at + bytes - b->limit) + ZERO_AHEAD);
         memset(b->limit, 0, ahead);
         b->limit += ahead;
     }
@@ -165,8 +166,8 @@ char *fake_reserve(struct fake_mutator *m, uint64_t bytes)
         return reserve_large(m, bytes);
     /* Immix: what does not fit the hole but is longer than a line goes to whole blocks, and the hole is kept. */
     enum shm_grant_class class = SHM_GRANT_LINES;
-    if (m->bumps[class].cursor != NULL && (uint64_t)(m->bumps[class].end - m->bumps[class].cursor) < bytes &&
-        bytes > MM_LINE_BYTES)
+    if (m->bumps[class].cursor != NULL &&
+        (uint64_t)(m->bumps[class].end - m->bumps[class].cursor) < bytes && bytes > MM_LINE_BYTES)
         class = SHM_GRANT_BLOCKS;
     for (;;) {
         char *at = bump(&m->bumps[class], bytes);
@@ -209,12 +210,16 @@ struct heap_stop fake_stop(struct fake_world *w)
     static struct heap_mutator_view views[FAKE_MUTATORS_MAX];
 
     for (unsigned i = 0; i < FAKE_ROWS_MAX; i++)
-        roots[i] = (struct heap_roots){ i == 0 ? HEAP_ROOTS_EXACT : HEAP_ROOTS_AMBIGUOUS, w->rows[i], w->row_counts[i] };
+        roots[i] = (struct heap_roots){ i == 0 ? HEAP_ROOTS_EXACT : HEAP_ROOTS_AMBIGUOUS,
+                                        w->rows[i], w->row_counts[i] };
     for (size_t i = 0; i < w->mutator_count; i++) {
         mutators[i] = w->mutators[i]->heap_mutator;
         views[i] = fake_view(w->mutators[i]);
     }
-    return (struct heap_stop){ .roots = roots, .root_count = FAKE_ROWS_MAX, .mutators = mutators, .views = views,
+    return (struct heap_stop){ .roots = roots,
+                               .root_count = FAKE_ROWS_MAX,
+                               .mutators = mutators,
+                               .views = views,
                                .mutator_count = w->mutator_count };
 }
 
@@ -240,7 +245,7 @@ void fake_verify_clean(struct fake_world *w)
 {
     struct heap_verdict v = fake_verify(w);
     if (v.faults != 0)
-        fprintf(stderr, "%u faults; first at granule %u, reference %u: %s\n", (unsigned)v.faults, v.first_object, v.first_ref,
-                heap_fault_sentence(v.first_fault));
+        fprintf(stderr, "%u faults; first at granule %u, reference %u: %s\n", (unsigned)v.faults,
+                v.first_object, v.first_ref, heap_fault_sentence(v.first_fault));
     MM_ASSERT(v.faults == 0);
 }
