@@ -170,11 +170,8 @@ static int server_init(struct server *server)
         log_error("the committer process does not start: %s", strerror(-r));
         return r;
     }
-    r = listener_open(server);
-    if (r < 0)
-        return r;
-    listen_to_signals(server);
-    return 0;
+    listen_to_signals(server); /* before anybody can know that we are here */
+    return listener_open(server);
 }
 
 int server_run(const struct config *config, int ready_fd)
