@@ -4,12 +4,15 @@
  *   open, and its own sessions. A page ends at its most rows or when the packet is full.                     */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "daemon/request.h"
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
 #include "plans/work/engine.h"
+#include "shm/foreign.h"
+#include "shm/object.h"
 #include "shm/units.h"
 
 #define HEAP_PAGE_ROWS 64u
@@ -289,8 +292,28 @@ static uint64_t local_count(const struct shared_heap *h)
     return count;
 }
 
-static void fill_roots(wire_root_rows *page, wire_root_row rows[ROOT_PAGE_ROWS], const struct names *names, const char *after)
+/* What the header before @ref says, for people: it may be forged. Only a page that is there is read, so that a name for
+ * nothing commits nothing (soundness S12). */
+static void fill_object(wire_root_row *row, const struct shared_heap *h)
 {
+    uint64_t at = (uint64_t)row->ref * MM_GRANULE_BYTES - OBJECT_HEADER_BYTES; /* in range since the name was set; not 0 */
+    char *arena = shm_segment_address(h->arena);
+    unsigned char present = 0;
+
+    if (mincore(arena + mm_align_down(at, MM_PAGE_BYTES), MM_PAGE_BYTES, &present) < 0 || (present & 1) == 0)
+        return;
+    uint64_t header = foreign_load64(foreign_from(arena), at);
+    uint32_t type = object_header_type(header);
+    if (type == 0 || type >= at_load_relaxed(&h->control->type_count))
+        return;
+    row->type = h->control->types[type].name;
+    row->bytes = object_bytes(h->control->types[type].fixed_bytes, h->control->types[type].element_bytes,
+                              object_header_length(header));
+}
+
+static void fill_roots(wire_root_rows *page, wire_root_row rows[ROOT_PAGE_ROWS], const struct shared_heap *h, const char *after)
+{
+    const struct names *names = &h->names;
     size_t from = names_after(names, after);
 
     for (size_t i = from; i < names->count; i++) {
@@ -302,6 +325,7 @@ static void fill_roots(wire_root_rows *page, wire_root_row rows[ROOT_PAGE_ROWS],
         *row = wire_root_row_init();
         row->name = names->rows[i].name;
         row->ref = at_load_relaxed(&names->words[names->rows[i].slot]);
+        fill_object(row, h);
         page->n_rows++;
     }
 }
@@ -319,7 +343,7 @@ enum handled request_roots(struct request *r)
     if (!shared_heap_try_lock(h))
         return answer_later(r, h);
     page.rows = row_pointers;
-    fill_roots(&page, rows, &h->names, roots->after_name);
+    fill_roots(&page, rows, h, roots->after_name);
     page.handles = handle_count(h);
     page.local_slots = local_count(h);
     reply.body_case = WIRE_REPLY(ROOT_ROWS);

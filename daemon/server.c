@@ -50,6 +50,11 @@ void server_heap_ended(struct server *server)
     stop_last(server);
 }
 
+void server_report(const struct server *server)
+{
+    notify_status("%zu heaps", server->heaps.count);
+}
+
 static void on_stop_late(uv_timer_t *timer)
 {
     struct server *server = timer->data;
@@ -193,6 +198,7 @@ int server_run(const struct config *config, int ready_fd)
     log_info("mmgcd " MM_VERSION " listens on %s with %u workers",
              server->socket_is_ours ? server->config.socket : "systemd's socket", engine_workers(server->engine));
     notify_ready();
+    server_report(server);
     if (ready_fd >= 0)
         (void)!write(ready_fd, "", 1);
     uv_run(&server->loop, UV_RUN_DEFAULT);

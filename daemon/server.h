@@ -46,6 +46,7 @@ int server_run(const struct config *config, int ready_fd);
 /* Somebody is gone: called by sessions and heaps when they end, so that a stopping server can tell when it is done. */
 void server_session_ended(struct server *server);
 void server_heap_ended(struct server *server);
+void server_report(const struct server *server);     /* how many heaps there are, to systemctl status */
 
 /* listener.c */
 int listener_open(struct server *server);     /* own path or the one socket systemd passed. 0, -errno (logged) */

@@ -172,6 +172,7 @@ int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const 
     server->live_heaps++;
     log_info("heap '%s' made by user %u: %s, %llu MiB", h->name, (unsigned)h->owner, h->control->plan,
              (unsigned long long)(h->max_bytes >> 20));
+    server_report(server);
     shared_heap_pump(h); /* commits ahead; our first reference is now the collector's (H4) */
     *ret_heap = h;
     return 0;
@@ -324,6 +325,7 @@ void shared_heap_end(struct shared_heap *h)
     h->ending = true;
     log_info("heap '%s' ends", h->name);
     registry_remove(&h->server->heaps, h); /* the collector's reference keeps it */
+    server_report(h->server);
     at_store_relaxed(&h->collector.give_up, true); /* a stop that is pending serves nobody any more */
     shared_heap_pump(h);
 }

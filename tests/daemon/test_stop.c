@@ -339,6 +339,7 @@ START_TEST(verify_and_histogram_are_answered_from_a_stopped_world)
     uint32_t refs[] = { 0 };
     RAW(verify, VERIFY, verify);
     RAW(histogram, HISTOGRAM, histogram);
+    RAW(roots, ROOTS, roots);
 
     raw_start(&c, d, "curious");
     raw_open(&c, "h", HEAP_BYTES);
@@ -346,8 +347,16 @@ START_TEST(verify_and_histogram_are_answered_from_a_stopped_world)
     raw_attach(&t, &c, "one");
     ck_assert_int_eq(raw_grant(&t, SHM_GRANT_LINES, 32768), MMGC_E_OK);
     raw_enter(&t);
-    (void)make_cells(&t, type, 10);
+    RAW(set, NAME_SET, name_set);
+    set_body.name = (char *)"first";
+    set_body.ref = (uint32_t)((make_cells(&t, type, 10) - c.arena) / 8);
+    ck_assert_int_eq(raw_try(&c, &set), MMGC_E_OK);
     raw_leave(&t);
+    wire_reply *listed = raw_ask(&c, &roots);
+    ck_assert_int_eq(listed->body_case, WIRE_REPLY(ROOT_ROWS));
+    ck_assert_str_eq(listed->root_rows->rows[0]->type, "cell");
+    ck_assert_uint_eq(listed->root_rows->rows[0]->bytes, 16);
+    wire_reply_free(listed);
     wire_reply *reply = raw_ask(&c, &histogram);
     ck_assert_int_eq(reply->body_case, WIRE_REPLY(HISTOGRAM_ROWS));
     ck_assert_uint_eq(reply->histogram_rows->n_rows, 1);
