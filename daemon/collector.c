@@ -132,8 +132,8 @@ static void wake_newcomers(struct shared_heap *h)
     struct session *s;
 
     TAILQ_FOREACH(s, &h->sessions, in_heap)
-        if (s->since_task == h->collector.begun)
-            session_wake(s);
+    if (s->since_task == h->collector.begun)
+        session_wake(s);
 }
 
 /* The loop's waking alone says nothing: libuv may join two of them into one. */
@@ -153,7 +153,8 @@ static void on_done(uv_async_t *async)
 
     if (!take_finished(c))
         return;
-    struct collector_task task = c->task; /* ours now: the next one may be posted before we are done with this */
+    struct collector_task task =
+        c->task; /* ours now: the next one may be posted before we are done with this */
     c->task = (struct collector_task){ 0 };
     c->busy = false;
     if (task.work >= WORK_END) {
@@ -195,7 +196,7 @@ static int take_snapshot(struct shared_heap *h, struct collector_task *t)
     size_t seals = 0;
 
     TAILQ_FOREACH(m, &h->seals, in_seals)
-        seals++;
+    seals++;
     t->mutators = calloc(h->mutator_count + seals + 1, sizeof(t->mutators[0]));
     t->sessions = calloc(h->session_count + 1, sizeof(t->sessions[0]));
     if (t->mutators == NULL || t->sessions == NULL) {
@@ -205,11 +206,11 @@ static int take_snapshot(struct shared_heap *h, struct collector_task *t)
         return -ENOMEM;
     }
     TAILQ_FOREACH(m, &h->mutators, in_heap)
-        t->mutators[t->mutator_count++] = mutator_ref(m);
+    t->mutators[t->mutator_count++] = mutator_ref(m);
     TAILQ_FOREACH(m, &h->seals, in_seals)
-        t->mutators[t->mutator_count++] = mutator_ref(m);
+    t->mutators[t->mutator_count++] = mutator_ref(m);
     TAILQ_FOREACH(s, &h->sessions, in_heap)
-        t->sessions[t->session_count++] = session_ref(s);
+    t->sessions[t->session_count++] = session_ref(s);
     return 0;
 }
 

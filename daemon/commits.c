@@ -41,7 +41,7 @@ static void note_failure(struct shared_heap *h, int error)
     h->commit_again_ns = mm_now_ns() + PAUSE_AFTER_FAILURE_NS;
     log_warning("heap '%s': no memory could be committed: %s", h->name, strerror(-error));
     TAILQ_FOREACH(w, &h->waiting, link)
-        w->commit_failed = true;
+    w->commit_failed = true;
 }
 
 static void on_committed(void *context, uint64_t offset, int result, enum shm_pages pages)
@@ -74,7 +74,8 @@ static bool ask_unit(struct shared_heap *h)
     if (h->commits_in_flight == COMMITS_MAX || !heap_commit_next(h->heap, &offset))
         return false;
     int r = committer_ask(h->server->committer, shm_segment_fd(h->arena), offset, MM_COMMIT_BYTES,
-                          (enum shm_huge)h->server->config.heap_huge_pages, on_committed, shared_heap_ref(h));
+                          (enum shm_huge)h->server->config.heap_huge_pages, on_committed,
+                          shared_heap_ref(h));
     if (r < 0) {
         shared_heap_unref(h);
         heap_commit_done(h->heap, offset, false);

@@ -20,10 +20,10 @@
 #include "proto/packet.h"
 #include "shm/base.h"
 
-#define SENT_MAX 16u                          /* orders with the process: enough to keep it busy */
-#define HEADROOM_MARGIN (UINT64_C(32) << 20)  /* left to the rest of the system */
-#define HEADROOM_AGE_NS UINT64_C(20000000)    /* an answer this old is asked for again: it costs 0.1 ms */
-#define RESTART_PAUSE_MS 500u                 /* before the next start, when one has just died */
+#define SENT_MAX 16u                         /* orders with the process: enough to keep it busy */
+#define HEADROOM_MARGIN (UINT64_C(32) << 20) /* left to the rest of the system */
+#define HEADROOM_AGE_NS UINT64_C(20000000)   /* asking anew costs 0.1 ms */
+#define RESTART_PAUSE_MS 500u                /* before the next start, when one has just died */
 
 struct order {
     TAILQ_ENTRY(order) link;
@@ -135,7 +135,8 @@ static void process_lost(struct committer *c)
     close(c->sock);
     c->sock = -1;
     bool young = mm_now_ns() - c->started_ns < RESTART_PAUSE_MS * UINT64_C(1000000);
-    log_warning("the committer process is gone, killed for want of memory perhaps: %u commits failed", lost);
+    log_warning("the committer process is gone, killed for want of memory perhaps: %u commits failed",
+                lost);
     uv_timer_start(&c->restart, on_restart, young ? RESTART_PAUSE_MS : 0, 0);
     while (lost-- > 0 && !c->closing) /* an answer may have closed us */
         fail_head(c, -ENOMEM);
@@ -323,7 +324,7 @@ void committer_close(struct committer *c)
         uv_close((uv_handle_t *)c->poll, free_poll);
     if (c->sock >= 0)
         close(c->sock); /* its end of file */
-    c->sock = -1; /* we may be inside an answer, and its caller looks at this */
+    c->sock = -1;       /* we may be inside an answer, and its caller looks at this */
     if (c->pid > 0) {
         kill(c->pid, SIGKILL); /* it may be in the middle of a commit; nothing of its is worth waiting for */
         (void)waitpid(c->pid, NULL, 0);

@@ -38,9 +38,11 @@ static int commit_order(int fd, const struct committer_order *order, enum shm_pa
     if (start == MAP_FAILED)
         return -errno;
     char *aligned = start + (mm_align_up((uintptr_t)start, MM_COMMIT_BYTES) - (uintptr_t)start);
-    void *mapped = mmap(aligned, order->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, (off_t)order->offset);
-    int r = mapped == MAP_FAILED ? -errno
-                                 : shm_commit(aligned, order->bytes, (enum shm_huge)order->huge, ret_pages);
+    void *mapped = mmap(aligned, order->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+                        (off_t)order->offset);
+    int r = mapped == MAP_FAILED
+                ? -errno
+                : shm_commit(aligned, order->bytes, (enum shm_huge)order->huge, ret_pages);
     munmap(start, reserved);
     return r;
 }

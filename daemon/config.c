@@ -26,14 +26,14 @@ struct option_row {
     const char *help;
 };
 
-#define OPTION_ROW(section_, key_, field, type_, fallback_, least, most, words, help_)             \
-    { .section = section_,                                                                         \
-      .key = key_,                                                                                 \
-      .offset = offsetof(struct config, field),                                                    \
-      .bytes = sizeof(((struct config *)0)->field),                                                \
-      .type = CONFIG_TYPE_##type_,                                                                 \
-      .fallback = fallback_,                                                                       \
-      .range = { least, most, words },                                                             \
+#define OPTION_ROW(section_, key_, field, type_, fallback_, least, most, words, help_) \
+    { .section = section_, \
+      .key = key_, \
+      .offset = offsetof(struct config, field), \
+      .bytes = sizeof(((struct config *)0)->field), \
+      .type = CONFIG_TYPE_##type_, \
+      .fallback = fallback_, \
+      .range = { least, most, words }, \
       .help = help_ },
 static const struct option_row rows[] = { CONFIG_OPTIONS(OPTION_ROW) };
 
@@ -52,8 +52,8 @@ static void option_name(const struct option_row *row, char ret_name[OPTION_NAME_
 static bool row_set(const struct option_row *row, struct config *config, const char *value,
                     const char **ret_why)
 {
-    return config_value_parse(row->type, &row->range, value, (char *)config + row->offset, row->bytes,
-                              ret_why);
+    return config_value_parse(row->type, &row->range, value, (char *)config + row->offset,
+                              row->bytes, ret_why);
 }
 
 static void set_defaults(struct config *config)
@@ -75,7 +75,8 @@ struct reader {
     struct config *config;
 };
 
-__attribute__((format(printf, 2, 3))) static void reader_complain(struct reader *r, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void reader_complain(struct reader *r,
+                                                                  const char *format, ...)
 {
     va_list args;
 
@@ -125,7 +126,8 @@ static int take_pair(void *context, const char *section, const char *key, const 
         return 1;
     }
     if (section[0] == '\0')
-        reader_complain(r, "'%s' stands before the first section: write [daemon] or [heap] above it", key);
+        reader_complain(r, "'%s' stands before the first section: write [daemon] or [heap] above it",
+                        key);
     else if (!section_exists(section))
         reader_complain(r, "there is no section [%s]: [daemon] and [heap] are", section);
     else
@@ -156,8 +158,8 @@ static bool fits_together(const struct config *config)
 {
     if (config->heap_bytes <= config->heap_max_bytes)
         return true;
-    fprintf(stderr, "mmgcd: heap size %" PRIu64 " is above heap max_size %" PRIu64 "\n", config->heap_bytes,
-            config->heap_max_bytes);
+    fprintf(stderr, "mmgcd: heap size %" PRIu64 " is above heap max_size %" PRIu64 "\n",
+            config->heap_bytes, config->heap_max_bytes);
     return false;
 }
 
@@ -235,7 +237,8 @@ static void make_options(struct option options[OPTION_COUNT], char names[][OPTIO
 }
 
 /* One walk over argv. The first one looks for the file, the second lets the command line win over it. */
-static enum config_outcome walk(struct config *config, int argc, char **argv, bool find_file, bool *ret_check)
+static enum config_outcome walk(struct config *config, int argc, char **argv, bool find_file,
+                                bool *ret_check)
 {
     struct option options[OPTION_COUNT];
     char names[MM_ARRAY_LEN(rows)][OPTION_NAME_MAX];

@@ -14,7 +14,9 @@ struct unit {
     const char *name;
     uint64_t factor;
 };
-static const struct unit size_units[] = { { "", 1 }, { "K", 1 << 10 }, { "M", 1 << 20 }, { "G", 1 << 30 }, { NULL, 0 } };
+static const struct unit size_units[] = {
+    { "", 1 }, { "K", 1 << 10 }, { "M", 1 << 20 }, { "G", 1 << 30 }, { NULL, 0 }
+};
 static const struct unit time_units[] = {
     { "ms", 1000000 }, { "s", 1000000000 }, { "min", UINT64_C(60000000000) }, { NULL, 0 }
 };
@@ -82,19 +84,20 @@ static const char *number_sentence(enum config_type type)
 }
 
 /* In the largest unit that divides it. */
-static void print_number(char *out, size_t size, uint64_t number, enum config_type type, const struct unit *units)
+static void print_number(char *out, size_t size, uint64_t number, enum config_type type,
+                         const struct unit *units)
 {
     const struct unit *best = &units[0];
 
     for (const struct unit *u = units; u->name != NULL; u++)
         if (number != 0 && number % u->factor == 0)
             best = u;
-    snprintf(out, size, type == CONFIG_TYPE_mode ? "%04llo%s" : "%llu%s", (unsigned long long)(number / best->factor),
-             best->name);
+    snprintf(out, size, type == CONFIG_TYPE_mode ? "%04llo%s" : "%llu%s",
+             (unsigned long long)(number / best->factor), best->name);
 }
 
-static bool refuse_range(enum config_type type, const struct config_range *range, const struct unit *units,
-                         const char **ret_why)
+static bool refuse_range(enum config_type type, const struct config_range *range,
+                         const struct unit *units, const char **ret_why)
 {
     static char why[128];
     char least[32], most[32];
@@ -116,7 +119,9 @@ bool config_value_parse(enum config_type type, const struct config_range *range,
     if (type == CONFIG_TYPE_choice)
         return parse_choice(range->words, text, field) || refuse_choice(range->words, ret_why);
 
-    const struct unit *units = type == CONFIG_TYPE_size ? size_units : type == CONFIG_TYPE_time ? time_units : no_units;
+    const struct unit *units = type == CONFIG_TYPE_size   ? size_units
+                               : type == CONFIG_TYPE_time ? time_units
+                                                          : no_units;
     *ret_why = number_sentence(type);
     if (!parse_number(text, type == CONFIG_TYPE_mode ? 8 : 10, units, &number))
         return false;

@@ -71,7 +71,7 @@ static uint64_t handle_count(const struct shared_heap *h)
     uint64_t count = 0;
 
     TAILQ_FOREACH(s, &h->sessions, in_heap)
-        count += session_handles_racy(s);
+    count += session_handles_racy(s);
     return count;
 }
 
@@ -132,7 +132,8 @@ enum handled request_heap_info(struct request *r)
     if (h == NULL)
         return answer_error(r, MMGC_E_NO_HEAP, "'%s'", name);
     if (!shared_heap_may_open(h, r->session, true))
-        return answer_error(r, MMGC_E_DENIED, "heap '%s' is user %u's, mode %04o", h->name, (unsigned)h->owner, h->mode);
+        return answer_error(r, MMGC_E_DENIED, "heap '%s' is user %u's, mode %04o", h->name,
+                            (unsigned)h->owner, h->mode);
     shared_heap_read_gauges(h);
     wire_heap_row row = heap_row(h);
     facts.row = &row;
@@ -179,7 +180,7 @@ static void fill_thread(wire_thread_row *row, struct mutator *m)
 
 struct client_page {
     wire_client_row rows[CLIENT_PAGE_ROWS], *row_pointers[CLIENT_PAGE_ROWS];
-    wire_thread_row *threads[CLIENT_PAGE_ROWS], **thread_pointers[CLIENT_PAGE_ROWS];    /* owned */
+    wire_thread_row *threads[CLIENT_PAGE_ROWS], **thread_pointers[CLIENT_PAGE_ROWS]; /* owned */
 };
 
 static bool fill_client(struct client_page *page, size_t index, struct session *s)
@@ -192,7 +193,8 @@ static bool fill_client(struct client_page *page, size_t index, struct session *
     page->thread_pointers[index] = calloc(count + 1, sizeof(page->thread_pointers[index][0]));
     if (page->threads[index] == NULL || page->thread_pointers[index] == NULL)
         return false;
-    TAILQ_FOREACH(m, &s->mutators, in_session) {
+    TAILQ_FOREACH(m, &s->mutators, in_session)
+    {
         if (i == count)
             break;
         fill_thread(&page->threads[index][i], m);
@@ -223,13 +225,14 @@ static bool may_see(const struct session *asker, const struct session *s, const 
 }
 
 /* Adds rows until the page or the packet is full. False: no memory. */
-static bool fill_clients(struct client_page *page, wire_reply *reply, struct session *asker, const struct shared_heap *only,
-                         uint64_t after)
+static bool fill_clients(struct client_page *page, wire_reply *reply, struct session *asker,
+                         const struct shared_heap *only, uint64_t after)
 {
     wire_client_rows *rows = reply->client_rows;
     struct session *s;
 
-    TAILQ_FOREACH(s, &asker->server->sessions, in_server) {
+    TAILQ_FOREACH(s, &asker->server->sessions, in_server)
+    {
         if (s->id <= after || !may_see(asker, s, only))
             continue;
         if (rows->n_rows == CLIENT_PAGE_ROWS) {
@@ -257,7 +260,8 @@ enum handled request_clients(struct request *r)
     wire_reply reply = wire_reply_init();
     bool filled = false;
 
-    if (clients->heap[0] != '\0' && (only = registry_find(&r->session->server->heaps, clients->heap)) == NULL) {
+    if (clients->heap[0] != '\0' &&
+        (only = registry_find(&r->session->server->heaps, clients->heap)) == NULL) {
         free(page);
         return answer_error(r, MMGC_E_NO_HEAP, "'%s'", clients->heap);
     }
@@ -288,7 +292,7 @@ static uint64_t local_count(const struct shared_heap *h)
     uint64_t count = 0;
 
     TAILQ_FOREACH(m, &h->mutators, in_heap)
-        count += mutator_locals_racy(m);
+    count += mutator_locals_racy(m);
     return count;
 }
 
@@ -296,22 +300,25 @@ static uint64_t local_count(const struct shared_heap *h)
  * nothing commits nothing (soundness S12). */
 static void fill_object(wire_root_row *row, const struct shared_heap *h)
 {
-    uint64_t at = (uint64_t)row->ref * MM_GRANULE_BYTES - OBJECT_HEADER_BYTES; /* in range since the name was set; not 0 */
+    uint64_t at = (uint64_t)row->ref * MM_GRANULE_BYTES -
+                  OBJECT_HEADER_BYTES; /* in range since the name was set; not 0 */
     char *arena = shm_segment_address(h->arena);
     unsigned char present = 0;
 
-    if (mincore(arena + mm_align_down(at, MM_PAGE_BYTES), MM_PAGE_BYTES, &present) < 0 || (present & 1) == 0)
+    if (mincore(arena + mm_align_down(at, MM_PAGE_BYTES), MM_PAGE_BYTES, &present) < 0 ||
+        (present & 1) == 0)
         return;
     uint64_t header = foreign_load64(foreign_from(arena), at);
     uint32_t type = object_header_type(header);
     if (type == 0 || type >= at_load_relaxed(&h->control->type_count))
         return;
     row->type = h->control->types[type].name;
-    row->bytes = object_bytes(h->control->types[type].fixed_bytes, h->control->types[type].element_bytes,
-                              object_header_length(header));
+    row->bytes = object_bytes(h->control->types[type].fixed_bytes,
+                              h->control->types[type].element_bytes, object_header_length(header));
 }
 
-static void fill_roots(wire_root_rows *page, wire_root_row rows[ROOT_PAGE_ROWS], const struct shared_heap *h, const char *after)
+static void fill_roots(wire_root_rows *page, wire_root_row rows[ROOT_PAGE_ROWS],
+                       const struct shared_heap *h, const char *after)
 {
     const struct names *names = &h->names;
     size_t from = names_after(names, after);

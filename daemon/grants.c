@@ -18,7 +18,8 @@
 
 enum service { SERVED, REFUSED, NOT_YET };
 
-static void answer_mail(struct mutator *m, enum shm_grant_class class, uint32_t serial, enum mmgc_error error)
+static void answer_mail(struct mutator *m, enum shm_grant_class class, uint32_t serial,
+                        enum mmgc_error error)
 {
     struct shm_mailbox *mail = &m->words->mail[class];
 
@@ -154,7 +155,10 @@ static void collect_or_fail(struct shared_heap *h, struct grant_wait *w)
     if (w->collection == 0 && heap_plan_collects(h->heap))
         w->collection = h->promised = MM_MAX(h->promised, shared_heap_next_collection_locked(h));
     else if (w->collection <= h->completed)
-        finish(h, w, w->commit_failed ? MMGC_E_SYSTEM_NOMEM : w->all ? MMGC_E_RESERVE : MMGC_E_NOMEM);
+        finish(h, w,
+               w->commit_failed ? MMGC_E_SYSTEM_NOMEM
+               : w->all         ? MMGC_E_RESERVE
+                                : MMGC_E_NOMEM);
 }
 
 void grants_pump_locked(struct shared_heap *h)

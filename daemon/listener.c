@@ -38,7 +38,8 @@ static void turn_away(struct server *server)
         reply.error = &error;
         (void)wire_send_reply(sock, &reply, NULL);
         (void)shutdown(sock, SHUT_RDWR);
-        while (recv(sock, scrap, sizeof(scrap), MSG_DONTWAIT) > 0) /* what is left unread would overtake our word as a reset */
+        while (recv(sock, scrap, sizeof(scrap), MSG_DONTWAIT) >
+               0) /* what is left unread would overtake our word as a reset */
             continue;
         close(sock);
     }

@@ -21,7 +21,7 @@
 #include "shm/units.h"
 
 #define STACK_BYTES_MIN (UINT64_C(64) << 10)
-#define STACK_BYTES_MAX (UINT64_C(1) << 30)   /* the root area is half as large, and sparse */
+#define STACK_BYTES_MAX (UINT64_C(1) << 30) /* the root area is half as large, and sparse */
 
 static void publish(struct shm_mutator *words, uint32_t id, uint32_t root_capacity)
 {
@@ -108,7 +108,8 @@ static void on_thread_end(uv_poll_t *poll, int status, int events)
     uv_poll_stop(poll);
     if (at_load_relaxed(&m->dead))
         return;
-    log_debug("thread %u of session %llu ended without detaching", m->id, (unsigned long long)m->session->id);
+    log_debug("thread %u of session %llu ended without detaching", m->id,
+              (unsigned long long)m->session->id);
     mutator_retire(m);
     shared_heap_pump(h);
 }
@@ -165,8 +166,8 @@ static uint32_t place(char *const *pointer, uintptr_t base, uint64_t arena_bytes
     return offset > arena_bytes ? 0 : (uint32_t)(offset >> MM_GRANULE_LOG);
 }
 
-static void view_bump(const struct shm_bump *bump, uintptr_t base, uint64_t arena_bytes, uint32_t *ret_cursor,
-                      uint32_t *ret_limit)
+static void view_bump(const struct shm_bump *bump, uintptr_t base, uint64_t arena_bytes,
+                      uint32_t *ret_cursor, uint32_t *ret_limit)
 {
     *ret_cursor = place(&bump->cursor, base, arena_bytes);
     *ret_limit = place(&bump->limit, base, arena_bytes);

@@ -30,10 +30,12 @@ static void collected(struct shared_heap *h, const struct collector_task *task)
         history_add(&h->stops, task->stop_ns);
         history_add(&h->pauses, task->pause_ns);
         if (task->collection.forged_refs > 0)
-            log_warning("heap '%s': %u references to no object were passed over", h->name, task->collection.forged_refs);
-        log_debug("heap '%s': collection %llu: stopped in %llu us, paused %llu us, %llu bytes live", h->name,
-                  (unsigned long long)h->completed, (unsigned long long)(task->stop_ns / 1000),
-                  (unsigned long long)(task->pause_ns / 1000), (unsigned long long)task->collection.live_bytes);
+            log_warning("heap '%s': %u references to no object were passed over", h->name,
+                        task->collection.forged_refs);
+        log_debug("heap '%s': collection %llu: stopped in %llu us, paused %llu us, %llu bytes live",
+                  h->name, (unsigned long long)h->completed, (unsigned long long)(task->stop_ns / 1000),
+                  (unsigned long long)(task->pause_ns / 1000),
+                  (unsigned long long)task->collection.live_bytes);
         return;
     case OUTCOME_ABANDONED: fail_grants(h, h->ending ? MMGC_E_HEAP_GONE : MMGC_E_STALLED); return;
     case OUTCOME_FAILED:
@@ -60,7 +62,8 @@ static void answer_verdict(struct shared_heap *h, struct request *r, const struc
     verdict.objects = found->objects;
     verdict.references = found->references;
     verdict.faults = found->faults;
-    verdict.first_fault = found->faults == 0 ? (char *)"" : (char *)heap_fault_sentence(found->first_fault);
+    verdict.first_fault =
+        found->faults == 0 ? (char *)"" : (char *)heap_fault_sentence(found->first_fault);
     verdict.object = found->first_object;
     verdict.ref = found->first_ref;
     reply.body_case = WIRE_REPLY(VERDICT);

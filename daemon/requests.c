@@ -18,7 +18,7 @@
 static enum handled request_hello(struct request *r);
 static enum handled request_ping(struct request *r);
 
-enum needs { ANYTIME, GREETED, OPENED, WRITABLE };  /* each includes the ones before it */
+enum needs { ANYTIME, GREETED, OPENED, WRITABLE }; /* each includes the ones before it */
 
 static const struct {
     enum needs needs;
@@ -70,8 +70,8 @@ enum handled answer_error(struct request *r, enum mmgc_error code, const char *f
     va_start(args, format);
     vsnprintf(detail, sizeof(detail), format, args);
     va_end(args);
-    log_debug("session %llu: %s: %s (%s)", (unsigned long long)r->session->id, wire_request_name(r->message),
-              mmgc_error_name(code), detail);
+    log_debug("session %llu: %s: %s (%s)", (unsigned long long)r->session->id,
+              wire_request_name(r->message), mmgc_error_name(code), detail);
     session_send_error(r->session, r->message->serial, code, detail);
     return HANDLED;
 }
@@ -82,7 +82,8 @@ enum handled answer_errno(struct request *r, int error, const char *what)
     switch (error) {
     case -ENOMEM: return answer_error(r, MMGC_E_SYSTEM_NOMEM, "%s", what);
     case -EMFILE:
-    case -ENFILE: return answer_error(r, MMGC_E_LIMIT, "%s: the daemon has no more file descriptors", what);
+    case -ENFILE:
+        return answer_error(r, MMGC_E_LIMIT, "%s: the daemon has no more file descriptors", what);
     default: return answer_error(r, MMGC_E_SYSTEM, "%s: %s", what, strerror(-error));
     }
 }
@@ -152,7 +153,8 @@ static bool in_order(struct request *r)
         return false;
     }
     if (needs >= WRITABLE && s->read_only) {
-        answer_error(r, MMGC_E_READ_ONLY, "%s in a session that opened '%s' read-only", name, s->heap->name);
+        answer_error(r, MMGC_E_READ_ONLY, "%s in a session that opened '%s' read-only", name,
+                     s->heap->name);
         return false;
     }
     if (needs >= OPENED && s->heap->ending) {
@@ -215,8 +217,8 @@ static enum handled request_hello(struct request *r)
     if (s->stage != SESSION_NEW)
         return answer_error(r, MMGC_E_ORDER, "Hello was said before");
     if (hello->version_min > WIRE_VERSION_MAX || hello->version_max < WIRE_VERSION_MIN) {
-        answer_error(r, MMGC_E_VERSION, "the client speaks versions %u to %u, the daemon %u to %u", hello->version_min,
-                     hello->version_max, WIRE_VERSION_MIN, WIRE_VERSION_MAX);
+        answer_error(r, MMGC_E_VERSION, "the client speaks versions %u to %u, the daemon %u to %u",
+                     hello->version_min, hello->version_max, WIRE_VERSION_MIN, WIRE_VERSION_MAX);
         session_end(s, MMGC_E_VERSION, "no version in common");
         return HANDLED;
     }

@@ -21,12 +21,15 @@ static enum handled refuse_new(struct request *r, const wire_heap_open *open, in
 
     switch (error) {
     case -E2BIG:
-        return answer_error(r, MMGC_E_TOO_LARGE, "a heap of %" PRIu64 " bytes: the most is %" PRIu64 " (max_size)",
+        return answer_error(r, MMGC_E_TOO_LARGE,
+                            "a heap of %" PRIu64 " bytes: the most is %" PRIu64 " (max_size)",
                             open->max_bytes, config->heap_max_bytes);
     case -EINVAL:
-        return answer_error(r, MMGC_E_INVALID, "its limit of %" PRIu64 " bytes is above its maximum", open->limit_bytes);
+        return answer_error(r, MMGC_E_INVALID, "its limit of %" PRIu64 " bytes is above its maximum",
+                            open->limit_bytes);
     case -ENOENT:
-        return answer_error(r, MMGC_E_NO_PLAN, "'%s'", open->plan[0] == '\0' ? config->heap_plan : open->plan);
+        return answer_error(r, MMGC_E_NO_PLAN, "'%s'",
+                            open->plan[0] == '\0' ? config->heap_plan : open->plan);
     case -ENOSPC:
         return answer_error(r, MMGC_E_LIMIT, "there are %u heaps, the most there may be (max_heaps)",
                             config->max_heaps);
@@ -75,7 +78,8 @@ enum handled request_heap_open(struct request *r)
     if (h != NULL && open->create && open->exclusive)
         return answer_error(r, MMGC_E_HEAP_EXISTS, "'%s'", open->name);
     if (h != NULL && !shared_heap_may_open(h, s, open->read_only))
-        return answer_error(r, MMGC_E_DENIED, "heap '%s' is user %u's, mode %04o", h->name, (unsigned)h->owner, h->mode);
+        return answer_error(r, MMGC_E_DENIED, "heap '%s' is user %u's, mode %04o", h->name,
+                            (unsigned)h->owner, h->mode);
     if (h == NULL) {
         int error = shared_heap_new(&h, s->server, open, s);
         if (error < 0)
@@ -125,8 +129,9 @@ static enum handled refuse_clash(struct request *r, const struct shm_type_layout
     return answer_error(r, MMGC_E_TYPE_CLASH,
                         "type '%s' is known as fixed %u, element %u bytes, %u and %u references; "
                         "asked for fixed %u, element %u bytes, references at [%s] and [%s]",
-                        layout->name, old->fixed_bytes, old->element_bytes, old->ref_count, old->element_ref_count,
-                        layout->fixed_bytes, layout->element_bytes, refs, element_refs);
+                        layout->name, old->fixed_bytes, old->element_bytes, old->ref_count,
+                        old->element_ref_count, layout->fixed_bytes, layout->element_bytes, refs,
+                        element_refs);
 }
 
 static void publish_types(struct shared_heap *h)
@@ -170,7 +175,8 @@ enum handled request_type_define(struct request *r)
     if (shm_type_check(&layout, &why) < 0)
         return answer_error(r, MMGC_E_TYPE_LAYOUT, "'%s': %s", define->name, why);
     if (r->session->read_only && !type_is_known(h, define->name))
-        return answer_error(r, MMGC_E_READ_ONLY, "heap '%s' has no type '%s' yet", h->name, define->name);
+        return answer_error(r, MMGC_E_READ_ONLY, "heap '%s' has no type '%s' yet", h->name,
+                            define->name);
     if (!shared_heap_try_lock(h))
         return answer_later(r, h);
     int error = heap_type_define(h->heap, &layout, &defined.id);
@@ -224,8 +230,8 @@ enum handled request_name_set(struct request *r)
     if (error == -ENOENT)
         return answer_error(r, MMGC_E_NO_NAME, "'%s'", set->name);
     if (error == -ENOSPC)
-        return answer_error(r, MMGC_E_LIMIT, "heap '%s' has %zu names, the most it may have (max_names)", h->name,
-                            h->names.limit);
+        return answer_error(r, MMGC_E_LIMIT, "heap '%s' has %zu names, the most it may have (max_names)",
+                            h->name, h->names.limit);
     if (error < 0)
         return answer_errno(r, error, "setting a name");
     return set->only_if_absent ? answer_name(r, stands) : answer_done(r);
@@ -259,7 +265,8 @@ struct shared_heap *request_heap_meant(struct request *r, const char *name)
     else if (h->ending)
         answer_error(r, MMGC_E_HEAP_GONE, "heap '%s' was destroyed", h->name);
     else if (h != s->heap && !shared_heap_may_open(h, s, true))
-        answer_error(r, MMGC_E_DENIED, "heap '%s' is user %u's, mode %04o", h->name, (unsigned)h->owner, h->mode);
+        answer_error(r, MMGC_E_DENIED, "heap '%s' is user %u's, mode %04o", h->name,
+                     (unsigned)h->owner, h->mode);
     else
         return h;
     return NULL;

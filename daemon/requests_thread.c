@@ -20,7 +20,8 @@ enum handled request_attach(struct request *r)
     if (s->heap->corrupt)
         return answer_error(r, MMGC_E_CORRUPT, "heap '%s'", s->heap->name);
     if (s->mutator_count >= s->server->config.max_threads)
-        return answer_error(r, MMGC_E_LIMIT, "the session has %u threads, the most it may have (max_threads)",
+        return answer_error(r, MMGC_E_LIMIT,
+                            "the session has %u threads, the most it may have (max_threads)",
                             s->mutator_count);
     int error = mutator_new(&m, s, attach);
     if (error == -EINVAL)
@@ -44,7 +45,8 @@ enum handled request_detach(struct request *r)
     struct mutator *m = session_mutator(s, r->message->detach->thread);
 
     if (m == NULL)
-        return answer_error(r, MMGC_E_NO_THREAD, "the session has no thread %u", r->message->detach->thread);
+        return answer_error(r, MMGC_E_NO_THREAD, "the session has no thread %u",
+                            r->message->detach->thread);
     mutator_retire(m);
     answer_done(r);
     shared_heap_pump(s->heap);
@@ -62,7 +64,9 @@ static enum mmgc_error impossible(const struct session *s, const wire_grant *gra
         return MMGC_E_CORRUPT;
     if (grant->bytes <= h->limit_bytes)
         return MMGC_E_OK;
-    return grant->reserve ? MMGC_E_RESERVE : grant->grant_class == SHM_GRANT_LARGE ? MMGC_E_TOO_LARGE : MMGC_E_OK;
+    return grant->reserve                          ? MMGC_E_RESERVE
+           : grant->grant_class == SHM_GRANT_LARGE ? MMGC_E_TOO_LARGE
+                                                   : MMGC_E_OK;
 }
 
 enum handled request_grant(struct request *r)

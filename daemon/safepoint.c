@@ -22,10 +22,10 @@
 #include "shm/barrier.h"
 #include "shm/futex.h"
 
-#define SPINS 256                             /* about a microsecond: a thread about to park */
+#define SPINS 256 /* about a microsecond: a thread about to park */
 #define SLICE_NS UINT64_C(4000000)
-#define ASLEEP_NS (100 * SLICE_NS)            /* a slice that took this long: we did not run */
-#define KILL_GRACE_NS UINT64_C(2000000000)    /* for a killed process to be gone */
+#define ASLEEP_NS (100 * SLICE_NS)         /* a slice that took this long: we did not run */
+#define KILL_GRACE_NS UINT64_C(2000000000) /* for a killed process to be gone */
 
 struct stop {
     struct shared_heap *heap;
@@ -54,15 +54,17 @@ static void complain(const struct stop *stop, const struct mutator *m, const cha
 {
     const struct session *s = m->session;
 
-    log_warning("heap '%s': thread %u '%s' (tid %u) of client '%s' (pid %d, user %u) did not stop within %llu ms: %s",
-                stop->heap->name, m->id, m->name, m->tid, s->name, (int)s->peer.pid, (unsigned)s->peer.uid,
-                (unsigned long long)(stop->heap->server->config.stop_deadline_ns / 1000000), what);
+    log_warning(
+        "heap '%s': thread %u '%s' (tid %u) of client '%s' (pid %d, user %u) did not stop within %llu ms: %s",
+        stop->heap->name, m->id, m->name, m->tid, s->name, (int)s->peer.pid, (unsigned)s->peer.uid,
+        (unsigned long long)(stop->heap->server->config.stop_deadline_ns / 1000000), what);
 }
 
 /* The deadline has passed. True: its process was killed, so waiting a little longer will do. */
 static bool kill_late(struct stop *stop, struct mutator *m)
 {
-    bool may = stop->heap->server->config.stop_policy == STOP_KILL && !stop->killed && m->session->pidfd >= 0;
+    bool may = stop->heap->server->config.stop_policy == STOP_KILL && !stop->killed &&
+               m->session->pidfd >= 0;
 
     (void)at_add_relaxed(&m->late_stops, 1);
     if (may && syscall(SYS_pidfd_send_signal, m->session->pidfd, SIGKILL, NULL, 0) == 0) {
@@ -128,7 +130,8 @@ void safepoint_resume(struct shared_heap *heap, struct collector_task *task)
 
 /* ---- what the stopped world consists of ---- */
 
-int safepoint_world(struct shared_heap *heap, const struct collector_task *task, struct heap_stop *ret_stop)
+int safepoint_world(struct shared_heap *heap, const struct collector_task *task,
+                    struct heap_stop *ret_stop)
 {
     size_t rows_max = 2 * task->mutator_count + task->session_count + 1;
     struct heap_roots *rows = calloc(rows_max, sizeof(rows[0]));

@@ -28,7 +28,8 @@
 
 static void stop_last(struct server *server)
 {
-    if (!server->stopping || !TAILQ_EMPTY(&server->sessions) || server->live_heaps > 0 || server->committer == NULL)
+    if (!server->stopping || !TAILQ_EMPTY(&server->sessions) || server->live_heaps > 0 ||
+        server->committer == NULL)
         return;
     struct committer *committer = server->committer;
     server->committer = NULL;
@@ -196,7 +197,8 @@ int server_run(const struct config *config, int ready_fd)
     if (server_init(server) < 0) /* the process ends: the system takes back what was made */
         return EXIT_FAILURE;
     log_info("mmgcd " MM_VERSION " listens on %s with %u workers",
-             server->socket_is_ours ? server->config.socket : "systemd's socket", engine_workers(server->engine));
+             server->socket_is_ours ? server->config.socket : "systemd's socket",
+             engine_workers(server->engine));
     notify_ready();
     server_report(server);
     if (ready_fd >= 0)

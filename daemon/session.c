@@ -27,9 +27,9 @@
 
 #define SEND_BUFFER_BYTES (1 << 20)
 #define DEFERRED_MAX 32u
-#define REQUESTS_A_TURN 16                    /* then the other sessions have theirs */
+#define REQUESTS_A_TURN 16 /* then the other sessions have theirs */
 #define CLOSING_MS 1000u
-#define REFUSED_MAX 64u                        /* above max_sessions, being told so */
+#define REFUSED_MAX 64u /* above max_sessions, being told so */
 #define NS_PER_MS UINT64_C(1000000)
 
 static void on_sock(uv_poll_t *poll, int status, int events);
@@ -152,7 +152,8 @@ static void on_pidfd(uv_poll_t *poll, int status, int events)
 static void on_hello_late(uv_timer_t *timer)
 {
     session_end(timer->data, MMGC_E_TIMEOUT, "no Hello within %llu ms",
-                (unsigned long long)(((struct session *)timer->data)->server->config.hello_timeout_ns / NS_PER_MS));
+                (unsigned long long)(((struct session *)timer->data)->server->config.hello_timeout_ns /
+                                     NS_PER_MS));
 }
 
 /* ---- beginning ---- */
@@ -239,7 +240,7 @@ int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_on
     s->words = shm_segment_address(s->segment);
     s->words->version = SHM_SESSION_VERSION;
     at_store_release(&s->words->magic, SHM_SESSION_MAGIC); /* pairs with the client's acquire */
-    (void)packet_pass_fds(s->sock, true); /* pidfds of threads */
+    (void)packet_pass_fds(s->sock, true);                  /* pidfds of threads */
     s->heap = shared_heap_ref(heap);
     s->read_only = read_only;
     s->since_task = heap->collector.begun;
@@ -369,8 +370,8 @@ struct mutator *session_mutator(const struct session *s, uint32_t thread)
     struct mutator *m;
 
     TAILQ_FOREACH(m, &s->mutators, in_session)
-        if (m->id == thread)
-            return m;
+    if (m->id == thread)
+        return m;
     return NULL;
 }
 

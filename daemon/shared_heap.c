@@ -19,7 +19,8 @@
 #include "shm/units.h"
 
 #define ARENA_BYTES_MIN ((uint64_t)MM_CHUNK_BYTES)
-#define ARENA_BYTES_MAX (MM_ARENA_MAX_BYTES - MM_CHUNK_BYTES) /* so that its end has a number in granules, too */
+#define ARENA_BYTES_MAX \
+    (MM_ARENA_MAX_BYTES - MM_CHUNK_BYTES) /* so that its end has a number in granules, too */
 
 /* ---- references and the lock ---- */
 
@@ -74,7 +75,8 @@ static int choose_sizes(struct shared_heap *h, const struct config *config, cons
     if (limit > max)
         return -EINVAL;
     h->max_bytes = MM_MIN(mm_align_up(MM_MAX(max, ARENA_BYTES_MIN), MM_CHUNK_BYTES), ARENA_BYTES_MAX);
-    h->limit_bytes = MM_MIN(mm_align_up(MM_MAX(limit, (uint64_t)MM_COMMIT_BYTES), MM_COMMIT_BYTES), h->max_bytes);
+    h->limit_bytes =
+        MM_MIN(mm_align_up(MM_MAX(limit, (uint64_t)MM_COMMIT_BYTES), MM_COMMIT_BYTES), h->max_bytes);
     return 0;
 }
 
@@ -126,7 +128,8 @@ static int make_heap(struct shared_heap *h, const wire_heap_open *wanted)
     return r == -EINVAL ? -ENOENT : r; /* the sizes are good */
 }
 
-static struct shared_heap *heap_blank(struct server *server, const wire_heap_open *wanted, const struct session *creator)
+static struct shared_heap *heap_blank(struct server *server, const wire_heap_open *wanted,
+                                      const struct session *creator)
 {
     struct shared_heap *h = calloc(1, sizeof(*h));
 
@@ -150,8 +153,8 @@ static struct shared_heap *heap_blank(struct server *server, const wire_heap_ope
     return h;
 }
 
-int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const wire_heap_open *wanted,
-                    const struct session *creator)
+int shared_heap_new(struct shared_heap **ret_heap, struct server *server,
+                    const wire_heap_open *wanted, const struct session *creator)
 {
     if (server->heaps.count >= server->config.max_heaps)
         return -ENOSPC;
@@ -170,8 +173,8 @@ int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const 
         return r;
     }
     server->live_heaps++;
-    log_info("heap '%s' made by user %u: %s, %llu MiB", h->name, (unsigned)h->owner, h->control->plan,
-             (unsigned long long)(h->max_bytes >> 20));
+    log_info("heap '%s' made by user %u: %s, %llu MiB", h->name, (unsigned)h->owner,
+             h->control->plan, (unsigned long long)(h->max_bytes >> 20));
     server_report(server);
     shared_heap_pump(h); /* commits ahead; our first reference is now the collector's (H4) */
     *ret_heap = h;
@@ -298,7 +301,8 @@ void shared_heap_pump(struct shared_heap *h)
 
 uint64_t shared_heap_next_collection_locked(const struct shared_heap *h)
 {
-    return at_load_relaxed(&h->control->collections) + 1; /* the lock orders it: raised before the collector drops it */
+    return at_load_relaxed(&h->control->collections) +
+           1; /* the lock orders it: raised before the collector drops it */
 }
 
 uint64_t shared_heap_ask_collection(struct shared_heap *h)
@@ -314,7 +318,8 @@ uint64_t shared_heap_ask_collection(struct shared_heap *h)
     }
     h->promised = MM_MAX(h->promised, next);
     if (at_load_relaxed(&h->control->abandoned_stops) != h->given_up_seen)
-        h->promised_late = next; /* who asks now has seen that count: only the collection itself will answer */
+        h->promised_late =
+            next; /* who asks now has seen that count: only the collection itself will answer */
     return next;
 }
 

@@ -55,7 +55,8 @@ wire_reply *raw_receive(struct raw *c, struct packet_fds *ret_fds)
 
 static void note_error(struct raw *c, const wire_reply *reply)
 {
-    snprintf(c->detail, sizeof(c->detail), "%s", reply->body_case == WIRE_REPLY(ERROR) ? reply->error->detail : "");
+    snprintf(c->detail, sizeof(c->detail), "%s",
+             reply->body_case == WIRE_REPLY(ERROR) ? reply->error->detail : "");
 }
 
 static wire_reply *ask(struct raw *c, wire_request *request, struct packet_fds *ret_fds)
@@ -63,7 +64,8 @@ static wire_reply *ask(struct raw *c, wire_request *request, struct packet_fds *
     raw_send(c, request);
     for (;;) {
         wire_reply *reply = raw_receive(c, ret_fds);
-        ck_assert_msg(reply != NULL, "the daemon closed instead of answering %s", wire_request_name(request));
+        ck_assert_msg(reply != NULL, "the daemon closed instead of answering %s",
+                      wire_request_name(request));
         note_error(c, reply);
         if (reply->serial == request->serial)
             return reply;

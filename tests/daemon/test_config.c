@@ -50,13 +50,16 @@ static void expect_complaint(const char *file_text, int line, const char *words)
 
     ck_assert_int_eq(run(file_text, "--check-config"), 2);
     snprintf(where, sizeof(where), "%s:%d: ", path, line);
-    ck_assert_msg(strstr(said, where) != NULL && strstr(said, words) != NULL, "expected '%s' and '%s', was told: %s",
-                  where, words, said);
+    ck_assert_msg(strstr(said, where) != NULL && strstr(said, words) != NULL,
+                  "expected '%s' and '%s', was told: %s", where, words, said);
 }
 
 START_TEST(a_good_file_is_good)
 {
-    ck_assert_int_eq(run("; comment\n[daemon]\nworkers = 3\n  max_heaps=7 ; why\nstop_deadline = 250ms\n\n[heap]\nsize = 8M\n", "--check-config"), 0);
+    ck_assert_int_eq(
+        run("; comment\n[daemon]\nworkers = 3\n  max_heaps=7 ; why\nstop_deadline = 250ms\n\n[heap]\nsize = 8M\n",
+            "--check-config"),
+        0);
     ck_assert_ptr_nonnull(strstr(said, "valid"));
     ck_assert_int_eq(run("", "--check-config"), 0);
 }
@@ -108,7 +111,8 @@ START_TEST(the_command_line_is_checked_like_the_file)
     ck_assert_ptr_nonnull(strstr(said, "'stray'"));
     ck_assert_int_eq(run("", "--check-config --heap-size 1G --heap-max-size 512M"), 2);
     ck_assert_ptr_nonnull(strstr(said, "max_size"));
-    ck_assert_int_eq(run("[heap]\nsize = 1G\nmax_size = 512M\n", "--check-config --heap-max-size 2G"), 0); /* it wins */
+    ck_assert_int_eq(run("[heap]\nsize = 1G\nmax_size = 512M\n", "--check-config --heap-max-size 2G"),
+                     0); /* it wins */
 }
 END_TEST
 
@@ -121,8 +125,9 @@ END_TEST
 
 START_TEST(help_names_every_option_and_version_the_version)
 {
-    static const char *const names[] = { "--socket ", "--socket-mode ", "--max-sessions ", "--stop-policy ", "--heap-size ",
-                                         "--heap-huge-pages ", "--config ", "--check-config", "--foreground" };
+    static const char *const names[] = { "--socket ",      "--socket-mode ", "--max-sessions ",
+                                         "--stop-policy ", "--heap-size ",   "--heap-huge-pages ",
+                                         "--config ",      "--check-config", "--foreground" };
 
     ck_assert_int_eq(run("", "--help"), 0);
     for (size_t i = 0; i < MM_ARRAY_LEN(names); i++)
@@ -138,7 +143,8 @@ START_TEST(the_installed_file_is_valid_and_shows_every_default)
     const char *root = getenv("MMGC_SOURCE_ROOT");
     int options = 0;
 
-    snprintf(command, sizeof(command), "sed 's/^;\\([a-z_]* = \\)/\\1/' %s/systemd/mmgcd.conf >%s && %s --config %s --check-config 2>&1",
+    snprintf(command, sizeof(command),
+             "sed 's/^;\\([a-z_]* = \\)/\\1/' %s/systemd/mmgcd.conf >%s && %s --config %s --check-config 2>&1",
              root == NULL ? "." : root, path, daemon_program(), path);
     ck_assert_int_eq(system(command), 0);
     snprintf(command, sizeof(command), "%s --list-options", daemon_program());
@@ -147,8 +153,10 @@ START_TEST(the_installed_file_is_valid_and_shows_every_default)
         char *key = strchr(line, '.') + 1, *fallback = strchr(line, '\t') + 1;
         key[strcspn(key, "\t")] = '\0';
         fallback[strcspn(fallback, "\t")] = '\0';
-        snprintf(command, sizeof(command), "grep -qx ';%s = %s' %s/systemd/mmgcd.conf", key, fallback, root == NULL ? "." : root);
-        ck_assert_msg(system(command) == 0, "systemd/mmgcd.conf does not show ';%s = %s'", key, fallback);
+        snprintf(command, sizeof(command), "grep -qx ';%s = %s' %s/systemd/mmgcd.conf", key,
+                 fallback, root == NULL ? "." : root);
+        ck_assert_msg(system(command) == 0, "systemd/mmgcd.conf does not show ';%s = %s'", key,
+                      fallback);
         options++;
     }
     pclose(list);
@@ -163,12 +171,22 @@ START_TEST(numbers_are_read_exactly)
         const char *text;
         uint64_t value; /* 0: refused */
     } rows[] = {
-        { CONFIG_TYPE_size, "1", 1 }, { CONFIG_TYPE_size, "4K", 4096 }, { CONFIG_TYPE_size, "2m", 2 << 20 },
-        { CONFIG_TYPE_size, "1G", 1 << 30 }, { CONFIG_TYPE_size, "1GB", 0 }, { CONFIG_TYPE_size, "", 0 },
-        { CONFIG_TYPE_size, " 1", 0 }, { CONFIG_TYPE_size, "+1", 0 }, { CONFIG_TYPE_size, "0x10", 0 },
-        { CONFIG_TYPE_size, "18446744073709551616", 0 }, { CONFIG_TYPE_size, "17179869184G", 0 },
-        { CONFIG_TYPE_time, "5ms", 5000000 }, { CONFIG_TYPE_time, "2s", 2000000000 },
-        { CONFIG_TYPE_time, "1min", UINT64_C(60000000000) }, { CONFIG_TYPE_time, "5", 0 }, { CONFIG_TYPE_time, "5us", 0 },
+        { CONFIG_TYPE_size, "1", 1 },
+        { CONFIG_TYPE_size, "4K", 4096 },
+        { CONFIG_TYPE_size, "2m", 2 << 20 },
+        { CONFIG_TYPE_size, "1G", 1 << 30 },
+        { CONFIG_TYPE_size, "1GB", 0 },
+        { CONFIG_TYPE_size, "", 0 },
+        { CONFIG_TYPE_size, " 1", 0 },
+        { CONFIG_TYPE_size, "+1", 0 },
+        { CONFIG_TYPE_size, "0x10", 0 },
+        { CONFIG_TYPE_size, "18446744073709551616", 0 },
+        { CONFIG_TYPE_size, "17179869184G", 0 },
+        { CONFIG_TYPE_time, "5ms", 5000000 },
+        { CONFIG_TYPE_time, "2s", 2000000000 },
+        { CONFIG_TYPE_time, "1min", UINT64_C(60000000000) },
+        { CONFIG_TYPE_time, "5", 0 },
+        { CONFIG_TYPE_time, "5us", 0 },
     };
     const struct config_range any = { 1, UINT64_MAX, NULL };
     const char *why;

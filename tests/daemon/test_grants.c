@@ -125,10 +125,10 @@ START_TEST(a_reservation_is_all_or_an_error)
 }
 END_TEST
 
-static bool await_committer(pid_t not)
+static bool await_committer(pid_t not )
 {
     for (int tick = 0; tick < 5000; tick++, usleep(1000))
-        if (daemon_committer_pid(d) > 0 && daemon_committer_pid(d) != not)
+        if (daemon_committer_pid(d) > 0 && daemon_committer_pid(d) != not )
             return true;
     return false;
 }

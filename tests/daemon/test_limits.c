@@ -24,7 +24,8 @@ START_TEST(connections_up_to_the_limit_then_a_clear_error)
     for (int i = MOST; i < MOST + MORE; i++) {
         raw_connect(&c[i], d);
         enum mmgc_error last = raw_last_word(&c[i]);
-        ck_assert(last == MMGC_E_LIMIT || last == MMGC_E_OK); /* past a few dozen at once there is no word any more */
+        ck_assert(last == MMGC_E_LIMIT ||
+                  last == MMGC_E_OK); /* past a few dozen at once there is no word any more */
         ck_assert(i > MOST || last == MMGC_E_LIMIT);
         raw_close(&c[i]);
     }

@@ -75,7 +75,8 @@ END_TEST
 
 START_TEST(what_is_no_message_ends_the_connection)
 {
-    static const char *const texts[] = { "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x12", "\x12\x7f", "GET / HTTP/1.1" };
+    static const char *const texts[] = { "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x12",
+                                         "\x12\x7f", "GET / HTTP/1.1" };
     struct raw c;
 
     raw_start(&c, d, "malformed");

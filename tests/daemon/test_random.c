@@ -21,7 +21,9 @@ static uint32_t any_below(uint32_t n)
 /* Mostly small, at times a corner. */
 static uint64_t any_number(void)
 {
-    static const uint64_t corners[] = { 0, 1, 4095, 65536, UINT32_MAX, UINT64_C(1) << 32, UINT64_MAX - 1, UINT64_MAX };
+    static const uint64_t corners[] = {
+        0, 1, 4095, 65536, UINT32_MAX, UINT64_C(1) << 32, UINT64_MAX - 1, UINT64_MAX
+    };
 
     return any_below(3) == 0 ? corners[any_below(MM_ARRAY_LEN(corners))] : any_below(1 << 18);
 }
@@ -152,7 +154,8 @@ static void map_session(struct raw *c, struct packet_fds *fds, const wire_reply 
 {
     if (reply->body_case != WIRE_REPLY(HEAP_OPENED))
         return;
-    c->segment = mmap(NULL, reply->heap_opened->session_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds->fd[2], 0);
+    c->segment = mmap(NULL, reply->heap_opened->session_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                      fds->fd[2], 0);
     ck_assert_ptr_ne(c->segment, MAP_FAILED);
 }
 
@@ -165,7 +168,8 @@ static void map_thread(struct packet_fds *fds, const wire_reply *reply)
 {
     if (reply->body_case != WIRE_REPLY(ATTACHED))
         return;
-    struct shm_mutator *m = mmap(NULL, reply->attached->mutator_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds->fd[0], 0);
+    struct shm_mutator *m =
+        mmap(NULL, reply->attached->mutator_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds->fd[0], 0);
     ck_assert_ptr_ne(m, MAP_FAILED);
     struct shm_mutator **slot = &threads[thread_count++ % THREADS];
     if (*slot != NULL)
@@ -215,7 +219,8 @@ static void reconnect(struct raw *c, const struct daemon *d)
 
 START_TEST(random_requests_and_forged_words_harm_nobody_else)
 {
-    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nstop_deadline = 5ms\nmax_threads = 20\nlog_level = error\n");
+    struct daemon *d = daemon_start(
+        "[daemon]\nworkers = 2\nstop_deadline = 5ms\nmax_threads = 20\nlog_level = error\n");
     struct raw c[CONNECTIONS] = { 0 }, honest;
     struct bodies bodies;
 

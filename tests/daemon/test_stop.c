@@ -187,7 +187,8 @@ END_TEST
 
 START_TEST(by_policy_the_late_process_is_killed)
 {
-    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nstop_deadline = 100ms\nstop_policy = kill\n");
+    struct daemon *d =
+        daemon_start("[daemon]\nworkers = 2\nstop_deadline = 100ms\nstop_policy = kill\n");
     struct raw c;
 
     pid_t pid = sleeper_start(d, true);
@@ -265,7 +266,8 @@ START_TEST(a_thread_attached_during_a_stop_waits_for_the_resume)
     uint32_t go = at_load_acquire(&late.segment->go);
     raw_grant_send(&newcomer, SHM_GRANT_LINES, 65536);
     usleep(20000);
-    ck_assert_uint_ne(at_load_acquire(&newcomer.m->mail[SHM_GRANT_LINES].answered), newcomer.mail_serial);
+    ck_assert_uint_ne(at_load_acquire(&newcomer.m->mail[SHM_GRANT_LINES].answered),
+                      newcomer.mail_serial);
     raw_leave(&t);
     ck_assert_int_eq(raw_grant_wait(&newcomer, SHM_GRANT_LINES), MMGC_E_OK);
     raw_collect_wait(&c, number);
@@ -320,7 +322,8 @@ END_TEST
 static char *make_cells(struct raw_thread *t, uint32_t type, int count)
 {
     struct shm_grant *span = &t->m->line_ring[0];
-    char *start = t->client->arena + 8 * (uint64_t)span->start, *end = start + 8 * (uint64_t)span->granules;
+    char *start = t->client->arena + 8 * (uint64_t)span->start,
+         *end = start + 8 * (uint64_t)span->granules;
 
     memset(start, 0, (size_t)(end - start));
     t->m->lines = (struct shm_bump){ start, end, end };
@@ -427,7 +430,7 @@ START_TEST(forged_words_harm_nobody_else)
     for (size_t i = 0; i < MM_ARRAY_LEN(words); i++) {
         uint32_t w = words[i];
         (void)raw_grant(&t, SHM_GRANT_LINES, 65536);
-        for (size_t class = 0; class < SHM_GRANT_CLASSES; class++)
+        for (size_t class = 0; class < SHM_GRANT_CLASSES; class ++)
             at_store_relaxed(&t.m->mail[class].taken, w);
         t.m->base = (char *)(uintptr_t)w;
         t.m->lines = (struct shm_bump){ liar.arena + w, liar.arena - w, liar.arena };

@@ -19,9 +19,9 @@
 #include "proto/packet.h"
 
 #define TICK_US 2000
-#define START_TICKS 10000   /* 20 s: a sanitized build on a busy machine */
-#define SETTLE_TICKS 2500   /* 5 s */
-#define STOP_TICKS 5000     /* 10 s */
+#define START_TICKS 10000 /* 20 s: a sanitized build on a busy machine */
+#define SETTLE_TICKS 2500 /* 5 s */
+#define STOP_TICKS 5000   /* 10 s */
 
 struct daemon {
     pid_t pid;
@@ -80,8 +80,8 @@ static void run_daemon(const struct daemon *d)
     (void)unsetenv("JOURNAL_STREAM");
     if (file_limit > 0)
         (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){ file_limit, file_limit });
-    execl(daemon_program(), "mmgcd", "--foreground", "--config", d->config, "--socket", d->socket, "--log-level",
-          "debug", (char *)NULL);
+    execl(daemon_program(), "mmgcd", "--foreground", "--config", d->config, "--socket", d->socket,
+          "--log-level", "debug", (char *)NULL);
     _exit(127);
 }
 
@@ -177,7 +177,8 @@ void daemon_stop(struct daemon *d)
     while (waitpid(d->pid, &status, WNOHANG) == 0 && tick++ < STOP_TICKS)
         usleep(TICK_US);
     bool clean = tick < STOP_TICKS && WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
-                 !log_has_now(d, "ERROR: ") && !log_has_now(d, "runtime error: ") && !log_has_now(d, "WARNING: Thread");
+                 !log_has_now(d, "ERROR: ") && !log_has_now(d, "runtime error: ") &&
+                 !log_has_now(d, "WARNING: Thread");
     if (!clean)
         show_log(d);
     ck_assert_msg(clean, "mmgcd did not end well: wait status %#x", (unsigned)status);
