@@ -11,10 +11,15 @@
 
 #include "client/roots.h"
 #include "client/thread.h"
+#include "client/tsan.h"
 #include "shm/futex.h"
 
 #define LOOK_EVERY_NS UINT64_C(1000000000)
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored \
+    "-Wtsan" /* ThreadSanitizer does not model it; it sees the atomics beside it */
 static inline void fence(const struct thread *th)
 {
     if (MM_UNLIKELY(th->fence))
@@ -22,9 +27,11 @@ static inline void fence(const struct thread *th)
     else
         at_compiler_fence();
 }
+#pragma GCC diagnostic pop
 
 static inline void state_store_wake(struct thread *th, enum shm_state state)
 {
+    tsan_release(th->heap);
     at_store_release(&th->m->state, state); /* pairs with the daemon's acquire of state */
     futex_wake_all(&th->m->state);
 }
@@ -68,8 +75,10 @@ int mmgc_enter(struct mmgc_thread *t)
         at_store_relaxed(&th->m->state, SHM_IN);
         fence(th);
         uint32_t epoch = at_load_acquire(&th->heap->control->epoch);
-        if (MM_LIKELY(!safepoint_wanted(epoch)))
+        if (MM_LIKELY(!safepoint_wanted(epoch))) {
+            tsan_acquire(th->heap);
             return MMGC_OK;
+        }
         state_store_wake(th, SHM_OUT);
         r = wait_epoch(th, epoch);
         if (r != MMGC_OK)
@@ -82,6 +91,7 @@ void mmgc_leave(struct mmgc_thread *t)
     if (t == NULL || thread_of(t)->generation != fork_generation)
         return;
     struct thread *th = thread_of(t);
+    tsan_release(th->heap);
     at_store_relaxed(&th->m->root_count, 0); /* the bump stays: its span is still ours */
     at_store_release(&th->m->state, SHM_OUT);
     fence(th);
@@ -95,6 +105,7 @@ int safepoint_park(struct thread *th)
 
     if (r != MMGC_OK)
         return r;
+    tsan_release(th->heap);
     at_store_release(&th->m->state, SHM_PARKED);
     fence(th);
     if (safepoint_wanted(at_load_relaxed(&th->heap->control->epoch)))
@@ -112,8 +123,10 @@ int safepoint_resume(struct thread *th)
         at_store_relaxed(&th->m->state, SHM_IN);
         fence(th);
         uint32_t epoch = at_load_acquire(&th->heap->control->epoch);
-        if (MM_LIKELY(!safepoint_wanted(epoch)))
+        if (MM_LIKELY(!safepoint_wanted(epoch))) {
+            tsan_acquire(th->heap);
             return MMGC_OK;
+        }
         state_store_wake(th, SHM_PARKED); /* with the roots that stand there: not touched */
         int r = wait_epoch(th, epoch);
         if (r != MMGC_OK)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client/thread.h"
+#include "client/tsan.h"
 #include "shm/units.h"
 
 #define ZERO_AHEAD_BYTES 2048u /* in cache until they are used; S7 found 1 to 4 KiB best */
@@ -53,6 +54,8 @@ uint64_t span_ahead(struct thread *th, enum shm_grant_class class)
     const struct shm_grant *ring = shm_mutator_ring(th->m, class);
     uint32_t published = at_load_acquire(&th->m->mail[class].published); /* pairs with the daemon's */
 
+    if (slab->seen != published)
+        tsan_acquire(th->heap);
     for (; slab->seen != published; slab->seen++)
         slab->ahead_bytes += (uint64_t)ring[slab->seen % shm_ring_capacity(class)].granules
                              << MM_GRANULE_LOG;

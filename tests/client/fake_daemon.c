@@ -90,7 +90,7 @@ static void on_attach(struct answer *a, size_t fds)
 {
     struct fake_daemon *fake = a->fake;
     wire_attached attached = wire_attached_init();
-    uint32_t id = at_add_relaxed(&fake->attaches, 1) + 1;
+    uint32_t id = at_load_relaxed(&fake->attaches) + 1;
     uint64_t stack_bytes = a->request->attach->stack_bytes;
     uint32_t capacity = (uint32_t)MM_MIN(stack_bytes / 8 + 64, UINT64_C(1) << 21);
 
@@ -103,6 +103,7 @@ static void on_attach(struct answer *a, size_t fds)
     m->id = id;
     m->root_capacity = capacity;
     at_store_release(&m->magic, SHM_MUTATOR_MAGIC);
+    at_store_release(&fake->attaches, id); /* pairs with fake_stop_world() */
     attached.thread = id;
     attached.mutator_bytes = shm_segment_bytes(*segment);
     a->fds = (struct packet_fds){ .fd = { shm_segment_fd(*segment) }, .count = 1 };
@@ -329,7 +330,8 @@ struct fake_daemon *fake_start(void)
     MM_ASSERT(fake != NULL);
     (void)snprintf(fake->path, sizeof(fake->path), "@mmgc-fake-%d-%u", getpid(),
                    at_add_relaxed(&number, 1));
-    memset(fake->sockets, 0xff, sizeof(fake->sockets));
+    for (size_t i = 0; i < FAKE_CONNECTIONS; i++)
+        at_store_relaxed(&fake->sockets[i], -1);
     MM_ASSERT(shm_segment_new(&fake->control_segment, sizeof(struct shm_control), "fake control") == 0);
     MM_ASSERT(shm_segment_new(&fake->arena_segment, FAKE_ARENA_BYTES, "fake arena") == 0);
     fake->control = shm_segment_address(fake->control_segment);
@@ -407,7 +409,7 @@ bool fake_stop_world(struct fake_daemon *fake, unsigned timeout_ms)
 
     at_store_release(&fake->control->epoch, at_load_relaxed(&fake->control->epoch) | 1);
     (void)shm_barrier_all();
-    for (uint32_t id = 1; id <= at_load_relaxed(&fake->attaches); id++) {
+    for (uint32_t id = 1; id <= at_load_acquire(&fake->attaches); id++) {
         struct shm_mutator *m = fake_mutator(fake, id);
         while (at_load_acquire(&m->state) == SHM_IN) {
             if (mm_now_ns() > deadline_ns)

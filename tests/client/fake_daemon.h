@@ -42,12 +42,12 @@ struct fake_daemon {
     _Atomic uint64_t collect_number;         /* [test] what Collect is answered with */
     _Atomic uint32_t grants[SHM_GRANT_CLASSES];      /* requests seen */
     _Atomic uint64_t last_grant_bytes[SHM_GRANT_CLASSES];
-    _Atomic uint32_t attaches, detaches, hellos, pidfds;
+    _Atomic uint32_t attaches, detaches, hellos, pidfds;     /* attaches: release, after the segment is there */
     _Atomic uint64_t arena_next;             /* bytes granted so far */
     struct fake_name names[FAKE_NAMES];      /* server thread */
 
     int listener, wake[2];
-    int sockets[FAKE_CONNECTIONS];           /* -1: none */
+    _Atomic int sockets[FAKE_CONNECTIONS];   /* -1: none */
     pthread_t thread;
 };
 

@@ -2,6 +2,8 @@
 #include "tests/client/fixture.h"
 
 #include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static int count_fds(void)

@@ -89,6 +89,7 @@ START_TEST(in_a_child_every_call_is_forked_until_it_connects)
 }
 END_TEST
 
+#if !defined(__SANITIZE_ADDRESS__) /* its allocator may be locked by a thread that the child has not */
 static _Atomic bool busy_over;
 
 static void *busy(void *arg)
@@ -99,7 +100,7 @@ static void *busy(void *arg)
             return NULL;
         (void)mmgc_ping(client);
         mmgc_detach(mine);
-        if (at_load_relaxed(&fake->attaches) >= FAKE_THREADS - 2)
+        if (at_load_acquire(&fake->attaches) >= FAKE_THREADS - 2)
             while (!at_load_relaxed(&busy_over))
                 (void)mmgc_ping(client);
     }
@@ -128,6 +129,7 @@ START_TEST(a_fork_amid_other_threads_calls_leaves_no_lock_held)
     (void)pthread_join(thread, NULL);
 }
 END_TEST
+#endif
 
 static Suite *fork_suite(void)
 {
@@ -136,7 +138,9 @@ static Suite *fork_suite(void)
 
     tcase_add_checked_fixture(child, setup_in, teardown);
     tcase_add_test(child, in_a_child_every_call_is_forked_until_it_connects);
+#if !defined(__SANITIZE_ADDRESS__)
     tcase_add_test(child, a_fork_amid_other_threads_calls_leaves_no_lock_held);
+#endif
     suite_add_tcase(suite, child);
     return suite;
 }

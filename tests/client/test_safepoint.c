@@ -292,7 +292,7 @@ START_TEST(nothing_is_written_while_the_world_stands)
 
     for (int i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, race_work, &races[i]), 0);
-    while (at_load_relaxed(&fake->attaches) < 1 + THREADS ||
+    while (at_load_acquire(&fake->attaches) < 1 + THREADS ||
            at_load_relaxed(&races[THREADS - 1].writes) == 0)
         (void)usleep(100);
     for (int stop = 0; stop < STOPS; stop++) {
