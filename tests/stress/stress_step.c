@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stress_step: a client is run one instruction at a time through each kind of slow path and killed after the k-th; then the
+ * heap verifies, and two survivors find their graphs and the board as they should be. By default k is drawn from the whole
+ * range of each kind; --long takes all of them. Attaching and opening, which are long, are run to the beginning or the end
+ * of a system call and then some instructions on. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "shm/base.h"
+#include "tests/stress/survivors.h"
+#include "tests/support/daemon.h"
+#include "tests/support/stepper.h"
+
+#define HEAP_BYTES (UINT64_C(24) << 20)
+#define BUDGET_BYTES ((UINT64_C(1) << 20) / 4)
+#define POINTS (240u / STRESS_SLOWER)
+#define COMPARE_EVERY 10u
+#define STEPS_MAX UINT64_C(2000000) /* of one kind; more is a loop that does not end */
+#define STEPS_AFTER_CALL 300u
+#define STEPS_SLACK 64u /* runs of one kind differ by a little */
+#define LARGE_BYTES (40u << 10)
+
+/* ---- kinds of work ------------------------------------------------------------------------------------------------- */
+
+struct work { /* one stepped client's context */
+    const struct survive_case *c;
+    const struct kind *kind;
+    struct entry e;
+    struct rng rng;
+};
+struct kind {
+    const char *name;
+    void (*prepare)(struct work *w); /* at full speed, inside */
+    void (*run)(struct work *w);     /* stepped, inside */
+    bool collect; /* a collection is asked for first, so that it waits at its next poll */
+    bool by_call; /* too long to be stepped from its beginning */
+};
+
+static void *new_pair(struct work *w)
+{
+    return mmgc_new(w->e.t, w->e.types.of[SHADOW_PAIR]);
+}
+
+/* Leaves less than one pair before the end of the span, so that the next needs another one. */
+static void use_up_span(struct work *w)
+{
+    while ((size_t)(w->e.t->end - w->e.t->cursor) >= sizeof(struct shadow_pair) + 8)
+        (void)new_pair(w);
+}
+
+/* Leaves nothing zeroed ahead. */
+static void use_up_zeroed(struct work *w)
+{
+    while ((size_t)(w->e.t->limit - w->e.t->cursor) >= sizeof(struct shadow_pair) + 8)
+        (void)new_pair(w);
+}
+
+static void run_put(struct work *w)
+{
+    board_put(&w->e, &w->rng, false);
+}
+
+static void run_medium(struct work *w)
+{
+    mmgc_ref *refs = mmgc_new_array(w->e.t, w->e.types.of[SHADOW_REFS], 1500);
+    if (refs != NULL)
+        mmgc_store(w->e.t, refs, &refs[7], new_pair(w));
+}
+
+static void run_large(struct work *w)
+{
+    mmgc_ref *refs = mmgc_new_array(w->e.t, w->e.types.of[SHADOW_REFS], LARGE_BYTES / 4);
+    if (refs != NULL)
+        mmgc_store(w->e.t, refs, &refs[LARGE_BYTES / 4 - 1], new_pair(w));
+}
+
+static void run_shuffle(struct work *w)
+{
+    board_shuffle(&w->e, &w->rng);
+    board_shuffle(&w->e, &w->rng);
+}
+
+static void run_handles(struct work *w)
+{
+    mmgc_handle handle;
+    if (mmgc_handle_new(w->e.t, new_pair(w), &handle) != MMGC_OK)
+        return;
+    mmgc_handle_set(w->e.t, handle, mmgc_handle_get(w->e.t, handle));
+    mmgc_handle_drop(w->e.heap, handle);
+}
+
+static void run_names(struct work *w)
+{
+    void *has;
+    (void)mmgc_name_set(w->e.t, "stepped", new_pair(w));
+    (void)mmgc_name_claim(w->e.t, "stepped too", new_pair(w), &has);
+    (void)mmgc_name_set(w->e.t, "stepped", NULL);
+}
+
+static void run_locals(struct work *w)
+{
+    mmgc_scope scope = mmgc_scope_open(w->e.t);
+    mmgc_local local = mmgc_local_new(w->e.t, new_pair(w));
+    mmgc_local_set(w->e.t, local, new_pair(w));
+    mmgc_scope_close(w->e.t, scope);
+}
+
+static void run_reserve(struct work *w)
+{
+    (void)mmgc_reserve(w->e.t, 64u << 10);
+    for (unsigned i = 0; i < 4; i++)
+        (void)mmgc_new_array(w->e.t, w->e.types.of[SHADOW_BYTES], 5000);
+    (void)mmgc_reserve(w->e.t, 0);
+}
+
+static void run_leave(struct work *w)
+{
+    mmgc_leave(w->e.t);
+    (void)mmgc_enter(w->e.t);
+}
+
+static void run_poll(struct work *w)
+{
+    void *pair = new_pair(w);
+    (void)mmgc_poll(w->e.t);
+    mmgc_keep(pair);
+    run_put(w);
+}
+
+static void run_gc(struct work *w)
+{
+    (void)mmgc_gc(w->e.t);
+    run_put(w);
+}
+
+static void run_attach(struct work *w)
+{
+    mmgc_detach(w->e.t);
+    if (mmgc_attach(w->e.heap, &(struct mmgc_thread_options){ .exact = w->e.exact }, &w->e.t) == MMGC_OK &&
+        mmgc_enter(w->e.t) == MMGC_OK)
+        run_put(w);
+}
+
+static void run_reopen(struct work *w)
+{
+    mmgc_leave(w->e.t);
+    entry_close(&w->e);
+    survivors_join(&w->e, w->c, false);
+}
+
+static const struct kind kinds[] = {
+    { .name = "the bump", .run = run_put },
+    { .name = "zeroing ahead", .prepare = use_up_zeroed, .run = run_put },
+    { .name = "a span change", .prepare = use_up_span, .run = run_put },
+    { .name = "an object of 6 KB", .run = run_medium },
+    { .name = "a large object", .run = run_large },
+    { .name = "stores", .run = run_shuffle },
+    { .name = "handles", .run = run_handles },
+    { .name = "names", .run = run_names },
+    { .name = "locals", .run = run_locals },
+    { .name = "a reservation", .run = run_reserve },
+    { .name = "leaving and entering", .run = run_leave },
+    { .name = "leaving and entering in a stop", .run = run_leave, .collect = true },
+    { .name = "parking", .run = run_poll, .collect = true },
+    { .name = "parking for memory in a stop", .prepare = use_up_span, .run = run_large, .collect = true },
+    { .name = "collecting", .run = run_gc },
+    { .name = "attaching", .run = run_attach, .by_call = true },
+    { .name = "opening", .run = run_reopen, .by_call = true },
+};
+#define KINDS ((uint32_t)MM_ARRAY_LEN(kinds))
+
+static void prepare(void *context)
+{
+    struct work *w = context;
+    survivors_join(&w->e, w->c, rng_one_in(&w->rng, 2));
+    if (mmgc_enter(w->e.t) != MMGC_OK)
+        _exit(1);
+    for (unsigned i = rng_below(&w->rng, 40); i > 0; i--)
+        board_put(&w->e, &w->rng, true);
+    board_shuffle(&w->e, &w->rng); /* knows the board from now on */
+    if (w->kind->prepare != NULL)
+        w->kind->prepare(w);
+}
+
+static void run(void *context)
+{
+    struct work *w = context;
+    w->kind->run(w);
+}
+
+/* ---- points -------------------------------------------------------------------------------------------------------- */
+
+struct stepping {
+    struct survivors survivors;
+    struct survive_case c;
+    struct rng rng;
+    uint64_t lengths[KINDS]; /* how long each kind is, counted once */
+    uint64_t killed;
+};
+
+/* Steps one client @count instructions, or ends of calls and some instructions, into its work and kills it there. */
+static uint64_t step_and_kill(struct stepping *g, uint32_t kind, uint64_t count)
+{
+    struct work w = { .c = &g->c, .kind = &kinds[kind], .rng = rng_from(rng_next(&g->rng)) };
+    struct stepper stepper;
+    stepper_start(&stepper, prepare, run, &w);
+    if (w.kind->collect)
+        inspect_collect_begin(&g->survivors.ask, SURVIVE_HEAP);
+    uint64_t done = w.kind->by_call ? stepper_calls(&stepper, count) : stepper_step(&stepper, count);
+    if (w.kind->by_call && !stepper.returned)
+        stepper_step(&stepper, rng_below(&g->rng, STEPS_AFTER_CALL));
+    stepper_kill(&stepper);
+    survivors_check(&g->survivors, g->killed++ % COMPARE_EVERY == 0);
+    return done;
+}
+
+static void count_all(struct stepping *g)
+{
+    for (uint32_t i = 0; i < KINDS; i++) {
+        g->lengths[i] = step_and_kill(g, i, STEPS_MAX);
+        ck_assert_uint_lt(g->lengths[i], STEPS_MAX);
+        fprintf(stderr, "%s: %" PRIu64 " %s\n", kinds[i].name, g->lengths[i],
+                kinds[i].by_call ? "ends of calls" : "instructions");
+    }
+}
+
+/* As many of each kind, wherever in it: a long kind is long by its loops. */
+static void some_points(struct stepping *g, uint64_t points)
+{
+    for (uint64_t i = 0; i < points; i++) {
+        uint32_t kind = (uint32_t)(i % KINDS);
+        step_and_kill(g, kind, rng_next(&g->rng) % (g->lengths[kind] + STEPS_SLACK));
+    }
+}
+
+static void all_points(struct stepping *g)
+{
+    for (uint32_t kind = 0; kind < KINDS; kind++)
+        for (uint64_t k = 0; k < g->lengths[kind] + STEPS_SLACK; k++)
+            step_and_kill(g, kind, k);
+}
+
+START_TEST(a_client_killed_after_any_instruction_leaves_the_heap_whole)
+{
+    struct daemon *daemon = daemon_start(NULL);
+    struct stepping g = { .c = { .socket = daemon_socket(daemon),
+                                 .plan = stress_plan(_i),
+                                 .heap_bytes = HEAP_BYTES,
+                                 .budget_bytes = BUDGET_BYTES,
+                                 .seed = stress_seed(600 + (uint64_t)_i) } };
+    struct crew crew;
+    g.rng = rng_from(g.c.seed);
+    crew_init(&crew);
+    survivors_start(&g.survivors, &crew, &g.c);
+    count_all(&g);
+    if (stress_long())
+        all_points(&g);
+    else
+        some_points(&g, POINTS);
+    survivors_end(&g.survivors);
+    crew_fini(&crew);
+    daemon_stop(daemon);
+    fprintf(stderr, "plan %s: killed at %" PRIu64 " points\n", g.c.plan, g.killed);
+}
+END_TEST
+
+static Suite *step_suite(void)
+{
+    Suite *suite = suite_create("stress_step");
+    TCase *steps = tcase_create("steps");
+    stress_limit(steps, 200);
+    tcase_add_loop_test(steps, a_client_killed_after_any_instruction_leaves_the_heap_whole, 0,
+                        stress_plan_count());
+    suite_add_tcase(suite, steps);
+    return suite;
+}
+
+int main(int argc, char **argv)
+{
+    if (!stepper_permitted()) {
+        puts("1..0 # SKIP this system does not let a process trace its child");
+        return 0;
+    }
+    return stress_main(argc, argv, step_suite);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/stress.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "plans/plan.h"
+#include "shm/base.h"
+
+#define LONG_TIMES 600 /* a case of six seconds becomes one of an hour */
+
+static struct {
+    uint64_t seed;
+    double times;
+    bool is_long;
+} settled = { .times = 1 };
+
+static void settle_seed(void)
+{
+    const char *given = getenv("MMGC_SEED");
+    if (given != NULL && *given != '\0')
+        settled.seed = strtoull(given, NULL, 0);
+    else
+        settled.seed = (mm_now_ns() ^ (uint64_t)getpid() << 32) % UINT64_C(1000000000000);
+    fprintf(stderr, "MMGC_SEED=%" PRIu64 "\n", settled.seed);
+}
+
+int stress_main(int argc, char **argv, Suite *(*make)(void))
+{
+    int kept = 1;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--long") == 0) {
+            settled.is_long = true;
+            settled.times = LONG_TIMES;
+        } else if (strcmp(argv[i], "--times") == 0 && i + 1 < argc) {
+            settled.times = strtod(argv[++i], NULL);
+        } else {
+            argv[kept++] = argv[i];
+        }
+    settle_seed();
+    return runner_main(kept, argv, make);
+}
+
+uint64_t stress_seed(uint64_t which)
+{
+    struct rng r = rng_from(settled.seed + which * UINT64_C(0xd1342543de82ef95));
+    rng_next(&r);
+    return rng_next(&r);
+}
+
+double stress_seconds(double by_default)
+{
+    return by_default * settled.times;
+}
+
+uint64_t stress_count(uint64_t by_default)
+{
+    return (uint64_t)((double)by_default * settled.times / STRESS_SLOWER) + 1;
+}
+
+bool stress_long(void)
+{
+    return settled.is_long;
+}
+
+void stress_limit(TCase *tc, double by_default_s)
+{
+    tcase_set_timeout(tc, settled.times > 1 ? 0 : by_default_s); /* 0: none */
+}
+
+int stress_plan_count(void)
+{
+    int count = 0;
+    for (size_t i = 0; i < PLAN_COUNT; i++)
+        count += plans[i]->constraints.collects;
+    return count;
+}
+
+const char *stress_plan(int i)
+{
+    for (size_t p = 0; p < PLAN_COUNT; p++)
+        if (plans[p]->constraints.collects && i-- == 0)
+            return plans[p]->name;
+    return NULL;
+}
+
+uint32_t rng_skewed(struct rng *r, uint32_t max)
+{
+    unsigned bits = 32u - (unsigned)__builtin_clz(max | 1);
+    uint32_t below = 1u << rng_below(r, bits + 1) % 32;
+    uint32_t n = rng_below(r, below + 1);
+    return n < max ? n : max;
+}
