@@ -56,23 +56,29 @@ static char *take_now(struct thread *th, uint64_t bytes)
     return p;
 }
 
-/* [safepoint] Waits for memory as long as there is hope. NULL: *ret_error says why not. */
+/* [safepoint] Waits for memory as long as there is hope. NULL: *ret_error says why not. Once a wait was in vain, the crumbs
+ * of the other class are eaten up before the next one: each wait in a full heap is a collection, for one object otherwise. */
 static char *take_waiting(struct thread *th, uint64_t bytes, int *ret_error)
 {
     struct grant_ask ask = {
         .class = bytes > MM_LINE_BYTES ? SHM_GRANT_BLOCKS : SHM_GRANT_LINES,
         .min_bytes = bytes > MM_LINE_BYTES ? (uint32_t)bytes : MM_LINE_BYTES,
     };
+    struct slab *slab = &th->slabs[ask.class];
+    char *crumb = slab->dry ? take_blocks(th, bytes) : NULL;
 
+    if (crumb != NULL)
+        return crumb;
     for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
+        int r = grant_wait(th, &ask);
+        slab->dry = r != MMGC_OK;
+        if (r != MMGC_OK) {
+            *ret_error = r;
+            return thread_is_in(th) ? take_blocks(th, bytes) : NULL;
+        }
         char *p = take_now(th, bytes);
         if (p != NULL)
             return p;
-        int r = grant_wait(th, &ask);
-        if (r == MMGC_OK)
-            continue;
-        *ret_error = r;
-        return thread_is_in(th) ? take_blocks(th, bytes) : NULL; /* crumbs of the other class */
     }
     *ret_error = error_set(MMGC_E_NOMEM, "nothing granted fits %zu bytes", (size_t)bytes);
     return NULL;

@@ -42,6 +42,7 @@ struct slab {                                /* one grant class's supply (grant.
     uint32_t wire_serial;                    /* the same request's on the socket */
     bool current;                            /* the bump lies in ring entry `taken` */
     bool refused;                            /* the last answer was an error: do not ask ahead */
+    bool dry;                                /* the last that was waited for was one: crumbs first (alloc.c) */
 };
 
 struct thread {

@@ -419,12 +419,12 @@ static void reserve_in_a_full_heap(struct mate *mate, void *arg)
     struct rng rng = rng_from(c->seed);
     (void)mate;
     enter_heap(&e, c, 0);
-    EXPECT_OK(mmgc_reserve(e.t, 256u << 10)); /* outlives the filling: only what is reserved is left */
+    EXPECT_OK(mmgc_reserve(e.t, 256u << 10)); /* leaves whole blocks over, to be eaten up at the end */
     use_reservation(&e, &rng, 256u << 10);
     pile_init(&pile, &e, SMALL, c->seed);
     pile_fill(&pile);
     int r = mmgc_reserve(e.t, 1u << 20);
-    EXPECT(r == MMGC_E_NOMEM, "a full heap promises: %s", mmgc_strerror(r));
+    EXPECT(r == MMGC_E_NOMEM || r == MMGC_E_RESERVE, "a full heap promises: %s", mmgc_strerror(r));
     pile_halve(&pile);
     EXPECT_OK(mmgc_reserve(e.t, 1u << 20));
     use_reservation(&e, &rng, 1u << 20);
