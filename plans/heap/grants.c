@@ -290,6 +290,18 @@ void grants_clear_kept(const struct heap *h, uint32_t block, _Atomic uint64_t *m
         clear_cursor_lines(h, block, marks, true);
 }
 
+bool grants_keeps(const struct heap *h, uint32_t granule)
+{
+    bool keeps = bitmap_test(heap_granted_next(h), line_of(granule));
+
+    for (uint32_t i = 0; keeps && i < h->grants.count; i++) {
+        const struct irregular *it = &h->grants.list[i];
+        if (it->keep < it->span.end && line_of(it->keep) == line_of(granule))
+            keeps = granule >= it->keep;
+    }
+    return keeps;
+}
+
 /* the end of a mutator */
 
 static void seal(struct grants *g, struct irregular it)

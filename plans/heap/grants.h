@@ -63,3 +63,4 @@ void grants_end_collected_stw(struct heap *h, const struct heap_stop *stop);
 void grants_end_unchanged_stw(struct heap *h, const struct heap_stop *stop);
 /* Clears the bits of @marks, and the line marks, in the part of @block that stays in G: only forged references lead there. */
 void grants_clear_kept(const struct heap *h, uint32_t block, _Atomic uint64_t *marks);
+bool grants_keeps(const struct heap *h, uint32_t granule);            /* G opened: does @granule stay in it? */

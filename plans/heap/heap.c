@@ -125,6 +125,11 @@ uint64_t heap_free_bytes(const struct heap *h)
            MM_BLOCK_BYTES;
 }
 
+uint64_t heap_hole_bytes(const struct heap *h)
+{
+    return h->hole_lines * MM_LINE_BYTES;
+}
+
 uint64_t heap_uncommitted_bytes(const struct heap *h)
 {
     return blocks_uncommitted_bytes(&h->blocks);

@@ -93,16 +93,15 @@ static void check_reference(void *context, uint32_t reference)
 /* A survivor of the last collection: all its lines are marked, and it is in no part of G. */
 static void check_survivor(const struct heap *h, const struct object *o, struct heap_verdict *v)
 {
-    uint32_t block = (o->granule - 1) / MM_BLOCK_GRANULES;
-    uint32_t first = (o->granule - 1) / MM_LINE_GRANULES,
-             last = (o->granule + o->granules - 2) / MM_LINE_GRANULES;
-    bool irregular = (at_load_relaxed(&h->meta.flags[block]) & BLOCK_IRREGULAR) != 0;
+    uint32_t first = (o->granule - 1) / MM_LINE_GRANULES;
+    uint32_t last = (o->granule + o->granules - 2) / MM_LINE_GRANULES;
 
+    if (grants_keeps(h, o->granule))
+        note(v, HEAP_FAULT_BLOCK, o->granule, 0);
     for (uint32_t line = first; line <= last; line++) {
         if (at_load_relaxed(&h->meta.lines[line]) == 0)
             note(v, HEAP_FAULT_LINE_MARK, o->granule, 0);
-        else if (bitmap_test(heap_granted(h), line) ||
-                 (!irregular && bitmap_test(heap_granted_next(h), line)))
+        else if (bitmap_test(heap_granted(h), line))
             note(v, HEAP_FAULT_BLOCK, o->granule, 0);
     }
 }

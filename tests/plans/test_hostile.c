@@ -156,13 +156,13 @@ static void run(bool lies)
     static const unsigned workers[] = { 1, 2, 4 };
 
     open_world("immix", workers[mm_now_ns() % 3]);
+    if (below(2) == 0)
+        engine_set_packet_limit(world.engine, (8 + below(60)) * PACKET_BYTES);
     for (uint32_t round = 0; round < 60; round++) {
         allocate();
         scribble(1u << below(18));
         for (uint32_t i = below(200); i > 0; i--)
             fake_root(&world, below(FAKE_ROWS_MAX), wild_granule());
-        if (below(10) == 0)
-            engine_set_packet_limit(world.engine, (24 + below(60)) * PACKET_BYTES);
         collect_and_look(lies);
         if (lies || below(20) == 0)
             replace_mutators(lies);
@@ -216,6 +216,23 @@ START_TEST(forged_references_are_counted_not_followed)
     struct heap_collection c = fake_collect(&world);
     ck_assert_uint_eq(c.forged_refs, count);
     ck_assert_uint_eq(c.live_objects, 2);
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(a_forged_reference_leaves_no_trace_behind_a_cursor)
+{
+    open_world("immix", 2);
+    struct fake_mutator *m = world.mutators[0];
+    uint32_t node = fake_new(m, types.node, 0);
+    for (uint32_t ahead = 1; ahead < 200; ahead += 3) { /* in the cursor's line, and beyond */
+        fake_roots_clear(&world);
+        fake_root(&world, 0, node);
+        fake_root(&world, 0, fake_granule(&world, m->bumps[0].cursor) + ahead);
+        ck_assert_uint_eq(fake_collect(&world).live_objects, 2);
+        fake_roots_clear(&world);
+        fake_verify_clean(&world);
+    }
     fake_world_close(&world);
 }
 END_TEST
@@ -280,6 +297,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tc, random_bits_in_the_arena, 0, 4);
     tcase_add_loop_test(tc, random_bits_and_lies_about_the_bump, 0, 4);
     tcase_add_test(tc, forged_references_are_counted_not_followed);
+    tcase_add_test(tc, a_forged_reference_leaves_no_trace_behind_a_cursor);
     tcase_add_test(tc, bad_headers_are_leaves);
     tcase_add_test(tc, overlapping_arrays_cost_no_more_than_their_blocks);
     suite_add_tcase(s, tc);

@@ -52,21 +52,24 @@ START_TEST(wide_trees_are_marked_whole)
 }
 END_TEST
 
+/* From one array, for which there are packets enough, to more than there are packets. */
 START_TEST(sliced_arrays_are_marked_whole)
 {
-    open_world(_i);
-    uint32_t outer = fake_new(m, types.refs, 20);
-    for (uint32_t i = 0; i < 20; i++) {
-        uint32_t array = fake_new(m, i % 2 == 0 ? types.refs : types.pairs, 10000);
-        fake_set(&world, outer, i, array);
-        for (uint32_t k = 0; k < 10000; k++)
-            fake_set(&world, array, i % 2 == 0 ? k : 2 * k + 3, fake_new(m, types.node, 0));
+    for (uint32_t arrays = 1; arrays <= 20; arrays = arrays < 8 ? arrays + 1 : arrays * 2) {
+        open_world(_i);
+        uint32_t outer = fake_new(m, types.refs, arrays), length = arrays < 8 ? 1500 : 10000;
+        for (uint32_t i = 0; i < arrays; i++) {
+            uint32_t array = fake_new(m, i % 2 == 0 ? types.refs : types.pairs, length);
+            fake_set(&world, outer, i, array);
+            for (uint32_t k = 0; k < length; k++)
+                fake_set(&world, array, i % 2 == 0 ? k : 2 * k + 3, fake_new(m, types.node, 0));
+        }
+        fake_root(&world, 0, outer);
+        for (int i = 0; i < 3; i++)
+            ck_assert_uint_eq(fake_collect(&world).live_objects, 1 + arrays + arrays * length);
+        fake_verify_clean(&world);
+        fake_world_close(&world);
     }
-    fake_root(&world, 0, outer);
-    for (int i = 0; i < 3; i++)
-        ck_assert_uint_eq(fake_collect(&world).live_objects, 21 + 20 * 10000);
-    fake_verify_clean(&world);
-    fake_world_close(&world);
 }
 END_TEST
 
