@@ -18,6 +18,8 @@
 #define HEAP "stops"
 #define HEAP_BYTES (UINT64_C(16) << 20)
 #define DEADLINE_MS (300u * STRESS_SLOWER)
+#define SHORT_DEADLINE_MS (2u * STRESS_SLOWER)
+#define CALLERS 3u
 #define LATE_MS (5u * DEADLINE_MS)
 #define LIMIT_S 60.0
 #define PAIRS 1000u
@@ -46,11 +48,11 @@ static void open_entry(struct entry *e, const struct stop_case *c, const char *n
                                            .exact = c->exact });
 }
 
-static void stage_init(struct stage *s, int i, const char *policy)
+static void stage_init(struct stage *s, int i, const char *policy, unsigned deadline_ms)
 {
     char config[128];
     snprintf(config, sizeof(config),
-             "[daemon]\nworkers = 2\nstop_deadline = %ums\nstop_policy = %s\n", DEADLINE_MS, policy);
+             "[daemon]\nworkers = 2\nstop_deadline = %ums\nstop_policy = %s\n", deadline_ms, policy);
     s->daemon = daemon_start(config);
     s->c = (struct stop_case){ .socket = daemon_socket(s->daemon),
                                .plan = stress_plan(i / 2),
@@ -174,7 +176,7 @@ START_TEST(a_thread_that_does_not_poll_is_named_and_stalls_nobody_beyond_the_dea
     struct stage s;
     struct inspect_thread thread;
     uint64_t ms;
-    stage_init(&s, _i, "abandon");
+    stage_init(&s, _i, "abandon", DEADLINE_MS);
     struct mate *late = crew_start(&s.crew, be_late, &s.c);
     mate_await(late, READY, LIMIT_S);
     uint32_t pid = (uint32_t)late->pid;
@@ -184,7 +186,8 @@ START_TEST(a_thread_that_does_not_poll_is_named_and_stalls_nobody_beyond_the_dea
     ck_assert(inspect_thread(&s.ask, HEAP, pid, "late", &thread));
     ck_assert_uint_eq(thread.late_stops, 1);
     ck_assert_str_eq(thread.state, "in");
-    ck_assert_uint_eq(inspect_heap(&s.ask, HEAP).abandoned_stops, 1);
+    while (inspect_heap(&s.ask, HEAP).abandoned_stops == 0) /* a moment after the others heard of it */
+        crew_sleep_us(1000);
     mate_tell(late, LEAVE);
     mate_await(late, LEFT, LIMIT_S);
     ck_assert_uint_eq(collect_by_a_client(&s, &ms), MMGC_E_OK);
@@ -198,7 +201,7 @@ END_TEST
 START_TEST(while_a_thread_does_not_poll_others_get_what_memory_there_is_and_then_an_error)
 {
     struct stage s;
-    stage_init(&s, _i, "abandon");
+    stage_init(&s, _i, "abandon", DEADLINE_MS);
     struct mate *late = crew_start(&s.crew, be_late, &s.c);
     mate_await(late, READY, LIMIT_S);
     struct mate *other = crew_start(&s.crew, allocate_meanwhile, &s.c);
@@ -217,7 +220,7 @@ START_TEST(a_client_stopped_outside_delays_no_collection)
 {
     struct stage s;
     uint64_t ms;
-    stage_init(&s, _i, "abandon");
+    stage_init(&s, _i, "abandon", DEADLINE_MS);
     struct mate *late = crew_start(&s.crew, be_late, &s.c);
     mate_await(late, READY, LIMIT_S);
     mate_tell(late, LEAVE);
@@ -238,7 +241,7 @@ START_TEST(a_client_stopped_inside_stalls_and_goes_on_unharmed_when_it_is_contin
 {
     struct stage s;
     uint64_t ms;
-    stage_init(&s, _i, "abandon");
+    stage_init(&s, _i, "abandon", DEADLINE_MS);
     struct mate *late = crew_start(&s.crew, be_late, &s.c);
     mate_await(late, READY, LIMIT_S);
     ck_assert_int_eq(kill(late->pid, SIGSTOP), 0);
@@ -257,7 +260,7 @@ START_TEST(a_client_stopped_inside_and_killed_frees_the_others)
 {
     struct stage s;
     uint64_t ms;
-    stage_init(&s, _i, "abandon");
+    stage_init(&s, _i, "abandon", DEADLINE_MS);
     struct mate *late = crew_start(&s.crew, be_late, &s.c);
     mate_await(late, READY, LIMIT_S);
     ck_assert_int_eq(kill(late->pid, SIGSTOP), 0);
@@ -266,6 +269,64 @@ START_TEST(a_client_stopped_inside_and_killed_frees_the_others)
     ck_assert_uint_eq(collect_by_a_client(&s, &ms), MMGC_E_OK);
     ck_assert_uint_lt(ms, DEADLINE_MS);
     ck_assert_uint_eq(inspect_heap(&s.ask, HEAP).abandoned_stops, 0);
+    stage_fini(&s);
+}
+END_TEST
+
+/* Each call of mmgc_gc() is answered, however close it comes to the end of a stop that is given up. */
+static void collect_many_times(struct mate *mate, void *arg)
+{
+    struct entry e;
+    open_entry(&e, arg, "collecting");
+    for (mate_say(mate, READY); at_load_acquire(&mate->told) < END;) {
+        int r = mmgc_gc(e.t);
+        EXPECT(r == MMGC_OK || r == MMGC_E_STALLED, "collecting: %s", mmgc_strerror(r));
+        at_add_relaxed(&mate->numbers[0], 1);
+    }
+    entry_close(&e);
+}
+
+static void be_late_now_and_then(struct mate *mate, void *arg)
+{
+    struct entry e;
+    open_entry(&e, arg, "late");
+    for (mate_say(mate, READY); at_load_acquire(&mate->told) < END;) {
+        EXPECT_OK(mmgc_enter(e.t));
+        crew_sleep_us(SHORT_DEADLINE_MS * 3000);
+        mmgc_leave(e.t);
+        crew_sleep_us(SHORT_DEADLINE_MS * 1000);
+    }
+    entry_close(&e);
+}
+
+START_TEST(every_call_for_a_collection_is_answered_though_many_are_given_up)
+{
+    struct stage s;
+    uint64_t before[CALLERS] = { 0 };
+    struct mate *callers[CALLERS];
+    stage_init(&s, _i, "abandon", SHORT_DEADLINE_MS);
+    struct mate *late = crew_start(&s.crew, be_late_now_and_then, &s.c);
+    mate_await(late, READY, LIMIT_S);
+    for (uint32_t i = 0; i < CALLERS; i++)
+        callers[i] = crew_start(&s.crew, collect_many_times, &s.c);
+    for (uint64_t end = mm_now_ns() + (uint64_t)(stress_seconds(1) * 1e9); mm_now_ns() < end;)
+        crew_sleep_us(10000);
+    for (uint32_t i = 0; i < CALLERS; i++) { /* who hangs now does not move any more */
+        before[i] = callers[i]->numbers[0];
+        for (uint64_t tick = 0; callers[i]->numbers[0] == before[i]; tick++, crew_sleep_us(1000)) {
+            mate_check(callers[i]);
+            ck_assert_msg(tick < 3000, "caller %u waits for ever, after %lu calls", i,
+                          (unsigned long)before[i]);
+        }
+    }
+    for (uint32_t i = 0; i < CALLERS; i++)
+        mate_tell(callers[i], END);
+    mate_tell(late, END);
+    for (uint32_t i = 0; i < CALLERS; i++)
+        mate_join(callers[i], LIMIT_S);
+    mate_join(late, LIMIT_S);
+    fprintf(stderr, "%lu and more calls, %lu stops given up\n", (unsigned long)before[0],
+            (unsigned long)inspect_heap(&s.ask, HEAP).abandoned_stops);
     stage_fini(&s);
 }
 END_TEST
@@ -302,7 +363,7 @@ START_TEST(with_the_policy_to_kill_exactly_the_late_client_is_killed)
 {
     struct stage s;
     uint64_t ms;
-    stage_init(&s, _i, "kill");
+    stage_init(&s, _i, "kill", DEADLINE_MS);
     struct mate *outside = crew_start(&s.crew, wait_outside, &s.c);
     struct mate *inside = crew_start(&s.crew, poll_inside, &s.c);
     struct mate *late = crew_start(&s.crew, be_late, &s.c);
@@ -335,6 +396,8 @@ static Suite *stop_suite(void)
         late, a_thread_that_does_not_poll_is_named_and_stalls_nobody_beyond_the_deadline, 0, cases);
     tcase_add_loop_test(
         late, while_a_thread_does_not_poll_others_get_what_memory_there_is_and_then_an_error, 0, cases);
+    tcase_add_loop_test(late, every_call_for_a_collection_is_answered_though_many_are_given_up, 0,
+                        cases);
     tcase_add_loop_test(stopped, a_client_stopped_outside_delays_no_collection, 0, cases);
     tcase_add_loop_test(
         stopped, a_client_stopped_inside_stalls_and_goes_on_unharmed_when_it_is_continued, 0, cases);
