@@ -266,6 +266,12 @@ static void post(struct shared_heap *h, enum collector_work work)
     shared_heap_task_done(h, &failed);
 }
 
+/* By turns with inspections: a client that never stops asking for collections would keep them waiting for ever. */
+static bool collection_is_next(const struct shared_heap *h)
+{
+    return h->promised > h->completed && (!h->collected_last || TAILQ_EMPTY(&h->inspections));
+}
+
 static void start_next(struct shared_heap *h)
 {
     if (h->collector.busy || h->end_posted)
@@ -276,9 +282,11 @@ static void start_next(struct shared_heap *h)
         post(h, h->server->stopping ? WORK_QUIT : WORK_END);
     } else if (h->server->stopping) {
         return;
-    } else if (h->promised > h->completed) {
+    } else if (collection_is_next(h)) {
+        h->collected_last = true;
         post(h, WORK_COLLECT);
     } else if (!TAILQ_EMPTY(&h->inspections)) {
+        h->collected_last = false;
         h->inspecting = TAILQ_FIRST(&h->inspections);
         TAILQ_REMOVE(&h->inspections, h->inspecting, link);
         post(h, (enum collector_work)h->inspecting->work);

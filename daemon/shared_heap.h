@@ -79,6 +79,7 @@ struct shared_heap {
     struct request_queue deferred;            /* for the lock */
     struct request_queue inspections;         /* a verify or histogram that waits for its turn */
     struct request *inspecting;               /* whose task the collector has */
+    bool collected_last;                      /* the last task was a collection */
 
     unsigned commits_in_flight;
     struct commit_result commit_results[COMMITS_MAX];        /* answered while the world was stopped */
