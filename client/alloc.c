@@ -13,6 +13,7 @@
 #include "client/thread.h"
 #include "shm/units.h"
 
+#define RUN_MIN_BYTES (MM_PAGE_BYTES / 2) /* smaller ones would waste the most of a run */
 #define ATTEMPTS 64u /* grants that turn out not to fit; a daemon that means well needs two */
 
 static char *take_lines(struct thread *th, uint64_t bytes)
@@ -129,6 +130,8 @@ void *mmgc_new_slow_(struct mmgc_thread *t, mmgc_type type, uint32_t length)
     if (bytes > th->heap->control->small_max_bytes)
         return large_new(th, bytes, header);
     char *p = new_small(th, bytes, &r);
+    if (p == NULL && r == MMGC_E_NOMEM && bytes >= RUN_MIN_BYTES && thread_is_in(th))
+        return large_new(th, bytes, header); /* no gap is long enough: pages may be left */
     if (p == NULL)
         return thread_fail(th, r);
     __atomic_store_n((uint64_t *)(void *)p, header, __ATOMIC_RELAXED); /* fixes the size (S6 I6) */

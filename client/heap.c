@@ -183,6 +183,7 @@ int mmgc_heap_info(const struct mmgc_heap *heap, struct mmgc_heap_info *ret_info
         .limit_bytes = at_load_relaxed(&control->limit_bytes),
         .granted_bytes = at_load_relaxed(&control->granted_bytes),
         .live_bytes = at_load_relaxed(&control->live_bytes),
+        .live_objects = at_load_relaxed(&control->live_objects),
         .collections = at_load_relaxed(&control->collections),
         .abandoned_stops = at_load_relaxed(&control->abandoned_stops),
         .last_pause_ns = at_load_relaxed(&control->last_pause_ns),

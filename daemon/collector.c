@@ -25,6 +25,7 @@ static void publish_collection(struct shared_heap *h, struct collector_task *t)
 
     t->pause_ns = mm_now_ns() - t->asked_ns;
     at_store_relaxed(&c->live_bytes, t->collection.live_bytes);
+    at_store_relaxed(&c->live_objects, t->collection.live_objects);
     at_store_relaxed(&c->last_pause_ns, t->pause_ns);
     (void)at_add_relaxed(&c->total_pause_ns, t->pause_ns);
     (void)atomic_fetch_add_explicit(&c->collections, 1, memory_order_release);

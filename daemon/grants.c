@@ -8,6 +8,7 @@
  *       a block, or nobody would get anywhere */
 #include "daemon/grants.h"
 
+#include "daemon/log.h"
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
@@ -46,7 +47,9 @@ static uint64_t share(const struct shared_heap *h)
 {
     uint64_t threads = MM_MAX(h->mutator_count, 1u);
 
-    return MM_MAX(heap_free_bytes(h->heap) / (2 * threads), (uint64_t)MM_BLOCK_BYTES);
+    uint64_t available = heap_free_bytes(h->heap) + heap_hole_bytes(h->heap);
+
+    return MM_MAX(available / (2 * threads), (uint64_t)MM_BLOCK_BYTES);
 }
 
 static uint32_t ring_room(const struct mutator *m, enum shm_grant_class class)
@@ -147,6 +150,16 @@ static uint64_t serve_all(struct shared_heap *h)
     return wanted;
 }
 
+static void say_full(const struct shared_heap *h, const struct grant_wait *w)
+{
+    static const char *const wants[SHM_GRANT_CLASSES] = { "of lines", "of blocks", "in one piece" };
+
+    log_debug("heap '%s' is full: thread %u of client '%s' (pid %d) wants %llu bytes %s, %llu lie free in blocks, %llu between objects",
+             h->name, w->mutator->id, w->mutator->session->name, (int)w->mutator->session->peer.pid,
+             (unsigned long long)(w->all || w->class == SHM_GRANT_LARGE ? w->bytes : w->min_bytes), wants[w->class],
+             (unsigned long long)heap_free_bytes(h->heap), (unsigned long long)heap_hole_bytes(h->heap));
+}
+
 /* No memory can be committed for it: a collection, or the end of its hopes (G2). */
 static void collect_or_fail(struct shared_heap *h, struct grant_wait *w)
 {
@@ -154,11 +167,13 @@ static void collect_or_fail(struct shared_heap *h, struct grant_wait *w)
         return;
     if (w->collection == 0 && heap_plan_collects(h->heap))
         w->collection = h->promised = MM_MAX(h->promised, shared_heap_next_collection_locked(h));
-    else if (w->collection <= h->completed)
+    else if (w->collection <= h->completed) {
+        say_full(h, w);
         finish(h, w,
                w->commit_failed ? MMGC_E_SYSTEM_NOMEM
                : w->all         ? MMGC_E_RESERVE
                                 : MMGC_E_NOMEM);
+    }
 }
 
 void grants_pump_locked(struct shared_heap *h)

@@ -45,6 +45,7 @@ const struct shm_type_row *heap_type_row(const struct heap *heap, uint32_t id); 
 bool heap_commit_next(struct heap *heap, uint64_t *ret_offset);
 void heap_commit_done(struct heap *heap, uint64_t offset, bool success);            /* success: 64 clean free blocks more */
 uint64_t heap_free_bytes(const struct heap *heap);                   /* committed, whole free blocks */
+uint64_t heap_hole_bytes(const struct heap *heap);                   /* free lines in blocks in use, that may be granted */
 uint64_t heap_uncommitted_bytes(const struct heap *heap);            /* still to commit within the limit, those asked not counted */
 uint64_t heap_used_bytes(const struct heap *heap);                   /* blocks in use, in bytes */
 

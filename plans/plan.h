@@ -23,6 +23,7 @@ struct grant_request {
 
 struct sweep_tally {                         /* one worker's share, folded when the stage is over */
     uint64_t freed_bytes;
+    uint64_t hole_lines;                     /* in IMMIX blocks that did not become free */
     uint32_t freed_immix_blocks, freed_large_blocks;
     int64_t freed_pages;                     /* of LARGE blocks, less those of blocks that went back whole */
 };

@@ -223,6 +223,7 @@ static void fold(struct heap *h, struct job *job, unsigned workers, struct heap_
         ret->live_bytes += s->trace.bytes;
         ret->forged_refs += s->trace.forged_refs + s->trace.bad_headers;
         sweep.freed_bytes += s->sweep.freed_bytes;
+        sweep.hole_lines += s->sweep.hole_lines;
         sweep.freed_immix_blocks += s->sweep.freed_immix_blocks;
         sweep.freed_large_blocks += s->sweep.freed_large_blocks;
         sweep.freed_pages += s->sweep.freed_pages;

@@ -13,13 +13,21 @@ void blocks_init(struct blocks *b, struct metadata *meta, uint64_t max_bytes, ui
     b->counts[BLOCK_UNCOMMITTED] = b->total;
 }
 
+static void forget_run(struct blocks *b)
+{
+    b->run_count = UINT32_MAX;
+    b->run_end = UINT32_MAX;
+}
+
 static void change(struct blocks *b, uint32_t block, enum block_kind to)
 {
     b->counts[blocks_kind(b, block)]--;
     b->counts[to]++;
     at_store_relaxed(&b->meta->kinds[block], (uint8_t)to);
-    if (block_kind_free(to) && block < b->hints[to])
-        b->hints[to] = block;
+    if (!block_kind_free(to))
+        return;
+    b->hints[to] = MM_MIN(b->hints[to], block);
+    forget_run(b);
 }
 
 /* Lowest block of @kind, which is one of the free ones. */
@@ -38,37 +46,37 @@ static uint32_t find_free(struct blocks *b, enum block_kind kind)
 
 uint32_t blocks_acquire(struct blocks *b, enum block_kind kind, bool *ret_clean)
 {
-    uint32_t block = find_free(b, BLOCK_FREE_CLEAN);
+    uint32_t block = MM_MIN(find_free(b, BLOCK_FREE_CLEAN), find_free(b, BLOCK_FREE_DIRTY));
 
-    if (block == BLOCK_NONE)
-        block = find_free(b, BLOCK_FREE_DIRTY);
     if (block != BLOCK_NONE)
         *ret_clean = blocks_take(b, block, kind);
     return block;
 }
 
-/* First of @count adjacent free blocks that end at or below @end, or BLOCK_NONE. */
-static uint32_t find_run(const struct blocks *b, uint32_t count, uint32_t first, uint32_t end)
+/* First of the highest @count adjacent free blocks that end at or below @end, or BLOCK_NONE. */
+static uint32_t find_run_below(const struct blocks *b, uint32_t count, uint32_t end)
 {
     uint32_t length = 0;
 
-    for (uint32_t i = first; i < end; i++) {
+    for (uint32_t i = end; i-- > 0;) {
         length = block_kind_free(blocks_kind(b, i)) ? length + 1 : 0;
         if (length == count)
-            return i + 1 - count;
+            return i;
     }
     return BLOCK_NONE;
 }
 
+/* From the top, where single blocks are taken last. A search goes on below where one for no more blocks came to, as long as
+ * nothing was freed since. */
 uint32_t blocks_find_run(struct blocks *b, uint32_t count)
 {
     if (count > b->counts[BLOCK_FREE_CLEAN] + b->counts[BLOCK_FREE_DIRTY])
         return BLOCK_NONE;
-    uint32_t first = find_run(b, count, b->run_hint, b->high);
-    if (first == BLOCK_NONE)
-        first = find_run(b, count, 0, b->high);
-    if (first != BLOCK_NONE)
-        b->run_hint = first + count;
+    bool goes_on = count >= b->run_count && b->run_end <= b->high;
+    uint32_t first = find_run_below(b, count, goes_on ? b->run_end : b->high);
+
+    b->run_count = count;
+    b->run_end = first == BLOCK_NONE ? 0 : first + count;
     return first;
 }
 
@@ -91,7 +99,7 @@ void blocks_swept(struct blocks *b, enum block_kind kind, uint32_t count)
     b->counts[kind] -= count;
     b->counts[BLOCK_FREE_DIRTY] += count;
     b->hints[BLOCK_FREE_DIRTY] = 0;
-    b->run_hint = 0;
+    forget_run(b);
 }
 
 static uint32_t units_taken(const struct blocks *b)

@@ -36,7 +36,7 @@ struct blocks {
     uint32_t unit_hint;                      /* no unit below it is uncommitted */
     uint32_t counts[BLOCK_KINDS];
     uint32_t hints[BLOCK_KINDS];             /* no free block of that kind below it */
-    uint32_t run_hint;                       /* where the next search for adjacent free blocks starts */
+    uint32_t run_count, run_end;             /* no run of that many free blocks reaches above run_end; no claim if they are UINT32_MAX */
 };
 
 void blocks_init(struct blocks *b, struct metadata *meta, uint64_t max_bytes, uint64_t limit_bytes);
@@ -54,7 +54,8 @@ static inline bool block_kind_free(enum block_kind kind)
     return kind == BLOCK_FREE_CLEAN || kind == BLOCK_FREE_DIRTY;
 }
 
-/* A free block, clean if there is one, made @kind: BLOCK_NONE if there is none. *ret_clean says if it is zero. */
+/* The lowest free block, made @kind: BLOCK_NONE if there is none. *ret_clean says if it is zero. Page runs come from the top, so
+ * that the last free blocks are next to each other. */
 uint32_t blocks_acquire(struct blocks *b, enum block_kind kind, bool *ret_clean);
 /* First of @count adjacent free blocks, BLOCK_NONE if there are none; the caller takes each of them. */
 uint32_t blocks_find_run(struct blocks *b, uint32_t count);

@@ -25,7 +25,7 @@ struct heap {
     uint32_t long_hole_cursor;               /* blocks from recycle_cursor up to it have no hole of ... */
     uint32_t long_hole_lines;                /* ... this many lines */
     uint64_t hole_lines;                     /* that may be granted, in IMMIX blocks */
-    bool headroom_open;                      /* small objects may have the last blocks, too: plans/immix.c */
+    bool full;                               /* the last collection found next to nothing: plans/immix.c */
     uint32_t large_cursor;                   /* block where the next search for free pages starts */
     uint64_t large_free_pages;               /* in LARGE blocks */
     uint64_t live_objects, live_bytes;       /* found by the last collection */

@@ -56,12 +56,20 @@ static uint32_t next_hole(const struct heap *h, uint32_t block, uint64_t *line, 
     return (uint32_t)(*line - *ret_first);
 }
 
+static void set_free_lines(struct heap *h, uint32_t block, uint32_t lines)
+{
+    uint32_t before = at_load_relaxed(&h->meta.free_lines[block]);
+
+    at_store_relaxed(&h->meta.free_lines[block], (uint8_t)lines);
+    h->hole_lines += (uint64_t)lines - before;
+}
+
 static void grant_hole(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
                        uint64_t first, uint32_t lines, struct shm_grant *ret)
 {
-    _Atomic uint8_t *free_lines = &h->meta.free_lines[first / MM_BLOCK_LINES];
+    uint32_t block = (uint32_t)(first / MM_BLOCK_LINES);
 
-    at_store_relaxed(free_lines, (uint8_t)(at_load_relaxed(free_lines) - lines));
+    set_free_lines(h, block, at_load_relaxed(&h->meta.free_lines[block]) - lines);
     grants_add(h, m, class, ret, (uint32_t)(first * MM_LINE_GRANULES), lines * MM_LINE_GRANULES, 0);
 }
 
@@ -92,20 +100,33 @@ size_t immix_space_grant_holes(struct heap *h, struct heap_mutator *m, uint64_t 
     return count;
 }
 
+/* The first hole of @min_lines in @block, granted: true. */
+static bool grant_long_hole(struct heap *h, struct heap_mutator *m, uint32_t block, uint32_t min_lines,
+                            struct shm_grant *ret)
+{
+    uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
+
+    for (uint32_t lines; (lines = next_hole(h, block, &at, &first)) != 0;)
+        if (lines >= min_lines) {
+            grant_hole(h, m, SHM_GRANT_BLOCKS, first, lines, ret);
+            return true;
+        }
+    return false;
+}
+
+/* A search for less than the last one that came this far starts again; otherwise it goes on where that one was. */
 size_t immix_space_grant_one_hole(struct heap *h, struct heap_mutator *m, uint32_t min_bytes,
                                   struct shm_grant *ret)
 {
-    uint32_t min_lines = (min_bytes + MM_LINE_BYTES - 1) / MM_LINE_BYTES, lines;
+    uint32_t min_lines = MM_MAX((min_bytes + MM_LINE_BYTES - 1) / MM_LINE_BYTES, 1u);
 
-    for (uint32_t block = h->recycle_cursor; block < h->blocks.high; block++) {
-        uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
-        if (!block_has_holes(h, block, MM_MAX(min_lines, 1u)))
-            continue;
-        while ((lines = next_hole(h, block, &at, &first)) != 0)
-            if (lines >= min_lines) {
-                grant_hole(h, m, SHM_GRANT_BLOCKS, first, lines, ret);
-                return 1;
-            }
+    if (min_lines < h->long_hole_lines || h->long_hole_cursor < h->recycle_cursor)
+        h->long_hole_cursor = h->recycle_cursor;
+    h->long_hole_lines = min_lines;
+    for (; h->long_hole_cursor < h->blocks.high; h->long_hole_cursor++) {
+        uint32_t block = h->long_hole_cursor;
+        if (block_has_holes(h, block, min_lines) && grant_long_hole(h, m, block, min_lines, ret))
+            return 1;
     }
     return 0;
 }
@@ -132,9 +153,11 @@ void immix_space_return(struct heap *h, uint32_t start)
 {
     uint32_t block = start / MM_BLOCK_GRANULES, lines = count_holes(h, block);
 
-    at_store_relaxed(&h->meta.free_lines[block], (uint8_t)lines);
+    set_free_lines(h, block, lines);
     h->recycle_cursor = MM_MIN(h->recycle_cursor, block);
+    h->long_hole_cursor = MM_MIN(h->long_hole_cursor, block);
     if (lines == MM_BLOCK_LINES) {
+        h->hole_lines -= MM_BLOCK_LINES;
         clear_objects(heap_marks(h), block); /* VO is clear there (I3); old VO need not be */
         blocks_release(&h->blocks, block);
     }
@@ -187,12 +210,16 @@ void immix_space_sweep_block(struct heap *h, uint32_t block, struct sweep_tally 
     tally->freed_bytes += after > before ? (uint64_t)(after - before) * MM_LINE_BYTES : 0;
     if (after == MM_BLOCK_LINES)
         free_block(h, block, tally);
+    else
+        tally->hole_lines += after;
 }
 
 void immix_space_after_sweep_stw(struct heap *h, const struct sweep_tally *total)
 {
     blocks_swept(&h->blocks, BLOCK_IMMIX, total->freed_immix_blocks);
+    h->hole_lines = total->hole_lines;
     h->recycle_cursor = 0;
+    h->long_hole_cursor = 0;
 }
 
 /* checks */

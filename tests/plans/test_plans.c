@@ -88,18 +88,30 @@ START_TEST(garbage_is_granted_again)
             ck_assert_uint_ge(c.freed_bytes, 3 * MIB);
         }
     }
-    ck_assert_uint_ge(made, (collects() ? 20 : 1) * 39 * MIB / 10);
+    ck_assert_uint_ge(made, collects() ? 20 * 34 * MIB / 10 : 39 * MIB / 10);    /* an eighth is kept for what is long */
     fake_world_close(&world);
 }
 END_TEST
 
+/* Nodes before @head until the heap is full; *count is raised by their number. The new head. */
+static uint32_t fill_with_list(uint32_t head, uint32_t *count)
+{
+    for (uint32_t node; (node = fake_new(m, types.node, 0)) != 0; ++*count) {
+        node_set(&world, node, head, 0, *count);
+        head = node;
+    }
+    return head;
+}
+
 START_TEST(a_full_heap_says_so_and_is_intact)
 {
     open_world(_i, 4 * MIB, 2);
-    uint32_t head = 0, node, count = 0;
-    for (; (node = fake_new(m, types.node, 0)) != 0; count++) {
-        node_set(&world, node, head, 0, count);
-        head = node;
+    uint32_t count = 0, head = fill_with_list(0, &count);
+    if (collects()) {                        /* what was kept for long objects is for all once a collection found nothing */
+        ck_assert_uint_gt(heap_free_bytes(world.heap), 0);
+        fake_root(&world, 0, head);
+        fake_collect(&world);
+        head = fill_with_list(head, &count);
     }
     ck_assert_uint_eq(heap_free_bytes(world.heap), 0);
     ck_assert_uint_eq(heap_used_bytes(world.heap), 4 * MIB - MM_BLOCK_BYTES);

@@ -101,11 +101,11 @@ START_TEST(the_end_of_a_run_is_not_the_next_runs)
 {
     open_world();
     uint32_t first = make_pages(), second = make_pages();
-    ck_assert_uint_eq(first / MM_BLOCK_GRANULES + 2, second / MM_BLOCK_GRANULES);
+    ck_assert_uint_eq(second / MM_BLOCK_GRANULES + 2, first / MM_BLOCK_GRANULES);       /* from the top */
     uint32_t third =
-        fake_new(m, types.bytes, 6 * MM_PAGE_BYTES - OBJECT_HEADER_BYTES); /* fits behind the first */
-    ck_assert_uint_eq(third, first + 10 * MM_PAGE_GRANULES);
-    ck_assert_uint_eq(kept_by(first + 10 * MM_PAGE_GRANULES - 1), 1); /* third - 1: where its header is */
+        fake_new(m, types.bytes, 6 * MM_PAGE_BYTES - OBJECT_HEADER_BYTES); /* fits behind the second */
+    ck_assert_uint_eq(third, second + 10 * MM_PAGE_GRANULES);
+    ck_assert_uint_eq(kept_by(second + 10 * MM_PAGE_GRANULES - 1), 1); /* third - 1: where its header is */
     struct heap_stop stop = fake_stop(&world);
     struct heap_histogram_row rows[8];
     ck_assert_int_eq(heap_histogram_stw(world.heap, world.engine, &stop, rows), 0);

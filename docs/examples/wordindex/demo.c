@@ -70,13 +70,14 @@ static int finish(pid_t pid)
 
 static int start_indexer(struct demo *d, unsigned share)
 {
-    char number[32], of[32], passes[32];
+    char number[32], of[32], passes[32], size[32];
     char *argv[16 + INDEXERS_MAX] = {"/proc/self/exe", "index", "--heap", (char *)d->place->heap, "--share", number,
-                                     "--of", of, "--passes", passes};
-    size_t n = 10;
+                                     "--of", of, "--passes", passes, "--heap-mib", size};
+    size_t n = 12;
     snprintf(number, sizeof(number), "%u", share);
     snprintf(of, sizeof(of), "%u", d->o->indexers);
     snprintf(passes, sizeof(passes), "%u", d->o->passes);
+    snprintf(size, sizeof(size), "%" PRIu64, d->place->max_bytes >> 20);
     if (d->place->socket != NULL) {
         argv[n++] = "--socket";
         argv[n++] = (char *)d->place->socket;
@@ -234,16 +235,28 @@ static void stop_all(struct demo *d)
         }
 }
 
-int demo_run(const struct place *place, const struct demo_options *options, const char *const *dirs, size_t dir_count)
+/* The index of a text takes about as many bytes as the text; what is made on the way, a dozen times as many. */
+static uint64_t heap_bytes_for(uint64_t text_bytes)
 {
+    uint64_t bytes = text_bytes * 8, least = 32u << 20, most = 4ull << 30;
+    return bytes < least ? least : bytes > most ? most : bytes;
+}
+
+int demo_run(const struct place *wanted, const struct demo_options *options, const char *const *dirs, size_t dir_count)
+{
+    struct place sized = *wanted, *place = &sized;
     struct demo d = {.place = place, .o = options, .dirs = dirs, .dir_count = dir_count, .started_ns = now_ns()};
     if (options->indexers < 1 || options->indexers > INDEXERS_MAX || dir_count > INDEXERS_MAX)
         return fail("1 to %u indexers, and at most as many folders", INDEXERS_MAX);
-    d.expected = indexer_count_files(dirs, dir_count) * options->passes;
+    uint64_t files, bytes;
+    indexer_measure(dirs, dir_count, &files, &bytes);
+    d.expected = files * options->passes;
+    if (sized.max_bytes == 0)
+        sized.max_bytes = heap_bytes_for(bytes);
     if (access_open(&d.access, place, "wordindex demo") != 0)
         return 1;
-    printf("%u processes index %" PRIu64 " files %u times each into the heap \"%s\"\n", options->indexers,
-           d.expected / (options->passes ? options->passes : 1), options->passes, place->heap);
+    printf("%u processes index %" PRIu64 " files (%.0f MiB) %u times each into the heap \"%s\" of at most %.0f MiB\n", options->indexers,
+           files, mib(bytes), options->passes, place->heap, mib(sized.max_bytes));
     int r = 0;
     d.started_ns = now_ns();
     for (unsigned i = 0; i < options->indexers && r == 0; i++)

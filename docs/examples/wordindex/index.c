@@ -124,15 +124,8 @@ static struct file *intern_file(struct index *x, const char *path)
     }
 }
 
-static int put_posting(struct index *x, struct term *term, struct file *file, const struct token *token)
+static int put_posting(struct index *x, struct term *term, struct posting *posting)
 {
-    struct posting *posting = mmgc_new(x->t, x->posting_type);
-    if (posting == NULL)
-        return mmgc_thread_error(x->t);
-    posting->id = file->id;
-    posting->count = token->count;
-    posting->first_line = token->first_line;
-    mmgc_set(x->t, posting, file, file);
     for (;;) {
         struct trie_node *old = mmgc_get(x->t, term, postings);
         struct trie_node *root = trie_with(x->t, x->node_type, old, (struct trie_leaf *)posting);
@@ -175,21 +168,57 @@ static mmgc_ref *list_terms(struct index *x, const struct tokens *tokens, mmgc_r
     return list;                             /* what is left over at its end stays null */
 }
 
+static struct posting *new_posting(struct index *x, struct file *file, const struct token *token)
+{
+    struct posting *posting = mmgc_new(x->t, x->posting_type);
+    if (posting != NULL) {
+        posting->id = file->id;
+        posting->count = token->count;
+        posting->first_line = token->first_line;
+        mmgc_set(x->t, posting, file, file);
+    }
+    return posting;
+}
+
+/* The token of a term in a list of terms, or NULL. */
+static const struct token *token_of(struct index *x, const struct tokens *tokens, mmgc_ref *slot)
+{
+    struct term *term = mmgc_load(x->t, slot);
+    const char *word = term ? mmgc_get(x->t, term, word) : NULL;
+    return word ? tokens_find(tokens, word, mmgc_length(word)) : NULL;
+}
+
+/* The postings of a file are made in one go, before the tries' short-lived nodes: what dies together lies together, and a line of
+ * 256 bytes is free as soon as all of it is dead. */
+static mmgc_ref *list_postings(struct index *x, struct file *file, const struct tokens *tokens, mmgc_ref *terms)
+{
+    uint32_t length = mmgc_length(terms);
+    mmgc_ref *postings = mmgc_new_array(x->t, x->refs_type, length);
+    for (uint32_t i = 0; postings != NULL && i < length; i++) {
+        const struct token *token = token_of(x, tokens, &terms[i]);
+        struct posting *posting = token ? new_posting(x, file, token) : NULL;
+        if (token != NULL && posting == NULL)
+            return NULL;
+        mmgc_store(x->t, postings, &postings[i], posting);
+    }
+    return postings;
+}
+
 int index_file(struct index *x, const char *path, const struct tokens *tokens)
 {
     struct file *file = intern_file(x, path);
-    mmgc_ref *list = file ? list_terms(x, tokens, mmgc_get(x->t, file, terms)) : NULL;
-    if (list == NULL)
+    mmgc_ref *terms = file ? list_terms(x, tokens, mmgc_get(x->t, file, terms)) : NULL;
+    mmgc_ref *postings = terms ? list_postings(x, file, tokens, terms) : NULL;
+    if (postings == NULL)
         return mmgc_thread_error(x->t);
-    mmgc_set(x->t, file, terms, list);       /* from here on whoever takes this file up again knows where its postings are */
-    uint32_t length = mmgc_length(list);
+    mmgc_set(x->t, file, terms, terms);      /* from here on whoever takes this file up again knows where its postings are */
+    uint32_t length = mmgc_length(terms);
     for (uint32_t i = 0; i < length; i++) {
-        struct term *term = mmgc_load(x->t, &list[i]);
+        struct term *term = mmgc_load(x->t, &terms[i]);
+        struct posting *posting = mmgc_load(x->t, &postings[i]);
         if (term == NULL)
             break;
-        const char *word = mmgc_get(x->t, term, word);
-        const struct token *token = tokens_find(tokens, word, mmgc_length(word));
-        int r = token ? put_posting(x, term, file, token) : remove_posting(x, term, file);
+        int r = posting ? put_posting(x, term, posting) : remove_posting(x, term, file);
         if (r != MMGC_OK)
             return r;
     }

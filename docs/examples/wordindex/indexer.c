@@ -16,6 +16,7 @@
 struct paths {
     char **at;
     size_t count, capacity;
+    uint64_t bytes;                          /* of the files */
 };
 static struct paths *walking;                /* nftw() has no context argument; one thread walks */
 
@@ -40,6 +41,7 @@ static int on_entry(const char *path, const struct stat *st, int kind, struct FT
         return hidden || built ? FTW_SKIP_SUBTREE : FTW_CONTINUE;
     if (kind != FTW_F || hidden || !S_ISREG(st->st_mode))
         return FTW_CONTINUE;
+    walking->bytes += (uint64_t)st->st_size;
     return keep(path) ? FTW_CONTINUE : FTW_STOP;
 }
 
@@ -116,10 +118,11 @@ int indexer_run(const struct place *place, const struct indexer_options *o, cons
     return r;
 }
 
-uint64_t indexer_count_files(const char *const *dirs, size_t dir_count)
+void indexer_measure(const char *const *dirs, size_t dir_count, uint64_t *ret_files, uint64_t *ret_bytes)
 {
     struct paths paths;
-    uint64_t count = walk(&paths, dirs, dir_count) == 0 ? paths.count : 0;
+    (void)walk(&paths, dirs, dir_count);
+    *ret_files = paths.count;
+    *ret_bytes = paths.bytes;
     paths_fini(&paths);
-    return count;
 }

@@ -2,6 +2,7 @@
 #pragma once
 /* Indexer: one process's share of the files, indexed several times over. */
 #include <stddef.h>
+#include <stdint.h>
 
 #include "access.h"
 
@@ -10,5 +11,5 @@ struct indexer_options {
 };
 /* Walks @dirs (hidden entries and folders called build are passed over, links not followed). 0; 1: failed and said so. */
 int indexer_run(const struct place *place, const struct indexer_options *options, const char *const *dirs, size_t dir_count);
-/* How many files it would index. */
-uint64_t indexer_count_files(const char *const *dirs, size_t dir_count);
+/* What it would index: how many files, and their bytes together. */
+void indexer_measure(const char *const *dirs, size_t dir_count, uint64_t *ret_files, uint64_t *ret_bytes);

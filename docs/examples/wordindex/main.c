@@ -56,7 +56,7 @@ static bool parse(int argc, char **argv, struct command_line *c)
 
 int main(int argc, char **argv)
 {
-    struct command_line c = {.place = {.heap = "wordindex", .max_bytes = 512u << 20},
+    struct command_line c = {.place = {.heap = "wordindex"},
                              .indexer = {.shares = 1, .passes = 3},
                              .demo = {.indexers = 4, .passes = 3, .kill = true}};
     if (argc < 2 || !parse(argc - 1, argv + 1, &c))

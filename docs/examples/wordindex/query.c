@@ -40,7 +40,9 @@ static void say_word(struct index *x, const char *word)
     printf("%s: %" PRIu64 " times in %" PRIu64 " files\n", word, tally.occurrences, tally.files);
     for (size_t i = 0; i < TOP && tally.top[i] != NULL; i++) {
         struct file *file = mmgc_get(x->t, tally.top[i], file);
-        const char *path = mmgc_get(x->t, file, path);
+        const char *path = file ? mmgc_get(x->t, file, path) : NULL;
+        if (path == NULL)
+            continue;
         printf("    %6" PRIu32 "  %.*s:%" PRIu32 "\n", tally.top[i]->count, (int)mmgc_length(path), path, tally.top[i]->first_line);
     }
 }
