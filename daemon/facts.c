@@ -104,6 +104,18 @@ static void fill_pauses(wire_heap_facts *facts, const struct shared_heap *h)
     facts->max_stop_ns = stops->max_ns;
 }
 
+static wire_packet_row packet_row(const struct packet_counters *counters)
+{
+    wire_packet_row row = wire_packet_row_init();
+
+    row.name = (char *)counters->name;
+    row.count = counters->count;
+    row.total_ns = counters->total_ns;
+    row.min_ns = counters->min_ns;
+    row.max_ns = counters->max_ns;
+    return row;
+}
+
 static void fill_sizes(wire_heap_facts *facts, const struct shared_heap *h)
 {
     uint64_t coming = (uint64_t)h->commits_in_flight * MM_COMMIT_BYTES + h->gauges.uncommitted_bytes;
@@ -113,7 +125,7 @@ static void fill_sizes(wire_heap_facts *facts, const struct shared_heap *h)
     facts->resident_bytes = shm_resident_bytes(shm_segment_fd(h->arena));
     facts->granted_bytes = at_load_relaxed(&h->control->granted_bytes);
     facts->metadata_bytes = h->gauges.metadata_bytes;
-    facts->live_objects = h->live_objects;
+    facts->live_objects = h->last.live_objects;
     facts->types = h->gauges.types;
     facts->names = h->gauges.names;
     facts->handles = handle_count(h);
@@ -127,6 +139,7 @@ enum handled request_heap_info(struct request *r)
     wire_heap_facts facts = wire_heap_facts_init();
     wire_reply reply = wire_reply_init();
     wire_space_row spaces[SPACES_MAX], *space_pointers[SPACES_MAX];
+    wire_packet_row packets[HEAP_PACKET_KINDS_MAX], *packet_pointers[HEAP_PACKET_KINDS_MAX];
     uint64_t stops[HISTORY_ROWS], pauses[HISTORY_ROWS];
 
     if (h == NULL)
@@ -149,6 +162,12 @@ enum handled request_heap_info(struct request *r)
     }
     facts.n_spaces = h->gauges.space_count;
     facts.spaces = space_pointers;
+    for (size_t i = 0; i < h->last.packet_kinds; i++) {
+        packets[i] = packet_row(&h->last.packets[i]);
+        packet_pointers[i] = &packets[i];
+    }
+    facts.n_packets = h->last.packet_kinds;
+    facts.packets = packet_pointers;
     facts.n_recent_stop_ns = history_read(&h->stops, stops);
     facts.recent_stop_ns = stops;
     facts.n_recent_pause_ns = history_read(&h->pauses, pauses);

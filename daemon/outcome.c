@@ -26,7 +26,7 @@ static void collected(struct shared_heap *h, const struct collector_task *task)
     switch (task->outcome) {
     case OUTCOME_DONE:
         h->completed++;
-        h->live_objects = task->collection.live_objects;
+        h->last = task->collection;
         history_add(&h->stops, task->stop_ns);
         history_add(&h->pauses, task->pause_ns);
         if (task->collection.forged_refs > 0)

@@ -89,7 +89,8 @@ struct shared_heap {
     uint64_t commit_again_ns;                 /* a commit failed: none before this time */
     uint64_t rate_window_ns, rate_bytes, rate_last_bytes;    /* granted in this window of 10 ms and in the one before */
 
-    uint64_t abandoned_stops, live_objects;
+    uint64_t abandoned_stops;
+    struct heap_collection last;              /* the newest collection that was done */
     struct history stops, pauses;
     struct heap_gauges gauges;
 };

@@ -82,9 +82,12 @@ struct heap_stop {                            /* all that a collection needs to 
     size_t mutator_count;
     bool roots_overflowed;                    /* some thread's roots are incomplete: free and move nothing */
 };
+#define HEAP_PACKET_KINDS_MAX 16u
 struct heap_collection {                      /* what it did */
     uint64_t live_objects, live_bytes, freed_bytes;
     uint64_t duration_ns;
+    size_t packet_kinds;                      /* rows of packets: how much work of which kind, by stage */
+    struct packet_counters packets[HEAP_PACKET_KINDS_MAX];
     uint32_t forged_refs;                     /* references to no object's place, and objects with bad headers: counted, not followed */
 };
 /* Collects. Needs the world stopped. Named roots are heap_roots rows of kind EXACT, too. After roots_overflowed the live figures are

@@ -64,6 +64,8 @@ struct share { /* one worker's */
     struct sweep_tally sweep;
 };
 
+static_assert(PACKET_NAMES <= HEAP_PACKET_KINDS_MAX, "heap_collection.packets");
+
 static struct collection *collection_of(struct worker *w)
 {
     return job_context(worker_job(w));
@@ -269,6 +271,7 @@ static int run(struct collection *c, struct engine *engine, struct heap_collecti
     grants_open_stw(h, c->stop);
     journal(h, HEAP_MARK);
     engine_run(engine, job);
+    ret->packet_kinds = job_counters(job, ret->packets, HEAP_PACKET_KINDS_MAX);
     fold(h, job, engine_workers(engine), ret);
     finish(h, c->stop);
     return 0;

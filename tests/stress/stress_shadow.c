@@ -19,6 +19,7 @@
 #define CLIENTS 3u
 #define THREADS 2u
 #define ROUNDS 3u
+#define WORKERS_MAX 3
 #define CASE_SECONDS 4.0
 #define HEAP_BYTES (UINT64_C(64) << 20)
 #define BUDGET_BYTES \
@@ -205,7 +206,9 @@ static void expect_nothing_left(struct inspect *ask)
 
 START_TEST(every_graph_equals_its_model_after_every_collection)
 {
-    struct daemon *daemon = daemon_start(NULL);
+    char config[64];
+    snprintf(config, sizeof(config), "[daemon]\nworkers = %d\n", 1 + _i % WORKERS_MAX);
+    struct daemon *daemon = daemon_start(config);
     struct shadow_case c = { .socket = daemon_socket(daemon),
                              .plan = stress_plan(_i / ROOT_MODES),
                              .mode = (enum root_mode)(_i % ROOT_MODES),
