@@ -10,7 +10,7 @@
 #include "daemon/log.h"
 #include "shm/commit.h"
 
-enum stop_policy { STOP_ABANDON, STOP_KILL };
+enum stop_policy { STOP_ABANDON, STOP_STRANGERS, STOP_KILL };
 
 #define CONFIG_PATH_MAX 108u                  /* a socket's path, with its zero byte */
 #define CONFIG_PLAN_MAX 24u
@@ -44,7 +44,7 @@ struct config {                               /* [const] after config_read */
     X("daemon", "max_threads",   max_threads,      count,  "256",         1, 65536, NULL, "attached threads that one connection may have") \
     X("daemon", "hello_timeout", hello_timeout_ns, time,   "5s",          1000000, 3600000000000, NULL, "how long a connection may take to say hello") \
     X("daemon", "stop_deadline", stop_deadline_ns, time,   "10s",         1000000, 3600000000000, NULL, "how long a collection waits for a thread that does not stop") \
-    X("daemon", "stop_policy",   stop_policy,      choice, "abandon",     0, 0, "abandon kill", "then: give the collection up, or kill the thread's process") \
+    X("daemon", "stop_policy",   stop_policy,      choice, "strangers",   0, 0, "abandon strangers kill", "then: give the collection up, or kill the thread's process; strangers: if it only reads, or the heap is another user's") \
     X("daemon", "log_level",     log_level,        choice, "info",        0, 0, "error warning info debug", "what is logged; read again on SIGHUP") \
     X("heap",   "size",          heap_bytes,       size,   "256M",        4194304, 34359738368, NULL, "maximum of a heap whose creator names none") \
     X("heap",   "max_size",      heap_max_bytes,   size,   "32G",         4194304, 34359738368, NULL, "maximum that a creator may name") \

@@ -4,10 +4,23 @@
 #include <inttypes.h>
 
 #include "daemon/grants.h"
+#include "daemon/log.h"
+#include "daemon/procfs.h"
 #include "daemon/request.h"
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+
+/* The arena is sparse, and every page of it that a client locks is committed, granted or not (S12). */
+static void warn_of_locked_memory(const struct session *s)
+{
+    struct procfs_process process;
+
+    if (s->mutator_count == 1 && procfs_process_read(s->peer.pid, &process) &&
+        process.locked_bytes >= s->heap->max_bytes)
+        log_warning("client '%s' (pid %d) locks its memory (mlockall?): that commits all %" PRIu64 " bytes of heap '%s'",
+                    s->name, (int)s->peer.pid, s->heap->max_bytes, s->heap->name);
+}
 
 enum handled request_attach(struct request *r)
 {
@@ -30,6 +43,7 @@ enum handled request_attach(struct request *r)
         return answer_errno(r, error, "attaching a thread");
     if (r->fds.count > 0 && mutator_watch(m, r->fds.fd[0]) == 0)
         r->fds.fd[0] = -1;
+    warn_of_locked_memory(s);
 
     struct packet_fds fds = { .fd = { shm_segment_fd(m->segment) }, .count = 1 };
     attached.thread = m->id;

@@ -9,6 +9,7 @@
  *   F4  if this process did not run for a while (suspended, frozen), the deadline moves by as much (S15) */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -16,6 +17,7 @@
 
 #include "daemon/collector.h"
 #include "daemon/log.h"
+#include "daemon/procfs.h"
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
@@ -54,17 +56,30 @@ static void complain(const struct stop *stop, const struct mutator *m, const cha
 {
     const struct session *s = m->session;
 
+    struct procfs_process process = { 0 };
+    char traced[64] = "";
+
+    if (procfs_process_read(s->peer.pid, &process) && process.tracer != 0)
+        snprintf(traced, sizeof(traced), ", traced by process %d,", (int)process.tracer);
     log_warning(
-        "heap '%s': thread %u '%s' (tid %u) of client '%s' (pid %d, user %u) did not stop within %llu ms: %s",
+        "heap '%s': thread %u '%s' (tid %u) of client '%s' (pid %d, user %u)%s did not stop within %llu ms: %s",
         stop->heap->name, m->id, m->name, m->tid, s->name, (int)s->peer.pid, (unsigned)s->peer.uid,
-        (unsigned long long)(stop->heap->server->config.stop_deadline_ns / 1000000), what);
+        traced, (unsigned long long)(stop->heap->server->config.stop_deadline_ns / 1000000), what);
+}
+
+/* Who only reads, or works on another user's heap, may not hold up those whose heap it is (S15). */
+static bool may_kill(const struct stop *stop, const struct session *s)
+{
+    int policy = stop->heap->server->config.stop_policy;
+    bool stranger = s->read_only || s->peer.uid != stop->heap->owner;
+
+    return s->pidfd >= 0 && (policy == STOP_KILL || (policy == STOP_STRANGERS && stranger));
 }
 
 /* The deadline has passed. True: its process was killed, so waiting a little longer will do. */
 static bool kill_late(struct stop *stop, struct mutator *m)
 {
-    bool may = stop->heap->server->config.stop_policy == STOP_KILL && !stop->killed &&
-               m->session->pidfd >= 0;
+    bool may = !stop->killed && may_kill(stop, m->session);
 
     (void)at_add_relaxed(&m->late_stops, 1);
     if (may && syscall(SYS_pidfd_send_signal, m->session->pidfd, SIGKILL, NULL, 0) == 0) {

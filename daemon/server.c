@@ -18,6 +18,7 @@
 #include "daemon/committer.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/procfs.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
 #include "plans/work/engine.h"
@@ -199,6 +200,8 @@ int server_run(const struct config *config, int ready_fd)
     log_info("mmgcd " MM_VERSION " listens on %s with %u workers",
              server->socket_is_ours ? server->config.socket : "systemd's socket",
              engine_workers(server->engine));
+    if (procfs_swaps())
+        log_warning("this system swaps: a collection that meets swapped pages takes as long as the disk does");
     notify_ready();
     server_report(server);
     if (ready_fd >= 0)

@@ -142,13 +142,14 @@ enum mmgc_error raw_try_open(struct raw *c, const char *heap, uint64_t max_bytes
     request_body.name = (char *)heap;
     request_body.create = max_bytes > 0;
     request_body.max_bytes = max_bytes;
+    request_body.read_only = c->read_only;
     wire_reply *reply = ask(c, &request, &fds);
     enum mmgc_error code = code_of(reply);
     if (reply->body_case == WIRE_REPLY(HEAP_OPENED)) {
         ck_assert_uint_eq(fds.count, 3);
         c->arena_bytes = reply->heap_opened->arena_bytes;
         c->control = map(fds.fd[0], reply->heap_opened->control_bytes, PROT_READ);
-        c->arena = map(fds.fd[1], c->arena_bytes, PROT_READ | PROT_WRITE);
+        c->arena = map(fds.fd[1], c->arena_bytes, c->read_only ? PROT_READ : PROT_READ | PROT_WRITE);
         c->segment = map(fds.fd[2], reply->heap_opened->session_bytes, PROT_READ | PROT_WRITE);
     }
     packet_fds_close(&fds);

@@ -12,6 +12,7 @@
 #include "tests/support/daemon.h"
 
 struct raw {
+    bool read_only; /* set before the heap is opened */
     int sock;                                 /* -1: closed */
     uint32_t serial;
     uint64_t session;

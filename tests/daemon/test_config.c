@@ -74,7 +74,7 @@ START_TEST(mistakes_are_named_by_file_and_line)
     expect_complaint("[daemon]\nworkers = 65\n", 2, "0 to 64");
     expect_complaint("[daemon]\nworkers = -1\n", 2, "not a whole number");
     expect_complaint("[daemon]\nstop_deadline = 5\n", 2, "not a time");
-    expect_complaint("[daemon]\nstop_policy = murder\n", 2, "abandon kill");
+    expect_complaint("[daemon]\nstop_policy = murder\n", 2, "abandon strangers kill");
     expect_complaint("[daemon]\nsocket_mode = 0888\n", 2, "not a mode");
     expect_complaint("[daemon]\nsocket =\n", 2, "empty");
     expect_complaint("[heap]\nsize = 8X\n", 2, "not a size");

@@ -125,7 +125,8 @@ START_TEST(who_waits_for_memory_behind_a_stalled_stop_is_told)
 END_TEST
 
 /* Forks a process that opens heap h, attaches, enters and sleeps. */
-static pid_t sleeper_start(const struct daemon *d, bool inside)
+enum sleeper { OUTSIDE, INSIDE, READING };
+static pid_t sleeper_start(const struct daemon *d, enum sleeper kind)
 {
     int ready[2];
     char byte;
@@ -137,9 +138,10 @@ static pid_t sleeper_start(const struct daemon *d, bool inside)
         struct raw_thread t;
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         raw_start(&c, d, "sleeper");
+        c.read_only = kind == READING;
         raw_open(&c, "h", HEAP_BYTES);
         raw_attach(&t, &c, "sleeping");
-        if (inside)
+        if (kind != OUTSIDE)
             raw_enter(&t);
         (void)!write(ready[1], "", 1);
         for (;;)
@@ -166,7 +168,7 @@ START_TEST(a_killed_client_is_seen_within_100_ms)
     struct daemon *d = daemon_start(NULL);
     struct raw c;
 
-    pid_t pid = sleeper_start(d, true);
+    pid_t pid = sleeper_start(d, INSIDE);
     raw_start(&c, d, "waiting");
     raw_open(&c, "h", HEAP_BYTES);
     uint64_t number = raw_collect_begin(&c, ""); /* cannot go on: the sleeper is inside */
@@ -191,7 +193,7 @@ START_TEST(by_policy_the_late_process_is_killed)
         daemon_start("[daemon]\nworkers = 2\nstop_deadline = 100ms\nstop_policy = kill\n");
     struct raw c;
 
-    pid_t pid = sleeper_start(d, true);
+    pid_t pid = sleeper_start(d, INSIDE);
     raw_start(&c, d, "waiting");
     raw_open(&c, "h", HEAP_BYTES);
     raw_collect_wait(&c, raw_collect_begin(&c, ""));
@@ -203,12 +205,28 @@ START_TEST(by_policy_the_late_process_is_killed)
 }
 END_TEST
 
+START_TEST(a_reader_that_does_not_stop_is_killed)
+{
+    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nstop_deadline = 100ms\n");
+    struct raw c;
+
+    raw_start(&c, d, "owner");
+    raw_open(&c, "h", HEAP_BYTES);
+    pid_t pid = sleeper_start(d, READING);
+    raw_collect_wait(&c, raw_collect_begin(&c, ""));
+    sleeper_reap(pid, true);
+    ck_assert_uint_eq(at_load_acquire(&c.control->abandoned_stops), 0);
+    raw_close(&c);
+    daemon_stop(d);
+}
+END_TEST
+
 START_TEST(who_sleeps_outside_delays_nobody)
 {
     struct daemon *d = daemon_start(NULL);
     struct raw c;
 
-    pid_t pid = sleeper_start(d, false);
+    pid_t pid = sleeper_start(d, OUTSIDE);
     kill(pid, SIGSTOP);
     raw_start(&c, d, "quick");
     raw_open(&c, "h", HEAP_BYTES);
@@ -461,6 +479,7 @@ static Suite *stop_suite(void)
     tcase_add_test(stop, who_waits_for_memory_behind_a_stalled_stop_is_told);
     tcase_add_test(stop, a_killed_client_is_seen_within_100_ms);
     tcase_add_test(stop, by_policy_the_late_process_is_killed);
+    tcase_add_test(stop, a_reader_that_does_not_stop_is_killed);
     tcase_add_test(stop, who_sleeps_outside_delays_nobody);
     tcase_add_test(stop, two_heaps_collect_at_once);
     tcase_add_test(stop, a_thread_attached_during_a_stop_waits_for_the_resume);
