@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stress_step: a client is run one instruction at a time through each kind of slow path and killed after the k-th; then the
  * heap verifies, and two survivors find their graphs and the board as they should be. By default k is drawn from the whole
- * range of each kind; --long takes all of them. Attaching and opening, which are long, are run to the beginning or the end
- * of a system call and then some instructions on. */
+ * range of each kind, every other one from next to the steps that changed a word the daemon reads; --long takes all of them.
+ * Attaching and opening, which are long, are run to the beginning or end of a system call and then some instructions on. */
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "shm/base.h"
+#include "shm/mutator.h"
 #include "tests/stress/survivors.h"
 #include "tests/support/daemon.h"
 #include "tests/support/stepper.h"
 
-#define HEAP_BYTES (UINT64_C(24) << 20)
+#define HEAP_BYTES (UINT64_C(8) << 20)
 #define BUDGET_BYTES ((UINT64_C(1) << 20) / 4)
-#define POINTS (240u / STRESS_SLOWER)
+#define POINTS 240u
 #define COMPARE_EVERY 10u
 #define STEPS_MAX UINT64_C(2000000) /* of one kind; more is a loop that does not end */
 #define STEPS_AFTER_CALL 300u
+#define CHANGES_MAX 512u
 #define STEPS_SLACK 64u /* runs of one kind differ by a little */
 #define LARGE_BYTES (40u << 10)
 
@@ -191,11 +195,20 @@ static void run(void *context)
 
 /* ---- points -------------------------------------------------------------------------------------------------------- */
 
+#define SHARED_BYTES offsetof(struct shm_mutator, line_ring)
+
+struct length { /* of one kind, found by running it once */
+    uint64_t steps;
+    uint64_t changes[CHANGES_MAX]; /* steps that changed a shared word of the thread's: bumps, state, mailboxes */
+    uint32_t change_count;
+};
 struct stepping {
     struct survivors survivors;
     struct survive_case c;
     struct rng rng;
-    uint64_t lengths[KINDS]; /* how long each kind is, counted once */
+    struct length lengths[KINDS];
+    struct work work; /* of the client under way: at the same address there, from before the fork */
+    struct stepper stepper;
     uint64_t killed;
 };
 
@@ -205,65 +218,103 @@ static bool by_call(uint32_t kind)
     return kinds[kind].by_call || STRESS_SLOWER > 3;
 }
 
-/* Steps one client @count instructions, or ends of calls and some instructions, into its work and kills it there. */
-static uint64_t step_and_kill(struct stepping *g, uint32_t kind, uint64_t count)
+static void begin(struct stepping *g, uint32_t kind)
 {
-    struct work w = { .c = &g->c, .kind = &kinds[kind], .rng = rng_from(rng_next(&g->rng)) };
-    struct stepper stepper;
-    stepper_start(&stepper, prepare, run, &w);
-    if (w.kind->collect)
+    g->work = (struct work){ .c = &g->c, .kind = &kinds[kind], .rng = rng_from(rng_next(&g->rng)) };
+    stepper_start(&g->stepper, prepare, run, &g->work);
+    if (kinds[kind].collect)
         inspect_collect_begin(&g->survivors.ask, SURVIVE_HEAP);
-    uint64_t done = by_call(kind) ? stepper_calls(&stepper, count) : stepper_step(&stepper, count);
-    if (by_call(kind) && !stepper.returned)
-        stepper_step(&stepper, rng_below(&g->rng, STEPS_AFTER_CALL));
-    stepper_kill(&stepper);
-    survivors_check(&g->survivors, g->killed++ % COMPARE_EVERY == 0);
-    return done;
 }
 
-static void count_all(struct stepping *g)
+static void end(struct stepping *g)
 {
-    for (uint32_t i = 0; i < KINDS; i++) {
-        g->lengths[i] = step_and_kill(g, i, STEPS_MAX);
-        ck_assert_uint_lt(g->lengths[i], STEPS_MAX);
-        fprintf(stderr, "%s: %" PRIu64 " %s\n", kinds[i].name, g->lengths[i],
-                by_call(i) ? "ends of calls" : "instructions");
+    stepper_kill(&g->stepper);
+    survivors_check(&g->survivors, g->killed++ % COMPARE_EVERY == 0);
+}
+
+/* What the daemon sees of the stepped thread. All zero once it is detached. */
+static void read_shared(struct stepping *g, unsigned char *ret)
+{
+    struct mmgc_thread *t = NULL;
+    if (!stepper_read(&g->stepper, (uint64_t)&g->work.e.t, &t, sizeof(t)) ||
+        !stepper_read(&g->stepper, (uint64_t)t, ret, SHARED_BYTES))
+        memset(ret, 0, SHARED_BYTES);
+}
+
+static void measure(struct stepping *g, uint32_t kind)
+{
+    unsigned char before[SHARED_BYTES], after[SHARED_BYTES];
+    struct length *length = &g->lengths[kind];
+    begin(g, kind);
+    if (by_call(kind))
+        length->steps = stepper_calls(&g->stepper, STEPS_MAX);
+    read_shared(g, before);
+    while (!g->stepper.returned && length->steps < STEPS_MAX) {
+        length->steps += stepper_step(&g->stepper, 1);
+        read_shared(g, after);
+        if (memcmp(before, after, SHARED_BYTES) != 0 && length->change_count < CHANGES_MAX)
+            length->changes[length->change_count++] = length->steps;
+        memcpy(before, after, SHARED_BYTES);
     }
+    ck_assert_uint_lt(length->steps, STEPS_MAX);
+    end(g);
+    fprintf(stderr, "%s: %" PRIu64 " %s, %" PRIu32 " of which changed what the daemon reads\n",
+            kinds[kind].name, length->steps, by_call(kind) ? "ends of calls" : "instructions",
+            length->change_count);
+}
+
+/* Steps one client @count instructions, or ends of calls and some instructions, into its work and kills it there. */
+static void step_and_kill(struct stepping *g, uint32_t kind, uint64_t count)
+{
+    begin(g, kind);
+    if (!by_call(kind))
+        stepper_step(&g->stepper, count);
+    else if (stepper_calls(&g->stepper, count) == count)
+        stepper_step(&g->stepper, rng_below(&g->rng, STEPS_AFTER_CALL));
+    end(g);
+}
+
+static uint64_t draw(struct stepping *g, const struct length *length)
+{
+    if (length->change_count == 0 || rng_one_in(&g->rng, 2))
+        return rng_next(&g->rng) % (length->steps + STEPS_SLACK);
+    uint64_t near = length->changes[rng_below(&g->rng, length->change_count)] + rng_below(&g->rng, 5);
+    return near > 2 ? near - 2 : 0;
 }
 
 /* As many of each kind, wherever in it: a long kind is long by its loops. */
 static void some_points(struct stepping *g, uint64_t points)
 {
-    for (uint64_t i = 0; i < points; i++) {
-        uint32_t kind = (uint32_t)(i % KINDS);
-        step_and_kill(g, kind, rng_next(&g->rng) % (g->lengths[kind] + STEPS_SLACK));
-    }
+    for (uint64_t i = 0; i < points; i++)
+        step_and_kill(g, (uint32_t)(i % KINDS), draw(g, &g->lengths[i % KINDS]));
 }
 
 static void all_points(struct stepping *g)
 {
     for (uint32_t kind = 0; kind < KINDS; kind++)
-        for (uint64_t k = 0; k < g->lengths[kind] + STEPS_SLACK; k++)
+        for (uint64_t k = 0; k < g->lengths[kind].steps + STEPS_SLACK; k++)
             step_and_kill(g, kind, k);
 }
 
 START_TEST(a_client_killed_after_any_instruction_leaves_the_heap_whole)
 {
+    static struct stepping g;
     struct daemon *daemon = daemon_start(NULL);
-    struct stepping g = { .c = { .socket = daemon_socket(daemon),
+    struct crew crew;
+    g.c = (struct survive_case){ .socket = daemon_socket(daemon),
                                  .plan = stress_plan(_i),
                                  .heap_bytes = HEAP_BYTES,
                                  .budget_bytes = BUDGET_BYTES,
-                                 .seed = stress_seed(600 + (uint64_t)_i) } };
-    struct crew crew;
+                                 .seed = stress_seed(600 + (uint64_t)_i) };
     g.rng = rng_from(g.c.seed);
     crew_init(&crew);
     survivors_start(&g.survivors, &crew, &g.c);
-    count_all(&g);
+    for (uint32_t kind = 0; kind < KINDS; kind++)
+        measure(&g, kind);
     if (stress_long())
         all_points(&g);
     else
-        some_points(&g, POINTS);
+        some_points(&g, stress_count(POINTS));
     survivors_end(&g.survivors);
     crew_fini(&crew);
     daemon_stop(daemon);

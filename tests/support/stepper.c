@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -179,6 +180,12 @@ uint64_t stepper_calls(struct stepper *s, uint64_t count)
     while (done < count && !s->returned)
         done += go_on(s, PTRACE_SYSCALL, SIGTRAP | 0x80);
     return done;
+}
+
+bool stepper_read(const struct stepper *s, uint64_t address, void *ret, uint64_t bytes)
+{
+    struct iovec to = { ret, bytes }, from = { (void *)address, bytes };
+    return process_vm_readv(s->pid, &to, 1, &from, 1, 0) == (ssize_t)bytes;
 }
 
 void stepper_kill(struct stepper *s)

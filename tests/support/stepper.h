@@ -24,5 +24,7 @@ void stepper_start(struct stepper *s, void (*prepare)(void *context), void (*run
 uint64_t stepper_step(struct stepper *s, uint64_t count);
 /* Lets it run at full speed over @count beginnings or ends of system calls, fewer if @run returns. Returns how many. */
 uint64_t stepper_calls(struct stepper *s, uint64_t count);
+/* Copies @bytes of its memory at @address. False: there is none. */
+bool stepper_read(const struct stepper *s, uint64_t address, void *ret, uint64_t bytes);
 /* SIGKILL, reaped. */
 void stepper_kill(struct stepper *s);
