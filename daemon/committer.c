@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* committer.c - Committer: the daemon's end: a queue of orders, the first few of them with the process.
- *   C1  orders are answered in order: the head of the queue is the oldest one sent
+ *   C1  orders are sent in order, and answered in any: those with the process are the first @sent of the queue
  *   C2  an answer never comes from within committer_ask(): what fails at once is answered from the loop's next turn
  *   C3  what is asked of the process never exceeds what the system can give (headroom), less a margin for everybody else;
  *       if the kernel kills it all the same, its orders are answered -ENOMEM and another one is started */
@@ -227,6 +227,15 @@ static void send_orders(struct committer *c)
     }
 }
 
+static struct order *find_sent(struct committer *c, uint64_t number)
+{
+    struct order *o = TAILQ_FIRST(&c->orders);
+
+    while (o != NULL && o->sent && o->message.number != number)
+        o = TAILQ_NEXT(o, link);
+    return o != NULL && o->sent ? o : NULL;
+}
+
 static bool take_answer(struct committer *c)
 {
     struct committer_result result;
@@ -236,8 +245,8 @@ static bool take_answer(struct committer *c)
     packet_fds_close(&none);
     if (got == -EAGAIN)
         return false;
-    struct order *o = TAILQ_FIRST(&c->orders);
-    if (got != (ssize_t)sizeof(result) || o == NULL || !o->sent || result.number != o->message.number) {
+    struct order *o = got == (ssize_t)sizeof(result) ? find_sent(c, result.number) : NULL;
+    if (o == NULL) {
         process_lost(c);
         return false;
     }

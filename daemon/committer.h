@@ -2,7 +2,7 @@
 #pragma once
 /* Committer: gives arenas their pages, in a process of its own: over a memory limit the kernel kills who commits, and that
  * must not be the daemon (soundness S11). Its death is an ordinary answer: no memory.
- *   Threads  loop. Requests are answered in order, each exactly once, never from within the call that made it  */
+ *   Threads  loop. Requests are answered in any order, each exactly once, never from within the call that made it  */
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
