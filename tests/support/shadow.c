@@ -22,6 +22,8 @@
 #define REFS_MAX 5000u /* a large object */
 #define BYTES_MAX (100u << 10)
 #define BYTES_HUGE (1u << 20)
+#define HOPS_MAX 24u
+#define TREE_MAX 4000u
 #define DEPTH_MAX 400u
 #define COMPARE_EVERY 32u /* steps, if there was a collection */
 #define PRUNE_EVERY 256u
@@ -177,13 +179,23 @@ static void forget_raws(struct shadow *s)
         memset(s->raw, 0, RAWS * sizeof(*s->raw));
 }
 
+/* Mostly into one that is empty: what hangs on the other goes, and graphs would stay small. */
 static void root_put(struct shadow *s, struct found f)
 {
+    uint32_t handle = rng_below(&s->rng, HANDLES), name = rng_below(&s->rng, NAMES),
+             raw = rng_below(&s->rng, RAWS);
+    bool any = rng_one_in(&s->rng, 16);
     switch (rng_below(&s->rng, 4)) {
-    case 0: handle_put(s, rng_below(&s->rng, HANDLES), f); break;
-    case 1: name_put(s, rng_below(&s->rng, NAMES), f); break;
+    case 0:
+        if (any || s->handles[handle].o == NULL)
+            handle_put(s, handle, f);
+        break;
+    case 1:
+        if (any || s->names[name].o == NULL)
+            name_put(s, name, f);
+        break;
     case 2: local_put(s, f); break;
-    default: raw_put(s, rng_below(&s->rng, RAWS), f); break;
+    default: raw_put(s, raw, f); break;
     }
 }
 
@@ -239,14 +251,57 @@ static void prune(struct shadow *s)
     free_unvisited(s);
 }
 
+/* An object some way down from a random root. No safepoint. */
+static struct found pick(struct shadow *s)
+{
+    struct found f = { 0 };
+    for (unsigned tries = 0; tries < 8 && f.o == NULL; tries++) {
+        uint32_t i = rng_below(&s->rng, root_count(s));
+        f.o = root_at(s, i)->o;
+        if (f.o != NULL)
+            f.p = root_get(s, i);
+    }
+    for (uint32_t hops = rng_below(&s->rng, HOPS_MAX);
+         f.o != NULL && hops > 0 && f.o->ref_count > 0; hops--) {
+        uint32_t ref = rng_below(&s->rng, f.o->ref_count);
+        if (f.o->refs[ref] == NULL)
+            continue;
+        f.p = mmgc_load(s->t, shadow_object_slot(f.o, f.p, ref));
+        f.o = f.o->refs[ref];
+        EXPECT(f.p != NULL, "%s: a reference to object %" PRIx64 " is null", s->label, f.o->seed);
+    }
+    return f;
+}
+
+static void set_ref(struct shadow *s, struct found from, uint32_t ref, struct found to)
+{
+    mmgc_ref *slot = shadow_object_slot(from.o, from.p, ref);
+    char *old = mmgc_load(s->t, slot);
+    switch (rng_below(&s->rng, 4)) {
+    case 0:
+        EXPECT(mmgc_compare_and_swap(s->t, from.p, slot, old, to.p), "%s: nobody else stores here",
+               s->label);
+        break;
+    case 1:
+        EXPECT(mmgc_exchange(s->t, from.p, slot, to.p) == old, "%s: exchange gave another object",
+               s->label);
+        break;
+    default: mmgc_store(s->t, from.p, slot, to.p); break;
+    }
+    from.o->refs[ref] = to.o;
+}
+
+/* Cuts here and there: all that hangs together would go with its last root. */
 static void keep_in_budget(struct shadow *s)
 {
     prune(s);
-    for (unsigned tries = 0; s->bytes > s->config.budget_bytes && tries < 16; tries++) {
-        for (uint32_t i = 0; i < root_count(s); i++)
-            if (rng_one_in(&s->rng, 4))
-                root_clear(s, i);
-        prune(s);
+    for (unsigned tries = 0; s->bytes > s->config.budget_bytes && tries < 64; tries++, prune(s)) {
+        for (unsigned cuts = 0; cuts < 8; cuts++) {
+            struct found f = pick(s);
+            if (f.o != NULL && f.o->ref_count > 0)
+                set_ref(s, f, rng_below(&s->rng, f.o->ref_count), (struct found){ 0 });
+        }
+        root_clear(s, rng_below(&s->rng, root_count(s)));
     }
 }
 
@@ -324,45 +379,14 @@ static void compare_if_collected(struct shadow *s)
     compare(s);
 }
 
-/* An object some way down from a random root. No safepoint. */
-static struct found pick(struct shadow *s)
-{
-    struct found f = { 0 };
-    for (unsigned tries = 0; tries < 8 && f.o == NULL; tries++) {
-        uint32_t i = rng_below(&s->rng, root_count(s));
-        f.o = root_at(s, i)->o;
-        if (f.o != NULL)
-            f.p = root_get(s, i);
-    }
-    for (uint32_t hops = rng_below(&s->rng, 8); f.o != NULL && hops > 0 && f.o->ref_count > 0; hops--) {
-        uint32_t ref = rng_below(&s->rng, f.o->ref_count);
-        if (f.o->refs[ref] == NULL)
-            continue;
-        f.p = mmgc_load(s->t, shadow_object_slot(f.o, f.p, ref));
-        f.o = f.o->refs[ref];
-        EXPECT(f.p != NULL, "%s: a reference to object %" PRIx64 " is null", s->label, f.o->seed);
-    }
-    return f;
-}
-
 /* ---- operations ---------------------------------------------------------------------------------------------------- */
 
-static void set_ref(struct shadow *s, struct found from, uint32_t ref, struct found to)
+static struct shadow_object *add_model(struct shadow *s, struct shadow_object *o)
 {
-    mmgc_ref *slot = shadow_object_slot(from.o, from.p, ref);
-    char *old = mmgc_load(s->t, slot);
-    switch (rng_below(&s->rng, 4)) {
-    case 0:
-        EXPECT(mmgc_compare_and_swap(s->t, from.p, slot, old, to.p), "%s: nobody else stores here",
-               s->label);
-        break;
-    case 1:
-        EXPECT(mmgc_exchange(s->t, from.p, slot, to.p) == old, "%s: exchange gave another object",
-               s->label);
-        break;
-    default: mmgc_store(s->t, from.p, slot, to.p); break;
-    }
-    from.o->refs[ref] = to.o;
+    o->next = s->all;
+    s->all = o;
+    s->bytes += shadow_object_bytes(o);
+    return o;
 }
 
 /* A full heap is no failure of its own: in a small one, nothing is that large. */
@@ -372,9 +396,23 @@ static uint32_t bytes_max(struct shadow *s)
     return (uint32_t)MM_MIN(max, s->config.budget_bytes / 8);
 }
 
+/* Stores into a reference of @owner, mostly one that was null: what hung there goes, and graphs would stay small. */
+static bool hang(struct shadow *s, struct found owner, struct found f)
+{
+    if (owner.o == NULL || owner.o->ref_count == 0)
+        return false;
+    uint32_t ref = rng_below(&s->rng, owner.o->ref_count);
+    for (unsigned tries = 0; tries < 4 && owner.o->refs[ref] != NULL; tries++)
+        ref = rng_below(&s->rng, owner.o->ref_count);
+    if (owner.o->refs[ref] != NULL && !rng_one_in(&s->rng, 16))
+        return false;
+    set_ref(s, owner, ref, f);
+    return true;
+}
+
 static struct shadow_object *new_model(struct shadow *s)
 {
-    static const uint8_t shares[SHADOW_KINDS] = { 40, 20, 10, 12, 12, 6 };
+    static const uint8_t shares[SHADOW_KINDS] = { 58, 22, 10, 4, 4, 2 };
     uint32_t at = rng_below(&s->rng, 100), kind = 0, length = 0;
     while (at >= shares[kind])
         at -= shares[kind++];
@@ -384,11 +422,7 @@ static struct shadow_object *new_model(struct shadow *s)
         length = rng_skewed(&s->rng, REFS_MAX / 2);
     else if (kind == SHADOW_BYTES)
         length = rng_skewed(&s->rng, bytes_max(s));
-    struct shadow_object *o = shadow_object_new((enum shadow_kind)kind, length, rng_next(&s->rng));
-    o->next = s->all;
-    s->all = o;
-    s->bytes += shadow_object_bytes(o);
-    return o;
+    return add_model(s, shadow_object_new((enum shadow_kind)kind, length, rng_next(&s->rng)));
 }
 
 /* A new object that refers to some others, and is referred to by a root or by another object. */
@@ -398,22 +432,61 @@ static void do_new(struct shadow *s)
     struct found fresh = { o, shadow_object_make(s->t, &s->types, o) };
     EXPECT(fresh.p != NULL, "%s: no memory for %" PRIu64 " bytes with %" PRIu64 " reachable: %s",
            s->label, shadow_object_bytes(o), s->bytes, mmgc_strerror(mmgc_thread_error(s->t)));
-    for (uint32_t n = MM_MIN(o->ref_count, 4); n > 0; n--)
-        if (rng_one_in(&s->rng, 2))
-            set_ref(s, fresh, rng_below(&s->rng, o->ref_count), pick(s));
-    struct found owner = rng_one_in(&s->rng, 4) ? (struct found){ 0 } : pick(s);
-    if (owner.o != NULL && owner.o->ref_count > 0)
-        set_ref(s, owner, rng_below(&s->rng, owner.o->ref_count), fresh);
-    else
+    if (rng_one_in(&s->rng, 4))
+        hang(s, fresh, pick(s));
+    if (rng_one_in(&s->rng, 16) || !hang(s, pick(s), fresh))
         root_put(s, fresh);
+}
+
+/* A tree, grown at its leaves. */
+static void do_grow(struct shadow *s)
+{
+    struct shadow_object *top = add_model(s, shadow_object_new(SHADOW_PAIR, 0, rng_next(&s->rng)));
+    char *p = shadow_object_make(s->t, &s->types, top);
+    mmgc_scope scope = mmgc_scope_open(s->t);
+    mmgc_local local = mmgc_local_new(s->t, p);
+    for (uint32_t n = rng_below(&s->rng, TREE_MAX / STRESS_SLOWER); n > 0 && p != NULL; n--) {
+        enum shadow_kind kind = rng_one_in(&s->rng, 4) ? SHADOW_WIDE : SHADOW_PAIR;
+        struct found leaf = { add_model(s, shadow_object_new(kind, 0, rng_next(&s->rng))), NULL };
+        leaf.p = shadow_object_make(s->t, &s->types, leaf.o);
+        struct found at = { top, s->exact ? mmgc_local_get(s->t, local) : p };
+        uint32_t ref = rng_below(&s->rng, top->ref_count);
+        while (at.o->refs[ref] != NULL) {
+            at.p = mmgc_load(s->t, shadow_object_slot(at.o, at.p, ref));
+            at.o = at.o->refs[ref];
+            ref = rng_below(&s->rng, at.o->ref_count);
+        }
+        EXPECT(leaf.p != NULL, "%s: no memory: %s", s->label, mmgc_strerror(mmgc_thread_error(s->t)));
+        set_ref(s, at, ref, leaf);
+    }
+    struct found tree = { top, s->exact ? mmgc_local_get(s->t, local) : p };
+    mmgc_scope_close(s->t, scope);
+    root_put(s, tree);
 }
 
 static void do_link(struct shadow *s)
 {
+    hang(s, pick(s), pick(s));
+}
+
+static void do_unlink(struct shadow *s)
+{
     struct found from = pick(s);
     if (from.o != NULL && from.o->ref_count > 0)
-        set_ref(s, from, rng_below(&s->rng, from.o->ref_count),
-                rng_one_in(&s->rng, 4) ? (struct found){ 0 } : pick(s));
+        set_ref(s, from, rng_below(&s->rng, from.o->ref_count), (struct found){ 0 });
+}
+
+/* What hangs here hangs there: had a collection seen the one place before and the other after, it would be lost. */
+static void do_move(struct shadow *s)
+{
+    struct found from = pick(s), to = pick(s), moved;
+    if (from.o == NULL || from.o->ref_count == 0)
+        return;
+    uint32_t ref = rng_below(&s->rng, from.o->ref_count);
+    moved.o = from.o->refs[ref];
+    moved.p = mmgc_load(s->t, shadow_object_slot(from.o, from.p, ref));
+    if (moved.o != NULL && hang(s, to, moved) && from.o->refs[ref] == moved.o)
+        set_ref(s, from, ref, (struct found){ 0 });
 }
 
 static void do_scribble(struct shadow *s)
@@ -478,6 +551,8 @@ static void do_outside(struct shadow *s)
     if (rng_one_in(&s->rng, 4))
         handle_drop(s, rng_below(&s->rng, HANDLES)); /* allowed from anywhere */
     EXPECT_OK(mmgc_enter(s->t));
+    for (uint32_t n = rng_below(&s->rng, 6); n > 0; n--) /* nobody may be looking at the heap now */
+        do_move(s);
 }
 
 static void do_collect(struct shadow *s)
@@ -551,10 +626,10 @@ static const struct operation {
     void (*run)(struct shadow *s);
     uint32_t share; /* of 1000 */
 } operations[] = {
-    { do_new, 440 },    { do_link, 240 },   { do_scribble, 60 },  { do_root, 60 },
-    { do_unroot, 50 },  { do_scope, 40 },   { do_local_set, 30 }, { do_poll, 30 },
-    { do_garbage, 20 }, { do_outside, 20 }, { do_descend, 5 },    { do_reserve, 4 },
-    { do_collect, 1 },
+    { do_new, 548 },      { do_link, 200 }, { do_unlink, 10 },  { do_move, 20 },
+    { do_scribble, 60 },  { do_root, 40 },  { do_unroot, 10 },  { do_scope, 20 },
+    { do_local_set, 10 }, { do_poll, 30 },  { do_garbage, 20 }, { do_outside, 20 },
+    { do_descend, 5 },    { do_grow, 2 },   { do_reserve, 4 },  { do_collect, 1 },
 };
 
 static void step(struct shadow *s)
