@@ -4,8 +4,9 @@
  *       who acquires answered sees the rest
  *   G2  a request fails with NOMEM only after a collection that looked at the heap after it had arrived
  *   G3  the ring's place and free room follow from our own counts; of the client's words only taken is read, once
- *   G4  one thread gets at most a share of what is free, so that the last memory is not all one thread's; never less than
- *       a block, or nobody would get anywhere */
+ *   G4  one grant brings at most a thread's share of what is free, and of an eighth of the heap: with a slab in use and one ahead
+ *       the threads together hold a quarter of the heap at most, however many they are. Never less than a block, or nobody would
+ *       get anywhere */
 #include "daemon/grants.h"
 
 #include "daemon/log.h"
@@ -46,10 +47,10 @@ static void finish(struct shared_heap *h, struct grant_wait *w, enum mmgc_error 
 static uint64_t share(const struct shared_heap *h)
 {
     uint64_t threads = MM_MAX(h->mutator_count, 1u);
-
     uint64_t available = heap_free_bytes(h->heap) + heap_hole_bytes(h->heap);
+    uint64_t bytes = MM_MIN(available / 2, h->limit_bytes / 8) / threads;
 
-    return MM_MAX(available / (2 * threads), (uint64_t)MM_BLOCK_BYTES);
+    return MM_MAX(bytes, (uint64_t)MM_BLOCK_BYTES);
 }
 
 static uint32_t ring_room(const struct mutator *m, enum shm_grant_class class)
