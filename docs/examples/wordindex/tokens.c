@@ -95,7 +95,8 @@ int tokens_read(struct tokens *t, const char *path)
     int r = read_whole(t, path);
     if (r < 0)
         return r;
-    memset(t->slots, 0, t->capacity * sizeof(*t->slots));
+    if (t->capacity > 0)
+        memset(t->slots, 0, t->capacity * sizeof(*t->slots));
     t->used = 0;
     t->words = 0;
     uint32_t line = 1;
