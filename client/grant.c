@@ -2,7 +2,8 @@
 /* grant.c - Grant: slabs as large as a thread's rate needs, asked for when half of the last one is left.
  *   G1  at most one request of a class is under way
  *   G2  a slab that lasted less than SLAB_SHORT_NS is followed by one twice as large, one that lasted eight times as long by
- *       one of half the size: one reading of the clock a slab
+ *       one of half the size: one reading of the clock a slab. Where the daemon gave less than was asked for, what came counts:
+ *       else a thread would hoard up to half of its wish, share by share
  *   G3  an error that answers a request made ahead is not yet anybody's: the ring may still hold spans. It stops asking ahead
  *       until the thread waits, and asks anew, itself.                                                  */
 #include "client/grant.h"
@@ -33,6 +34,9 @@ static uint64_t slab_adapt(struct thread *th, struct slab *slab) /* G2 */
     uint64_t now_ns = mm_now_ns();
     uint64_t lasted_ns = now_ns - slab->asked_ns;
 
+    if (slab->came_bytes != 0)
+        slab->bytes = MM_MIN(slab->bytes, slab->came_bytes);
+    slab->came_bytes = 0;
     if (slab->bytes == 0)
         slab->bytes = SLAB_FIRST_BYTES;
     else if (lasted_ns < SLAB_SHORT_NS)

@@ -53,12 +53,14 @@ uint64_t span_ahead(struct thread *th, enum shm_grant_class class)
     struct slab *slab = &th->slabs[class];
     const struct shm_grant *ring = shm_mutator_ring(th->m, class);
     uint32_t published = at_load_acquire(&th->m->mail[class].published); /* pairs with the daemon's */
+    uint64_t came_bytes = 0;
 
     if (slab->seen != published)
         tsan_acquire(th->heap);
     for (; slab->seen != published; slab->seen++)
-        slab->ahead_bytes += (uint64_t)ring[slab->seen % shm_ring_capacity(class)].granules
-                             << MM_GRANULE_LOG;
+        came_bytes += (uint64_t)ring[slab->seen % shm_ring_capacity(class)].granules << MM_GRANULE_LOG;
+    slab->ahead_bytes += came_bytes;
+    slab->came_bytes += came_bytes;
     return slab->ahead_bytes;
 }
 

@@ -35,6 +35,7 @@ struct stack {                               /* a region that may hold our point
 struct slab {                                /* one grant class's supply (grant.c, span.c) */
     uint64_t bytes;                          /* asked for at a time: follows this thread's rate */
     uint64_t ahead_bytes;                    /* in ring entries that are published and not begun */
+    uint64_t came_bytes;                     /* seen in the ring since the last request */
     uint64_t asked_ns;                       /* when we last asked */
     uint32_t seen;                           /* ring entries counted into ahead_bytes so far */
     uint32_t taken;                          /* our own copy of mail.taken */

@@ -41,6 +41,7 @@ int stress_main(int argc, char **argv, Suite *(*make)(void))
             argv[kept++] = argv[i];
         }
     settle_seed();
+    setenv("MM_HEAP_CHECK", "1", 0); /* every daemon checks its heaps after each collection */
     return runner_main(kept, argv, make);
 }
 
