@@ -268,7 +268,7 @@ END_TEST
 
 START_TEST(each_grant_class_has_its_own_ring)
 {
-    struct shm_mutator *m = calloc(1, sizeof(*m) + MM_PAGE_BYTES);
+    struct shm_mutator *m = aligned_alloc(alignof(struct shm_mutator), sizeof(*m)); /* as mapped: at a page */
     char *at = (char *)m;
 
     ck_assert_ptr_eq(shm_mutator_ring(m, SHM_GRANT_LINES), at + 4096);
