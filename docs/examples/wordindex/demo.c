@@ -112,9 +112,11 @@ static void say_progress(struct demo *d, uint64_t done, bool last)
     said_ns = now_ns();
     if (mmgc_heap_info(d->access.heap, &info) != MMGC_OK)
         return;
-    printf("%s%7.1f s  %" PRIu64 " of %" PRIu64 " files indexed  %.0f MiB allocated  %.0f MiB live  %" PRIu64 " collections%s",
-           tty ? "\r\033[K" : "", (double)(now_ns() - d->started_ns) / 1e9, done, d->expected, mib(info.granted_bytes), mib(info.live_bytes),
-           info.collections, tty && !last ? "" : "\n");
+    printf("%s%7.1f s  %" PRIu64 " files indexed", tty ? "\r\033[K" : "", (double)(now_ns() - d->started_ns) / 1e9, done);
+    if (!last)
+        printf(" of about %" PRIu64, d->expected);
+    printf("  %.0f MiB allocated  %.0f MiB live  %" PRIu64 " collections%s", mib(info.granted_bytes), mib(info.live_bytes), info.collections,
+           tty && !last ? "" : "\n");
     fflush(stdout);
 }
 
