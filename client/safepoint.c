@@ -16,10 +16,12 @@
 
 #define LOOK_EVERY_NS UINT64_C(1000000000)
 
+#if !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpragmas"
 #pragma GCC diagnostic ignored \
     "-Wtsan" /* ThreadSanitizer does not model it; it sees the atomics beside it */
+#endif
 static inline void fence(const struct thread *th)
 {
     if (MM_UNLIKELY(th->fence))
@@ -27,7 +29,9 @@ static inline void fence(const struct thread *th)
     else
         at_compiler_fence();
 }
+#if !defined(__clang__)
 #pragma GCC diagnostic pop
+#endif
 
 static inline void state_store_wake(struct thread *th, enum shm_state state)
 {

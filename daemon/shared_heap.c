@@ -262,6 +262,7 @@ static void post(struct shared_heap *h, enum collector_work work)
         h->end_posted = false; /* the next pump tries again */
         return;
     }
+    (void)at_add_relaxed(&h->control->abandoned_stops, 1); /* who waits for a number learns that it will not come */
     struct collector_task failed = { .work = work, .outcome = OUTCOME_FAILED, .error = r };
     shared_heap_task_done(h, &failed);
 }
