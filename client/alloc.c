@@ -29,10 +29,11 @@ static char *take_lines(struct thread *th, uint64_t bytes)
 
 static char *take_blocks(struct thread *th, uint64_t bytes)
 {
-    char *p = span_take(&th->m->blocks, bytes);
+    struct shm_bump *bump = span_bump(th, SHM_GRANT_BLOCKS);
+    char *p = span_take(bump, bytes);
 
     while (p == NULL && span_next(th, SHM_GRANT_BLOCKS))
-        p = span_take(&th->m->blocks, bytes);
+        p = span_take(bump, bytes);
     return p;
 }
 

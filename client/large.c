@@ -20,7 +20,7 @@ static char *run_take(struct thread *th, uint64_t bytes)
     (void)span_ahead(th, SHM_GRANT_LARGE);
     if (slab->taken == slab->seen)
         return NULL;
-    const struct shm_grant *grant = &th->m->large_ring[slab->taken % SHM_LARGE_CAPACITY];
+    const struct shm_grant *grant = &shm_mutator_ring(th->m, SHM_GRANT_LARGE)[slab->taken % SHM_LARGE_CAPACITY];
     uint64_t run_bytes = (uint64_t)grant->granules << MM_GRANULE_LOG;
     if (run_bytes < bytes)
         return NULL;

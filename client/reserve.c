@@ -34,11 +34,12 @@ void reserve_note(struct thread *th)
 static uint64_t blocks_ahead(struct thread *th)
 {
     const struct slab *slab = &th->slabs[SHM_GRANT_BLOCKS];
+    const struct shm_grant *ring = shm_mutator_ring(th->m, SHM_GRANT_BLOCKS);
     uint64_t blocks = 0;
 
     (void)span_ahead(th, SHM_GRANT_BLOCKS);
     for (uint32_t i = slab->taken + (slab->current ? 1 : 0); i != slab->seen; i++)
-        blocks += th->m->block_ring[i % SHM_BLOCKS_CAPACITY].granules == MM_BLOCK_GRANULES;
+        blocks += ring[i % SHM_BLOCKS_CAPACITY].granules == MM_BLOCK_GRANULES;
     return blocks;
 }
 

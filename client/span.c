@@ -22,7 +22,7 @@ static inline void word_store(char **word, char *value)
 
 struct shm_bump *span_bump(struct thread *th, enum shm_grant_class class)
 {
-    return class == SHM_GRANT_LINES ? &th->m->lines : &th->m->blocks;
+    return shm_mutator_bump(th->m, class);
 }
 
 static void zero_to(struct shm_bump *bump, char *to)

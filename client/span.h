@@ -10,7 +10,7 @@
 
 struct thread;
 
-/* The bump of @class, LINES or BLOCKS. */
+/* The bump of @class, any but LARGE. */
 struct shm_bump *span_bump(struct thread *th, enum shm_grant_class class);
 /* @bytes from the current span, zeroed, the cursor moved past them; NULL: they do not fit. The header is the caller's. */
 char *span_take(struct shm_bump *bump, uint64_t bytes);

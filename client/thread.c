@@ -56,7 +56,8 @@ void thread_lose_bump(struct thread *th)
     struct shm_bump nothing = { NULL, NULL, NULL };
 
     th->m->lines = nothing; /* the session is over: nobody parses these spans by our words any more */
-    th->m->blocks = nothing;
+    for (unsigned i = 0; i < SHM_GRANT_CLASSES; i++)
+        th->m->bumps[i] = nothing;
     for (int i = 0; i < SHM_GRANT_CLASSES; i++)
         th->slabs[i].current = false;
 }

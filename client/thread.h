@@ -25,7 +25,7 @@ static_assert(offsetof(struct mmgc_thread, base) == offsetof(struct shm_mutator,
 static_assert(offsetof(struct mmgc_thread, library) == offsetof(struct shm_mutator, client), "mmgc.h");
 static_assert(offsetof(struct mmgc_thread, reserved) == offsetof(struct shm_mutator, barrier),
               "mmgc.h");
-static_assert(sizeof(struct mmgc_thread) <= offsetof(struct shm_mutator, blocks), "mmgc.h");
+static_assert(sizeof(struct mmgc_thread) <= offsetof(struct shm_mutator, state), "mmgc.h");
 
 struct stack {                               /* a region that may hold our pointers */
     char *low, *top;

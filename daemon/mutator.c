@@ -175,15 +175,16 @@ static void view_bump(const struct shm_bump *bump, uintptr_t base, uint64_t aren
 
 void mutator_view(const struct mutator *m, uint64_t arena_bytes, struct heap_mutator_view *ret_view)
 {
-    const struct shm_mutator *words = m->words;
+    struct shm_mutator *words = m->words;
     uintptr_t base = (uintptr_t)__atomic_load_n(&words->base, __ATOMIC_RELAXED);
 
-    for (size_t i = 0; i < SHM_GRANT_CLASSES; i++)
-        ret_view->taken[i] = at_load_acquire(&words->mail[i].taken);
-    view_bump(&words->lines, base, arena_bytes, &ret_view->cursor[SHM_GRANT_LINES],
-              &ret_view->limit[SHM_GRANT_LINES]);
-    view_bump(&words->blocks, base, arena_bytes, &ret_view->cursor[SHM_GRANT_BLOCKS],
-              &ret_view->limit[SHM_GRANT_BLOCKS]);
+    for (uint64_t rest = heap_mutator_classes(m->record); rest != 0; rest &= rest - 1) {
+        unsigned class = (unsigned)__builtin_ctzll(rest);
+        ret_view->taken[class] = at_load_acquire(&words->mail[class].taken);
+        if (shm_class_bumps(class))
+            view_bump(shm_mutator_bump(words, class), base, arena_bytes, &ret_view->cursor[class],
+                      &ret_view->limit[class]);
+    }
 }
 
 uint32_t mutator_locals_racy(const struct mutator *m)
@@ -199,7 +200,7 @@ bool mutator_roots(const struct mutator *m, struct heap_roots ret_rows[2])
 
     ret_rows[0] = (struct heap_roots){
         .kind = HEAP_ROOTS_AMBIGUOUS,
-        .words = (const _Atomic uint32_t *)m->words->roots,
+        .words = (_Atomic uint32_t *)m->words->roots,
         .count = MM_MIN(roots, m->root_capacity),
     };
     ret_rows[1] = (struct heap_roots){

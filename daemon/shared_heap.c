@@ -80,12 +80,12 @@ static int choose_sizes(struct shared_heap *h, const struct config *config, cons
     return 0;
 }
 
-static int make_segments(struct shared_heap *h)
+static int make_segments(struct shared_heap *h, const char *plan)
 {
     int r = shm_segment_new(&h->arena, h->max_bytes, "mmgc-arena");
 
     if (r == 0)
-        r = shm_segment_new(&h->private, heap_private_bytes(h->max_bytes), "mmgc-private");
+        r = shm_segment_new(&h->private, heap_private_bytes(plan, h->max_bytes), "mmgc-private");
     if (r == 0)
         r = shm_segment_new_published(&h->control_segment, sizeof(struct shm_control), "mmgc-control");
     return r;
@@ -100,6 +100,7 @@ static void publish(struct shared_heap *h)
     c->incarnation = h->server->incarnation;
     c->arena_bytes = h->max_bytes;
     c->barrier = SHM_BARRIER_NONE;
+    c->allocator = heap_plan_allocator(h->heap);
     c->small_max_bytes = MM_SMALL_MAX_BYTES;
     snprintf(c->plan, sizeof(c->plan), "%s", heap_plan_name(h->heap));
     at_store_relaxed(&c->limit_bytes, h->limit_bytes);
@@ -121,7 +122,9 @@ static int make_heap(struct shared_heap *h, const wire_heap_open *wanted)
         return r;
     heap_config.max_bytes = h->max_bytes;
     heap_config.limit_bytes = h->limit_bytes;
-    r = make_segments(h);
+    if (heap_private_bytes(heap_config.plan, h->max_bytes) == 0)
+        return -ENOENT;
+    r = make_segments(h, heap_config.plan);
     if (r < 0)
         return r;
     r = heap_new(&h->heap, &heap_config, h->arena, h->private);

@@ -19,20 +19,31 @@
 struct heap;
 struct heap_mutator;                          /* the private record of what one thread was granted */
 
+/* What an administrator or a heap's creator may choose; zeroes are good defaults. Names and meanings are MMTk's where it has them. */
+struct heap_options {
+    bool immix_always_defrag;                 /* every collection moves what it can */
+    bool immix_defrag_every_block;            /* and out of every block, not only out of the most fragmented ones */
+    unsigned immix_defrag_headroom_percent;   /* of the heap, kept free for copies; at most 50; 0: IMMIX_HEADROOM_DEFAULT */
+    bool count_live_bytes_in_gc;              /* also by space: struct heap_space_info */
+    bool sanity;                              /* after each collection an independent trace, compared with it */
+};
+
 struct heap_config {
     const char *plan;                         /* "immix", "nogc": plan_find() */
     uint64_t max_bytes;                       /* of the arena; rounded up to chunks; at most 32 GiB */
     uint64_t limit_bytes;                     /* what may be in use; 0: max_bytes */
+    struct heap_options options;
 };
 
-/* The private segment this heap needs beside its arena. */
-size_t heap_private_bytes(uint64_t max_bytes);
+/* The private segment that a heap of @plan needs beside its arena; 0: no such plan. */
+size_t heap_private_bytes(const char *plan, uint64_t max_bytes);
 /* Borrows both segments for its life. @private must be zeroed. -EINVAL: no such plan or bad sizes. */
 int heap_new(struct heap **ret_heap, const struct heap_config *config, struct shm_segment *arena, struct shm_segment *private);
 struct heap *heap_unref(struct heap *heap);
 MM_DEFINE_AUTO(heap, heap_unref)
 const char *heap_plan_name(const struct heap *heap);
 bool heap_plan_collects(const struct heap *heap);
+uint32_t heap_plan_allocator(const struct heap *heap);               /* enum shm_allocator */
 
 /* types */
 /* Finds or adds. 0 and *ret_id; -EEXIST: the name has another layout (*ret_id is it); -ENOSPC: the table is full. Checked before. */
@@ -48,6 +59,8 @@ uint64_t heap_free_bytes(const struct heap *heap);                   /* committe
 uint64_t heap_hole_bytes(const struct heap *heap);                   /* free lines in blocks in use, that may be granted */
 uint64_t heap_uncommitted_bytes(const struct heap *heap);            /* still to commit within the limit, those asked not counted */
 uint64_t heap_used_bytes(const struct heap *heap);                   /* blocks in use, in bytes */
+/* Free blocks that the next collection needs for its copies, beside what is granted: to be committed before it begins. */
+uint64_t heap_reserve_bytes(const struct heap *heap);
 
 /* granting, for one mutator: the call fills @ring entries' worth and records them as its own (the list G of S6) */
 struct heap_mutator *heap_mutator_new(struct heap *heap);            /* NULL: out of memory */
@@ -60,8 +73,10 @@ size_t heap_grant(struct heap *heap, struct heap_mutator *m, enum shm_grant_clas
  * are 0 if they were outside the arena. */
 struct heap_mutator_view {
     uint32_t taken[SHM_GRANT_CLASSES];
-    uint32_t cursor[2], limit[2];             /* of LINES and BLOCKS */
+    uint32_t cursor[SHM_GRANT_CLASSES], limit[SHM_GRANT_CLASSES];    /* of those that bump */
 };
+/* Bit @class: it was ever granted any. The rows of a view that matter. */
+uint64_t heap_mutator_classes(const struct heap_mutator *m);
 /* Grants outstanding (published and not yet finished) after looking at @taken: the ring space in use. */
 uint32_t heap_mutator_outstanding(struct heap_mutator *m, enum shm_grant_class class, uint32_t taken);
 /* The thread is gone: its spans are sealed as @view shows them and swept by the next collection; what it never began is free again
@@ -71,7 +86,7 @@ void heap_mutator_seal(struct heap *heap, struct heap_mutator *m, const struct h
 /* the stopped world */
 struct heap_roots {                           /* one row a thread, handle table, local table; arrays are hostile words, read once each */
     enum heap_root_kind { HEAP_ROOTS_AMBIGUOUS, HEAP_ROOTS_EXACT } kind;
-    const _Atomic uint32_t *words;            /* granules; 0 is skipped. Exact rows must outlive the collection: plans that move update them */
+    _Atomic uint32_t *words;                  /* granules; 0 is skipped. Of exact rows, words whose object moves are updated by CAS (S8) */
     uint32_t count;
 };
 struct heap_stop {                            /* all that a collection needs to know of the world */
@@ -81,10 +96,13 @@ struct heap_stop {                            /* all that a collection needs to 
     const struct heap_mutator_view *views;    /* of each, in the same order */
     size_t mutator_count;
     bool roots_overflowed;                    /* some thread's roots are incomplete: free and move nothing */
+    bool emergency;                           /* the collection before this one did not make the room that is needed */
+    bool full_heap;                           /* somebody asked for all that can be had: a defragmentation, too */
 };
-#define HEAP_PACKET_KINDS_MAX 16u
+#define HEAP_PACKET_KINDS_MAX 24u
 struct heap_collection {                      /* what it did */
     uint64_t live_objects, live_bytes, freed_bytes;
+    uint64_t moved_objects, moved_bytes;      /* of the live ones */
     uint64_t duration_ns;
     size_t packet_kinds;                      /* rows of packets: how much work of which kind, by stage */
     struct packet_counters packets[HEAP_PACKET_KINDS_MAX];
@@ -112,6 +130,10 @@ struct heap_histogram_row { uint64_t objects, bytes; };              /* indexed 
 /* Counts every object that stands in the heap (dead ones since the last collection included). @rows has heap_type_count()+1. */
 int heap_histogram_stw(struct heap *heap, struct engine *engine, const struct heap_stop *stop, struct heap_histogram_row *rows);
 
-struct heap_space_info { const char *name; uint64_t used_bytes, blocks; };
+struct heap_space_info {
+    const char *name;
+    uint64_t used_bytes, blocks;
+    uint64_t live_bytes;                      /* found by the last collection, if count_live_bytes_in_gc */
+};
 size_t heap_spaces(const struct heap *heap, struct heap_space_info *ret, size_t capacity);   /* for `mmgcctl info` */
 uint64_t heap_metadata_bytes(const struct heap *heap);

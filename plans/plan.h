@@ -1,50 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Plan: a garbage collection algorithm, composed of spaces: what it promises, how it grants, how its blocks are swept.
- *   A plan is a constant table and a page of code; plans/nogc.c is the smallest and the template for the next. */
+/* Plan: a garbage collection algorithm, composed of spaces: which ones, how small objects are granted, how the trace treats
+ * what it meets. A plan is a constant table and a page of code; plans/nogc.c is the smallest and the template for the next
+ * (docs/writing-a-plan.md). What all tracing plans share is schedule.c.                                                 */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "plans/heap.h"
+#include "plans/space/space.h"
+#include "shm/control.h"
 
-struct plan_constraints {
-    bool collects;                           /* false: grants until the heap is full */
+enum plan_trace {
+    PLAN_TRACE_NONE,                         /* never collects */
+    PLAN_TRACE_MARK,                         /* objects stay where they are */
+    PLAN_TRACE_EVACUATE,                     /* objects leave blocks flagged BLOCK_EVACUATE, if there is room; others are marked */
+    PLAN_TRACE_SLIDE                         /* objects are marked, then slide together */
+};
+
+struct plan_constraints {                    /* what others may rely on; constant */
+    enum plan_trace trace;
     bool moves;                              /* objects that are not pinned may change their address */
+    bool restarts;                           /* a collection cut short by the daemon's death can be finished (soundness S19) */
     uint32_t barrier;                        /* enum shm_barrier_kind */
+    uint32_t allocator;                      /* enum shm_allocator */
     uint32_t small_max_bytes;                /* larger objects are asked for one by one */
 };
 
-struct grant_request {
-    enum shm_grant_class class;
-    uint64_t bytes;
-    uint32_t min_bytes;
-};
-
-struct sweep_tally {                         /* one worker's share, folded when the stage is over */
-    uint64_t freed_bytes;
-    uint64_t hole_lines;                     /* in IMMIX blocks that did not become free */
-    uint32_t freed_immix_blocks, freed_large_blocks;
-    int64_t freed_pages;                     /* of LARGE blocks, less those of blocks that went back whole */
-};
+#define PLAN_SPACES_MAX 6u
 
 struct plan {
     const char *name;
     struct plan_constraints constraints;
-    /* Fills at most @capacity rows (and what @m's ring holds); returns their number. */
+    const struct space *spaces[PLAN_SPACES_MAX];         /* NULL ends them; what mmgcctl info shows */
+    /* LINES, BLOCKS or CELLS: fills at most @capacity rows (and what @m's ring holds); returns their number. The other classes are
+     * the same under every plan. */
     size_t (*grant)(struct heap *h, struct heap_mutator *m, const struct grant_request *request, struct shm_grant *ret,
                     size_t capacity);
-    /* Block by block and in parallel; NULL if the plan never collects. Only blocks in use are shown. */
-    void (*prepare_block)(struct heap *h, uint32_t block);
-    void (*sweep_block)(struct heap *h, uint32_t block, struct sweep_tally *tally);
-    void (*after_sweep_stw)(struct heap *h, const struct sweep_tally *total);
-    /* Every invariant of its spaces; the first that is broken. Reads metadata only: no client can make it fail. */
-    enum heap_fault (*check_block_stw)(const struct heap *h, uint32_t block);
-    size_t (*spaces)(const struct heap *h, struct heap_space_info *ret, size_t capacity);
+    /* Bytes of free blocks that a collection needs for copies: kept from every grant. NULL: none. */
+    uint64_t (*reserve_bytes)(const struct heap *h);
+    /* Optional, world stopped. Before anything is marked: the collection's own decisions. */
+    void (*begin_stw)(struct heap *h, const struct heap_stop *stop);
+    /* Optional, world stopped. When blocks are swept and counted. */
+    void (*end_stw)(struct heap *h);
 };
 
-#define PLAN_COUNT 2
+#define PLAN_COUNT 4
 extern const struct plan *const plans[PLAN_COUNT];
 const struct plan *plan_find(const char *name);      /* NULL: no such */
 
-extern const struct plan plan_nogc, plan_immix;
+extern const struct plan plan_nogc, plan_immix, plan_semispace, plan_marksweep;

@@ -1,38 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* schedule.c - Schedule: one collection as stages of packets.
- *   S1  no stage reads what an earlier one has not finished: marks are clear before roots, complete before the release
- *   S2  the journal says MARK before the first mark bit changes, RELEASE before the first block is swept, IDLE when VO and G
- *       are those of the next cycle (soundness S19)
- *   S3  every packet is a range that halves itself, or made by one: what the pool declines is done by who asked      */
+/* schedule.c - Schedule: one collection as stages of packets, the same for every plan that traces.
+ *   S1  no stage reads what an earlier one has not finished: marks are clear and G is opened before any root, ambiguous roots
+ *       are pinned before anything moves, marks are complete before blocks are swept
+ *   S2  the journal says what is under way before its first effect, and IDLE when VO and G are those of the next cycle (S19)
+ *   S3  every packet is a range that halves itself, or made by one: what the pool declines is done by who asked
+ *   S4  stages that a plan has no use for are disabled: nothing waits for them                                         */
 #include "plans/schedule.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "plans/heap/bitmap.h"
 #include "plans/heap/resolve.h"
 #include "plans/heap/state.h"
 #include "plans/heap/walk.h"
-#include "plans/trace.h"
+#include "plans/trace/trace.h"
 
-enum { STAGE_PREPARE, STAGE_ROOTS, STAGE_CLOSURE, STAGE_RELEASE, STAGES };
-static const char *const stage_names[STAGES] = { "prepare", "roots", "closure", "release" };
-
-static void run_prepare(struct worker *w, struct packet *p);
-static void run_roots(struct worker *w, struct packet *p);
-static void run_mark(struct worker *w, struct packet *p);
-static void run_slice(struct worker *w, struct packet *p);
-static void run_rescan(struct worker *w, struct packet *p);
-static void run_sweep(struct worker *w, struct packet *p);
+enum { STAGE_PREPARE, STAGE_PIN, STAGE_ROOTS, STAGE_CLOSURE, STAGE_RELEASE, STAGES };
+static const char *const stage_names[STAGES] = { "prepare", "pin", "roots", "closure", "release" };
 
 /* clang-format off */
-#define PACKET_KINDS(X) /* stage           run       largest piece */ \
-    X(PREPARE_BLOCKS,      STAGE_PREPARE,  run_prepare,  64 /* blocks */) \
-    X(RESOLVE_ROOTS,       STAGE_ROOTS,    run_roots,   256 /* words */) \
-    X(MARK_OBJECTS,        STAGE_CLOSURE,  run_mark,      0 /* a packet */) \
-    X(MARK_SLICE,          STAGE_CLOSURE,  run_slice,     0 /* 512 references */) \
-    X(RESCAN_BLOCKS,       STAGE_CLOSURE,  run_rescan,    0 /* 64 blocks */) \
-    X(SWEEP_BLOCKS,        STAGE_RELEASE,  run_sweep,    64 /* blocks */)
+#define PACKET_KINDS(X) /* stage           run               largest piece */ \
+    X(PREPARE_BLOCKS,      STAGE_PREPARE,  run_prepare,      64 /* blocks */) \
+    X(RESOLVE_AMBIGUOUS,   STAGE_PIN,      run_ambiguous,   256 /* words */) \
+    X(SCAN_IMMORTAL,       STAGE_PIN,      run_immortal,     16 /* blocks */) \
+    X(TRACE_EXACT,         STAGE_ROOTS,    run_exact,       256 /* words */) \
+    X(MARK_OBJECTS,        STAGE_CLOSURE,  run_objects,       0 /* a packet */) \
+    X(EVACUATE_SLOTS,      STAGE_CLOSURE,  run_slots,         0 /* a packet */) \
+    X(SCAN_SLICE,          STAGE_CLOSURE,  run_slice,         0 /* 512 references, or 256 places */) \
+    X(RESCAN_BLOCKS,       STAGE_CLOSURE,  run_rescan,        0 /* 64 blocks */) \
+    X(SWEEP_BLOCKS,        STAGE_RELEASE,  run_sweep,        64 /* blocks */)
+
+#define X(name, stage, run, grain) static void run(struct worker *w, struct packet *p);
+PACKET_KINDS(X)
+#undef X
 
 enum packet_name {
 #define X(name, stage, run, grain) name,
@@ -51,10 +53,12 @@ static const uint64_t grains[PACKET_NAMES] = {
     PACKET_KINDS(X)
 #undef X
 };
+static_assert(PACKET_NAMES <= HEAP_PACKET_KINDS_MAX, "heap_collection.packets");
 
 struct collection { /* the job's context */
     struct heap *heap;
     const struct heap_stop *stop;
+    bool evacuates;     /* [const] */
     uint64_t *row_ends; /* words in the rows of roots up to and with this one */
     struct trace trace;
 };
@@ -64,12 +68,17 @@ struct share { /* one worker's */
     struct sweep_tally sweep;
 };
 
-static_assert(PACKET_NAMES <= HEAP_PACKET_KINDS_MAX, "heap_collection.packets");
-
 static struct collection *collection_of(struct worker *w)
 {
     return job_context(worker_job(w));
 }
+
+static struct trace_tally *tally_of(struct worker *w)
+{
+    return &((struct share *)worker_local(w))->trace;
+}
+
+/* blocks */
 
 static void run_prepare(struct worker *w, struct packet *p)
 {
@@ -77,10 +86,11 @@ static void run_prepare(struct worker *w, struct packet *p)
 
     trace_split_range(w, p, grains[PREPARE_BLOCKS]);
     for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++) {
-        if (!block_kind_in_use(blocks_kind(&h->blocks, block)))
+        const struct space *space = space_of(blocks_kind(&h->blocks, block));
+        if (space == NULL)
             continue;
-        at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_PARSED);
-        h->plan->prepare_block(h, block);
+        at_store_relaxed(&h->meta.flags[block], 0);
+        space->prepare_block(h, block);
     }
 }
 
@@ -90,41 +100,48 @@ static void run_sweep(struct worker *w, struct packet *p)
     struct share *share = worker_local(w);
 
     trace_split_range(w, p, grains[SWEEP_BLOCKS]);
-    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
-        if (block_kind_in_use(blocks_kind(&h->blocks, block)))
-            h->plan->sweep_block(h, block, &share->sweep);
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++) {
+        const struct space *space = space_of(blocks_kind(&h->blocks, block));
+        if (space != NULL)
+            space->sweep_block(h, block, &share->sweep);
+    }
 }
 
-static void run_mark(struct worker *w, struct packet *p)
+/* the closure */
+
+static void run_objects(struct worker *w, struct packet *p)
 {
-    trace_run_mark(&collection_of(w)->trace, &((struct share *)worker_local(w))->trace, w, p);
+    mark_run_objects(&collection_of(w)->trace, tally_of(w), w, p);
+}
+
+static void run_slots(struct worker *w, struct packet *p)
+{
+    evacuate_run_slots(&collection_of(w)->trace, tally_of(w), w, p);
 }
 
 static void run_slice(struct worker *w, struct packet *p)
 {
-    trace_run_slice(&collection_of(w)->trace, &((struct share *)worker_local(w))->trace, w, p);
+    struct collection *c = collection_of(w);
+
+    if (c->evacuates)
+        evacuate_run_slice(&c->trace, tally_of(w), w, p);
+    else
+        mark_run_slice(&c->trace, tally_of(w), w, p);
+}
+
+static trace_rescan rescan_of(const struct collection *c)
+{
+    return c->evacuates ? evacuate_run_rescan : mark_run_rescan;
 }
 
 static void run_rescan(struct worker *w, struct packet *p)
 {
-    trace_run_rescan(&collection_of(w)->trace, &((struct share *)worker_local(w))->trace, w, p);
+    struct collection *c = collection_of(w);
+
+    rescan_of(c)(&c->trace, tally_of(w), w, p);
 }
 
 /* roots */
-
-/* The object that a root word keeps alive, or 0. */
-static uint32_t resolve_root(struct heap *h, enum heap_root_kind kind, uint32_t word,
-                             struct trace_tally *tally)
-{
-    if (word == 0)
-        return 0;
-    if (kind == HEAP_ROOTS_AMBIGUOUS)
-        return resolve_ambiguous_stw(h, word);
-    if (object_place(h, word) != BLOCK_UNCOMMITTED)
-        return word;
-    tally->forged_refs++;
-    return 0;
-}
 
 /* The row that word @at of all rows is in. */
 static size_t row_of(const struct collection *c, uint64_t at)
@@ -141,37 +158,103 @@ static size_t row_of(const struct collection *c, uint64_t at)
     return low;
 }
 
-/* Words [args[0], args[1]) of all rows laid end to end. */
-static void run_roots(struct worker *w, struct packet *p)
+/* Calls @visit for the words [args[0], args[1]) of all rows laid end to end that are of @kind. */
+static void each_word(struct worker *w, struct packet *p, enum heap_root_kind kind, struct tracer *r,
+                      void (*visit)(struct collection *c, struct tracer *r, _Atomic uint32_t *word))
 {
     struct collection *c = collection_of(w);
-    struct trace_tally *tally = &((struct share *)worker_local(w))->trace;
-    struct packet *found = NULL;
-
-    trace_split_range(w, p, grains[RESOLVE_ROOTS]);
     size_t row = row_of(c, p->args[0]);
-    for (uint64_t at = p->args[0]; at < p->args[1]; at++) {
-        while (at >= c->row_ends[row])
-            row++;
-        const struct heap_roots *r = &c->stop->roots[row];
-        uint32_t word = at_load_relaxed(&r->words[at - (c->row_ends[row] - r->count)]);
-        uint32_t granule = resolve_root(c->heap, r->kind, word, tally);
-        if (granule == 0)
-            continue;
-        if (found == NULL)
-            found = worker_packet_try_new(w, &kinds[MARK_OBJECTS]);
-        if (found == NULL) {
-            trace_mark_only(&c->trace, tally, granule);
-            continue;
-        }
-        found->items[found->count++] = granule;
-        if (found->count < PACKET_ITEMS)
-            continue;
-        worker_packet_push(w, found);
-        found = NULL;
+
+    for (uint64_t at = p->args[0], end; at < p->args[1]; at = end, row++) {
+        const struct heap_roots *roots = &c->stop->roots[row];
+        uint64_t first = c->row_ends[row] - roots->count;
+        end = MM_MIN(p->args[1], c->row_ends[row]);
+        for (uint64_t i = at; roots->kind == kind && i < end; i++)
+            visit(c, r, &roots->words[i - first]);
     }
-    if (found != NULL && found->count > 0)
-        worker_packet_push(w, found);
+}
+
+/* Finds the object around an ambiguous word, which then stays where it is. */
+static void pin_word(struct collection *c, struct tracer *r, _Atomic uint32_t *word)
+{
+    struct heap *h = c->heap;
+    uint32_t granule = resolve_ambiguous_stw(h, at_load_relaxed(word));
+
+    if (granule == 0)
+        return;
+    if (c->evacuates) {
+        evacuate_pin(r, granule);
+        return;
+    }
+    at_or_relaxed(&h->meta.flags[granule / MM_BLOCK_GRANULES], BLOCK_STAYS);
+    mark_root(r, granule);
+}
+
+static void run_ambiguous(struct worker *w, struct packet *p)
+{
+    struct tracer r = { &collection_of(w)->trace, tally_of(w), w, NULL };
+
+    trace_split_range(w, p, grains[RESOLVE_AMBIGUOUS]);
+    each_word(w, p, HEAP_ROOTS_AMBIGUOUS, &r, pin_word);
+    trace_roots_end(&r);
+}
+
+/* A handle's owner may change it while we move what it refers to (S8): then its new value is its own business. */
+static void trace_word(struct collection *c, struct tracer *r, _Atomic uint32_t *word)
+{
+    uint32_t was = at_load_relaxed(word), now;
+
+    if (was == 0)
+        return;
+    if (object_place(c->heap, was) == BLOCK_UNCOMMITTED) {
+        r->tally->forged_refs++;
+        return;
+    }
+    if (!c->evacuates) {
+        mark_root(r, was);
+        return;
+    }
+    now = evacuate_root(r, was);
+    if (now != was)
+        (void)at_cas_acq_rel(word, &was, now);
+}
+
+static void run_exact(struct worker *w, struct packet *p)
+{
+    struct tracer r = { &collection_of(w)->trace, tally_of(w), w, NULL };
+
+    trace_split_range(w, p, grains[TRACE_EXACT]);
+    each_word(w, p, HEAP_ROOTS_EXACT, &r, trace_word);
+    trace_roots_end(&r);
+}
+
+/* Every object of the immortal space is a root (immortal_space.c T1). */
+static void scan_immortal_block(struct collection *c, struct tracer *r, uint32_t block)
+{
+    uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
+    const _Atomic uint64_t *vo = heap_vo(c->heap);
+
+    resolve_parse_block(c->heap, block);
+    for (at = bitmap_find_set(vo, at, end); at < end; at = bitmap_find_set(vo, at + 1, end)) {
+        if (object_place(c->heap, (uint32_t)at) == BLOCK_UNCOMMITTED)
+            continue;
+        if (c->evacuates)
+            evacuate_pin(r, (uint32_t)at);
+        else
+            mark_root(r, (uint32_t)at);
+    }
+}
+
+static void run_immortal(struct worker *w, struct packet *p)
+{
+    struct collection *c = collection_of(w);
+    struct tracer r = { &c->trace, tally_of(w), w, NULL };
+
+    trace_split_range(w, p, grains[SCAN_IMMORTAL]);
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
+        if (blocks_kind(&c->heap->blocks, block) == BLOCK_IMMORTAL)
+            scan_immortal_block(c, &r, block);
+    trace_roots_end(&r);
 }
 
 /* the run */
@@ -185,12 +268,16 @@ static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
 {
     struct collection *c = job_context(job);
 
-    if (stage != STAGE_CLOSURE)
+    switch (stage) {
+    case STAGE_PREPARE: grants_open_stw(c->heap, c->stop); return false;
+    case STAGE_PIN: journal(c->heap, c->evacuates ? HEAP_EVACUATE : HEAP_MARK); return false;
+    case STAGE_CLOSURE:
+        if (trace_on_drained(&c->trace, tally_of(w), w, rescan_of(c)))
+            return true;
+        journal(c->heap, HEAP_RELEASE);
         return false;
-    if (trace_on_drained(&c->trace, &((struct share *)worker_local(w))->trace, w))
-        return true;
-    journal(c->heap, HEAP_RELEASE);
-    return false;
+    default: return false;
+    }
 }
 
 static bool add_range(struct job *job, enum packet_name name, uint64_t end)
@@ -215,25 +302,44 @@ static uint64_t fill_row_ends(struct collection *c)
     return words;
 }
 
+static void fold_trace(struct heap *h, const struct trace_tally *t, struct heap_collection *ret)
+{
+    ret->live_objects += t->objects;
+    ret->live_bytes += t->bytes;
+    ret->moved_objects += t->moved_objects;
+    ret->moved_bytes += t->moved_bytes;
+    ret->forged_refs += t->forged_refs + t->bad_headers;
+    for (unsigned kind = 0; kind < BLOCK_KINDS; kind++)
+        h->live_kind_bytes[kind] += t->kind_bytes[kind];
+}
+
+static void fold_sweep(struct sweep_tally *to, const struct sweep_tally *from)
+{
+    to->freed_bytes += from->freed_bytes;
+    to->freed_pages += from->freed_pages;
+    for (unsigned kind = 0; kind < BLOCK_KINDS; kind++) {
+        to->freed_blocks[kind] += from->freed_blocks[kind];
+        to->free_lines[kind] += from->free_lines[kind];
+    }
+}
+
 static void fold(struct heap *h, struct job *job, unsigned workers, struct heap_collection *ret)
 {
     struct sweep_tally sweep = { 0 };
 
+    memset(h->live_kind_bytes, 0, sizeof(h->live_kind_bytes));
     for (unsigned i = 0; i < workers; i++) {
         const struct share *s = job_worker_local(job, i);
-        ret->live_objects += s->trace.objects;
-        ret->live_bytes += s->trace.bytes;
-        ret->forged_refs += s->trace.forged_refs + s->trace.bad_headers;
-        sweep.freed_bytes += s->sweep.freed_bytes;
-        sweep.hole_lines += s->sweep.hole_lines;
-        sweep.freed_immix_blocks += s->sweep.freed_immix_blocks;
-        sweep.freed_large_blocks += s->sweep.freed_large_blocks;
-        sweep.freed_pages += s->sweep.freed_pages;
+        fold_trace(h, &s->trace, ret);
+        fold_sweep(&sweep, &s->sweep);
     }
-    ret->freed_bytes = sweep.freed_bytes;
+    ret->freed_bytes = (uint64_t)MM_MAX(sweep.freed_bytes, 0);
     h->live_objects = ret->live_objects;
     h->live_bytes = ret->live_bytes;
-    h->plan->after_sweep_stw(h, &sweep);
+    for (size_t i = 0; i < PLAN_SPACES_MAX && h->plan->spaces[i] != NULL; i++)
+        h->plan->spaces[i]->after_sweep_stw(h, &sweep);
+    if (h->plan->end_stw != NULL)
+        h->plan->end_stw(h);
 }
 
 /* VO is what was marked; G is what nobody has begun. */
@@ -243,7 +349,31 @@ static void finish(struct heap *h, const struct heap_stop *stop)
     grants_end_collected_stw(h, stop);
     journal(h, HEAP_IDLE);
     for (uint32_t block = 0; h->check && block < h->blocks.high; block++)
-        MM_ASSERT(h->plan->check_block_stw(h, block) == HEAP_FAULT_NONE);
+        MM_ASSERT(spaces_check_block_stw(h, block) == HEAP_FAULT_NONE);
+}
+
+static bool add_packets(struct collection *c, struct job *job)
+{
+    uint32_t blocks = c->heap->blocks.high;
+    uint64_t words = fill_row_ends(c);
+
+    return add_range(job, PREPARE_BLOCKS, blocks) && add_range(job, RESOLVE_AMBIGUOUS, words) &&
+           add_range(job, SCAN_IMMORTAL, c->heap->blocks.counts[BLOCK_IMMORTAL] > 0 ? blocks : 0) &&
+           add_range(job, TRACE_EXACT, words) && add_range(job, SWEEP_BLOCKS, blocks);
+}
+
+static void begin(struct collection *c, struct engine *engine)
+{
+    struct heap *h = c->heap;
+
+    trace_init(&c->trace, h, engine_workers(engine) == 1);
+    c->trace.objects = &kinds[MARK_OBJECTS];
+    c->trace.slots = &kinds[EVACUATE_SLOTS];
+    c->trace.slice = &kinds[SCAN_SLICE];
+    c->trace.rescan = &kinds[RESCAN_BLOCKS];
+    if (h->plan->begin_stw != NULL)
+        h->plan->begin_stw(h, c->stop);
+    c->evacuates = h->plan->constraints.trace == PLAN_TRACE_EVACUATE;
 }
 
 static int run(struct collection *c, struct engine *engine, struct heap_collection *ret)
@@ -257,18 +387,12 @@ static int run(struct collection *c, struct engine *engine, struct heap_collecti
                                  .on_drained = on_drained };
     MM_AUTO(job) job = NULL;
 
-    trace_init(&c->trace, h, engine_workers(engine) == 1);
-    c->trace.mark = &kinds[MARK_OBJECTS];
-    c->trace.slice = &kinds[MARK_SLICE];
-    c->trace.rescan = &kinds[RESCAN_BLOCKS];
     int r = job_new(&job, engine, &config);
     if (r < 0)
         return r;
-    uint64_t words = fill_row_ends(c);
-    if (!add_range(job, PREPARE_BLOCKS, h->blocks.high) || !add_range(job, RESOLVE_ROOTS, words) ||
-        !add_range(job, SWEEP_BLOCKS, h->blocks.high))
+    if (!add_packets(c, job))
         return -ENOMEM;
-    grants_open_stw(h, c->stop);
+    begin(c, engine);
     journal(h, HEAP_MARK);
     engine_run(engine, job);
     ret->packet_kinds = job_counters(job, ret->packets, HEAP_PACKET_KINDS_MAX);

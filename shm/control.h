@@ -13,10 +13,17 @@
 #include "shm/type.h"
 
 #define SHM_CONTROL_MAGIC UINT64_C(0x6c72746363676d6d)      /* "mmgcctrl" in memory order */
-#define SHM_CONTROL_VERSION 1u
+#define SHM_CONTROL_VERSION 2u
 #define SHM_CONTROL_FEATURES 0u                              /* all bits this version knows */
 
 enum shm_barrier_kind { SHM_BARRIER_NONE = 0 };              /* object-logging 1, field-logging 2: reserved */
+
+/* Where a client's small objects come from. */
+enum shm_allocator {
+    SHM_ALLOCATOR_BUMP = 0,                  /* LINES, and BLOCKS for what does not fit */
+    SHM_ALLOCATOR_CELLS = 1,                 /* CELLS, by size */
+    SHM_ALLOCATOR_PAGES = 2                  /* CELLS of whole pages: each object in pages of its own */
+};
 
 struct shm_control {
     _Atomic uint64_t magic;                  /* [D] release-stored last: whoever acquires it sees the constants below */
@@ -39,6 +46,9 @@ struct shm_control {
     _Atomic uint32_t type_count;             /* [D] rows below that are valid; release: pairs with a reader's acquire */
     _Atomic uint32_t corrupt;                /* [D] not 0: the heap is quarantined */
     _Atomic uint64_t live_objects;           /* [D] found by the last collection */
+    uint32_t allocator;                      /* [D] constant: enum shm_allocator */
+    uint32_t page_map_offset;                /* [D] constant: bytes from here to a bit for each page of the arena, set: closed to
+                                                clients (pageprotect); changed only while the world is stopped. 0: there is none */
 
     alignas(4096) struct shm_type_row types[SHM_TYPES_MAX];  /* [D] row id; written once */
 };

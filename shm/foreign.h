@@ -37,6 +37,16 @@ static inline void foreign_store32(foreign base, size_t off, uint32_t value)
 {
     at_store_relaxed((_Atomic uint32_t *)(void *)foreign_address(base, off), value);
 }
+static inline void foreign_store64(foreign base, size_t off, uint64_t value)
+{
+    at_store_relaxed((_Atomic uint64_t *)(void *)foreign_address(base, off), value);
+}
+/* Copies @bytes, a multiple of 8, word by word: what a client writes meanwhile is in the copy or not, each word whole. */
+static inline void foreign_copy(foreign base, size_t to, size_t from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 8)
+        foreign_store64(base, to + i, foreign_load64(base, from + i));
+}
 static inline void foreign_prefetch(foreign base, size_t off)
 {
     __builtin_prefetch(foreign_address(base, off));

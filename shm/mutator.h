@@ -11,13 +11,15 @@
  *              A request carries a serial; the daemon answers it by setting error, then answered = serial, then a wake. */
 #include <assert.h>
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "shm/base.h"
+#include "shm/cells.h"
 
 #define SHM_MUTATOR_MAGIC UINT64_C(0x7474756d63676d6d)
-#define SHM_MUTATOR_VERSION 1u
+#define SHM_MUTATOR_VERSION 2u
 
 enum shm_state { SHM_OUT = 0, SHM_IN = 1, SHM_PARKED = 2 };
 
@@ -31,11 +33,18 @@ enum shm_grant_class {
     SHM_GRANT_LINES,                         /* spans of free lines for small objects */
     SHM_GRANT_BLOCKS,                        /* whole blocks, for small objects that did not fit a hole (Immix overflow) */
     SHM_GRANT_LARGE,                         /* one page run a request, for one large object */
-    SHM_GRANT_CLASSES
+    SHM_GRANT_NONMOVING,                     /* spans for small objects that keep their address */
+    SHM_GRANT_IMMORTAL,                      /* spans for small objects that are never freed */
+    SHM_GRANT_CELLS,                         /* adjacent cells of one size: SHM_GRANT_CELLS + its class (shm/cells.h) */
+    SHM_GRANT_CLASSES = SHM_GRANT_CELLS + SHM_CELL_CLASSES
 };
 #define SHM_LINES_CAPACITY 4096u
 #define SHM_BLOCKS_CAPACITY 1024u
 #define SHM_LARGE_CAPACITY 4u
+#define SHM_OTHERS_CAPACITY 512u             /* of each class from NONMOVING on */
+#define SHM_RING_ROWS \
+    (SHM_LINES_CAPACITY + SHM_BLOCKS_CAPACITY + SHM_LARGE_CAPACITY + \
+     SHM_OTHERS_CAPACITY * (SHM_GRANT_CLASSES - SHM_GRANT_NONMOVING))
 
 #define SHM_GRANT_ZEROED 1u                  /* flag: the bytes are known to be zero */
 
@@ -64,8 +73,6 @@ struct shm_mutator {
     void *client;                            /* [C] the library's private record */
     uint64_t barrier;                        /* [C] reserved for the write barrier */
 
-    alignas(MM_CACHE_LINE) struct shm_bump blocks;   /* [C] the overflow bump */
-
     alignas(MM_CACHE_LINE) _Atomic uint32_t state;   /* [C] enum shm_state; the daemon futex-waits on it (S4) */
     _Atomic uint32_t root_count;             /* [C] words in roots; complete whenever state is PARKED */
     _Atomic uint32_t local_count;            /* [C] slots in locals; changed only while IN */
@@ -76,35 +83,53 @@ struct shm_mutator {
     uint32_t root_capacity;                  /* [D] constant: words in roots */
 
     alignas(MM_CACHE_LINE) struct shm_mailbox mail[SHM_GRANT_CLASSES];
+    alignas(MM_CACHE_LINE) struct shm_bump bumps[SHM_GRANT_CLASSES]; /* [C] of every class but LINES and LARGE */
 
-    alignas(4096) struct shm_grant line_ring[SHM_LINES_CAPACITY];    /* [D] */
-    alignas(4096) struct shm_grant block_ring[SHM_BLOCKS_CAPACITY];  /* [D] */
-    struct shm_grant large_ring[SHM_LARGE_CAPACITY];                 /* [D] */
-    alignas(4096) _Atomic uint32_t locals[SHM_LOCALS_MAX];           /* [C][D] exact roots: granules, or 0 */
+    alignas(4096) struct shm_grant rings[SHM_RING_ROWS];     /* [D] class after class: shm_mutator_ring() */
+    alignas(4096) _Atomic uint32_t locals[SHM_LOCALS_MAX];   /* [C][D] exact roots: granules, or 0 */
     alignas(4096) uint32_t roots[];          /* [C] ambiguous roots: granules (rounded down) of words that point into the arena */
 };
 static_assert(offsetof(struct shm_mutator, epoch) == 24, "docs/heap-layout.md#mutator");
 static_assert(offsetof(struct shm_mutator, base) == 32, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, blocks) == 64, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, state) == 128, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, magic) == 192, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, mail) == 256, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, line_ring) == 4096, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, block_ring) == 4096 + 65536, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, locals) == 4096 + 65536 + 20480, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, roots) == 4096 + 65536 + 20480 + 262144, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, state) == 64, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, magic) == 128, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, mail) == 192, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, bumps) == 832, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, rings) == 4096, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, locals) == 4096 + 372736, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, roots) == 4096 + 372736 + 262144, "docs/heap-layout.md#mutator");
 
 static inline size_t shm_mutator_bytes(uint32_t root_capacity)
 {
     return mm_align_up(offsetof(struct shm_mutator, roots) + 4 * (size_t)root_capacity, 4096);
 }
-static inline struct shm_grant *shm_mutator_ring(struct shm_mutator *m, enum shm_grant_class class)
-{
-    return class == SHM_GRANT_LINES ? m->line_ring : class == SHM_GRANT_BLOCKS ? m->block_ring : m->large_ring;
-}
 static inline uint32_t shm_ring_capacity(enum shm_grant_class class)
 {
     return class == SHM_GRANT_LINES    ? SHM_LINES_CAPACITY
            : class == SHM_GRANT_BLOCKS ? SHM_BLOCKS_CAPACITY
-                                       : SHM_LARGE_CAPACITY;
+           : class == SHM_GRANT_LARGE  ? SHM_LARGE_CAPACITY
+                                       : SHM_OTHERS_CAPACITY;
+}
+/* Rows of the classes before @class. */
+static inline uint32_t shm_ring_offset(enum shm_grant_class class)
+{
+    uint32_t fixed = SHM_LINES_CAPACITY + SHM_BLOCKS_CAPACITY + SHM_LARGE_CAPACITY;
+
+    return class == SHM_GRANT_LINES    ? 0
+           : class == SHM_GRANT_BLOCKS ? SHM_LINES_CAPACITY
+           : class == SHM_GRANT_LARGE  ? SHM_LINES_CAPACITY + SHM_BLOCKS_CAPACITY
+                                       : fixed + SHM_OTHERS_CAPACITY * (class - SHM_GRANT_NONMOVING);
+}
+static inline struct shm_grant *shm_mutator_ring(struct shm_mutator *m, enum shm_grant_class class)
+{
+    return m->rings + shm_ring_offset(class);
+}
+static inline struct shm_bump *shm_mutator_bump(struct shm_mutator *m, enum shm_grant_class class)
+{
+    return class == SHM_GRANT_LINES ? &m->lines : &m->bumps[class];
+}
+/* LARGE is the one class whose entries are objects, not spans. */
+static inline bool shm_class_bumps(enum shm_grant_class class)
+{
+    return class != SHM_GRANT_LARGE;
 }

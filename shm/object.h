@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Object: one 8-byte header word, then the payload. docs/heap-layout.md#object
- *   Header   bits 0..23 type id (0 never), bits 24..31 flags (0 today), bits 32..63 array length.
+ *   Header   bits 0..23 type id (0 never), bits 24..31 flags (0 but while a collection moves objects), bits 32..63 array length.
  *            ONE 8-byte store that alone fixes the size, before every other store to the object
  *            and before its publication (soundness S6 I6). A zero word means "step one granule" (I7).
  *   Address  the granule of an object is that of its payload; the header is the granule before it.
@@ -18,6 +18,17 @@
 static inline uint64_t object_header(uint32_t type, uint32_t length)
 {
     return (uint64_t)length << 32 | type;
+}
+/* What stands in the header that a collection moved an object away from; no client sees it. Flag bit 31, then the new address. */
+#define OBJECT_MOVED (UINT64_C(1) << 31)
+
+static inline uint64_t object_header_moved(uint32_t to_granule)
+{
+    return (uint64_t)to_granule << 32 | OBJECT_MOVED;
+}
+static inline bool object_header_is_moved(uint64_t header)
+{
+    return (uint32_t)header == (uint32_t)OBJECT_MOVED;
 }
 static inline uint32_t object_header_type(uint64_t header)
 {

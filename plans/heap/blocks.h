@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Blocks: who owns each 32 KiB of the arena, and which are free.
- *   B1  a block has exactly one kind; no arena byte is read unless its kind says "in use" (IMMIX, LARGE)
+ *   B1  a block has exactly one kind; no arena byte is read unless its kind says "in use" (IMMIX and above)
  *   B2  a free block has no bit in either object bitmap, no marked and no granted line
  *   B3  the arena's last block is RESERVED, so that one past the end of any object is a granule of the arena
  *   Threads  the heap's one caller; a collection's workers store kinds of blocks they sweep, and tell by blocks_swept() */
@@ -18,13 +18,20 @@ enum block_kind {
     BLOCK_RESERVED,                          /* never granted */
     BLOCK_FREE_CLEAN,                        /* zero bytes */
     BLOCK_FREE_DIRTY,
-    BLOCK_IMMIX,
+    BLOCK_IMMIX,                             /* from here on: in use, by the space of that name */
+    BLOCK_COPY,
+    BLOCK_SLIDE,
+    BLOCK_NONMOVING,
+    BLOCK_IMMORTAL,
+    BLOCK_CELLS,
     BLOCK_LARGE,
     BLOCK_KINDS
 };
 
 #define BLOCK_PARSED 1u                      /* its spans in G have their VO bits for this collection */
 #define BLOCK_IRREGULAR 2u                   /* one of the stop's irregular spans lies in it */
+#define BLOCK_EVACUATE 4u                    /* what lives in it is to be moved out by this collection: trace/evacuate.c */
+#define BLOCK_STAYS 8u                       /* pinned, or granted in part: this collection slides nothing in or out of it */
 
 #define BLOCK_NONE UINT32_MAX
 
@@ -47,7 +54,16 @@ static inline enum block_kind blocks_kind(const struct blocks *b, uint32_t block
 }
 static inline bool block_kind_in_use(enum block_kind kind)
 {
-    return kind == BLOCK_IMMIX || kind == BLOCK_LARGE;
+    return kind >= BLOCK_IMMIX;
+}
+/* Objects lie at any granule, their lines are marked, free lines are granted: line_blocks.h. */
+static inline bool block_kind_has_lines(enum block_kind kind)
+{
+    return kind >= BLOCK_IMMIX && kind <= BLOCK_IMMORTAL;
+}
+static inline bool blocks_flag(const struct blocks *b, uint32_t block, unsigned flag)
+{
+    return (at_load_relaxed(&b->meta->flags[block]) & flag) != 0;
 }
 static inline bool block_kind_free(enum block_kind kind)
 {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "plans/heap/bitmap.h"
-#include "plans/trace.h"
+#include "plans/trace/trace.h"
 
 #define BLOCKS_A_PACKET 64u
 #define BLOCK_WORDS (MM_BLOCK_GRANULES / 64u)
@@ -50,13 +50,32 @@ int census_run_stw(struct census *c, struct engine *engine)
     return 0;
 }
 
-static void find_in_immix(struct heap *h, uint32_t block, struct parse_faults *faults)
+static void find_in_lines(struct heap *h, uint32_t block, struct parse_faults *faults)
 {
     size_t first = (size_t)block * BLOCK_WORDS;
 
     memcpy((void *)(heap_marks(h) + first), (const void *)(heap_vo(h) + first), BLOCK_WORDS * 8);
     if (walk_block_in_g(h, block))
         walk_parse_block(h, block, heap_marks(h), faults);
+}
+
+/* The bits of G are in the bitmap too (cell_space.h), and stay: a collection clears them when it begins. */
+static void find_in_cells(struct heap *h, uint32_t block, struct parse_faults *faults)
+{
+    uint32_t size = cell_granules(h, block), end = (block + 1) * MM_BLOCK_GRANULES;
+
+    for (uint32_t granule = block * MM_BLOCK_GRANULES + 1; granule < end; granule += size) {
+        struct object o;
+        if (!cell_is_object(h, granule))
+            continue;
+        bool old = bitmap_test(heap_vo(h), granule), finished = !old && cell_space_finished(h, granule);
+        bool good = finished && object_load(h, granule, BLOCK_CELLS, &o);
+        bitmap_clear(heap_marks(h), granule);
+        if (old || good)
+            bitmap_set(heap_marks(h), granule);
+        else if (finished)
+            parse_fault(faults, granule);
+    }
 }
 
 static void find_in_large(struct heap *h, uint32_t block, struct parse_faults *faults)
@@ -80,8 +99,10 @@ void census_find_objects(struct heap *h, uint32_t block, struct parse_faults *fa
 {
     enum block_kind kind = blocks_kind(&h->blocks, block);
 
-    if (kind == BLOCK_IMMIX)
-        find_in_immix(h, block, faults);
+    if (block_kind_has_lines(kind))
+        find_in_lines(h, block, faults);
+    else if (kind == BLOCK_CELLS)
+        find_in_cells(h, block, faults);
     else if (kind == BLOCK_LARGE)
         find_in_large(h, block, faults);
 }
@@ -108,9 +129,11 @@ bool census_next(const struct heap *h, uint32_t block, uint64_t *granule, uint32
     uint64_t end = ((uint64_t)block + 1) * MM_BLOCK_GRANULES;
     enum block_kind kind = blocks_kind(&h->blocks, block);
 
-    if (kind != BLOCK_IMMIX)
+    if (!block_kind_has_lines(kind) && kind != BLOCK_CELLS)
         return kind == BLOCK_LARGE && next_large(h, block, granule, ret_object);
     uint64_t found = bitmap_find_set(heap_marks(h), *granule, end);
+    while (kind == BLOCK_CELLS && found < end && !cell_is_object(h, (uint32_t)found))
+        found = bitmap_find_set(heap_marks(h), found + 1, end);
     *granule = found + 1;
     *ret_object = (uint32_t)found;
     return found < end;

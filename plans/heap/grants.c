@@ -5,11 +5,23 @@
 
 #include "plans/heap/bitmap.h"
 #include "plans/heap/state.h"
-#include "plans/space/immix_space.h"
+#include "plans/space/cell_space.h"
 #include "plans/space/large_space.h"
+#include "plans/space/line_blocks.h"
 
-#define IRREGULAR_PER_MUTATOR 4u /* of each bump: the span in use, and the rest of an older one */
-#define BUMPS 2u                 /* LINES and BLOCKS; LARGE has none */
+#define LINE_CLASSES 4u                          /* LINES, BLOCKS, NONMOVING, IMMORTAL */
+#define IRREGULAR_PER_MUTATOR (2 * LINE_CLASSES) /* of each: the span in use, and the rest of an older one */
+
+/* Whose spans are whole lines, or cells; LARGE has neither. */
+static bool class_has_lines(enum shm_grant_class class)
+{
+    return class != SHM_GRANT_LARGE && class < SHM_GRANT_CELLS;
+}
+
+static bool class_has_cells(enum shm_grant_class class)
+{
+    return class >= SHM_GRANT_CELLS;
+}
 
 /* mutators */
 
@@ -85,21 +97,43 @@ uint32_t grants_room(const struct heap_mutator *m, enum shm_grant_class class)
     return ring->capacity - (ring->published - ring->taken);
 }
 
-/* line bitmaps */
+/* the bits of G: of lines, or of a cell's header granule in the bitmap of that role (cell_space.h) */
 
 static uint32_t line_of(uint32_t granule)
 {
     return granule / MM_LINE_GRANULES;
 }
 
+static bool span_empty(struct span s)
+{
+    return s.start >= s.end;
+}
+
+static bool span_has_cells(const struct heap *h, struct span s)
+{
+    return blocks_kind(&h->blocks, s.start / MM_BLOCK_GRANULES) == BLOCK_CELLS;
+}
+
 static void put_in(struct heap *h, unsigned index, struct span s)
 {
+    if (span_empty(s))
+        return;
+    if (span_has_cells(h, s)) {
+        cell_space_mark_granted(h, index == heap_current_index(h) ? heap_vo(h) : heap_marks(h), s, true);
+        return;
+    }
     bitmap_set_range(h->meta.granted[index], line_of(s.start), line_of(s.end));
     bitmap_set(h->meta.firsts[index], line_of(s.start));
 }
 
 static void take_out(struct heap *h, unsigned index, struct span s)
 {
+    if (span_empty(s))
+        return;
+    if (span_has_cells(h, s)) {
+        cell_space_mark_granted(h, index == heap_current_index(h) ? heap_vo(h) : heap_marks(h), s, false);
+        return;
+    }
     bitmap_clear_range(h->meta.granted[index], line_of(s.start), line_of(s.end));
     bitmap_clear(h->meta.firsts[index], line_of(s.start));
 }
@@ -112,17 +146,13 @@ void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class cla
 
     MM_ASSERT(grants_room(m, class) > 0);
     *entry_at(ring, ring->published++) = span;
+    m->classes |= UINT64_C(1) << class;
     if (class != SHM_GRANT_LARGE)
         put_in(h, heap_current_index(h), span);
     *ret = (struct shm_grant){ .start = start, .granules = granules, .flags = flags };
 }
 
 /* what a view shows */
-
-static bool span_empty(struct span s)
-{
-    return s.start >= s.end;
-}
 
 /* Passed by its mutator since the collection that left it. */
 static bool rest_finished(const struct grant_ring *ring)
@@ -173,7 +203,22 @@ static void move_untouched(struct heap *h, const struct grant_ring *ring, unsign
     }
 }
 
-static void open_ring(struct heap *h, struct grant_ring *ring, uint32_t cursor, uint32_t limit)
+/* The span in use splits at the first cell that has not been begun: those before it are finished, the others stay in G. */
+static void open_cells(struct heap *h, struct grant_ring *ring, uint32_t cursor)
+{
+    struct span *s = bumped_in(ring, cursor);
+
+    ring->open = s != NULL;
+    if (s != NULL) {
+        ring->cursor = cell_space_round_up(h, cursor);
+        struct span rest = { ring->cursor, s->end };
+        take_out(h, heap_current_index(h), rest);
+        put_in(h, heap_current_index(h) ^ 1, rest);
+    }
+    move_untouched(h, ring, heap_current_index(h));
+}
+
+static void open_lines(struct heap *h, struct grant_ring *ring, uint32_t cursor, uint32_t limit)
 {
     if (rest_finished(ring))
         irregular_open(h, (struct irregular){ ring->rest, ring->rest.end, ring->rest.end });
@@ -185,6 +230,18 @@ static void open_ring(struct heap *h, struct grant_ring *ring, uint32_t cursor, 
     move_untouched(h, ring, heap_current_index(h));
 }
 
+static void open_mutator(struct heap *h, struct heap_mutator *m, const struct heap_mutator_view *view)
+{
+    for (uint64_t rest = m->classes; rest != 0; rest &= rest - 1) {
+        enum shm_grant_class class = (enum shm_grant_class)__builtin_ctzll(rest);
+        advance(m, class, view->taken[class]);
+        if (class_has_lines(class))
+            open_lines(h, &m->rings[class], view->cursor[class], view->limit[class]);
+        else if (class_has_cells(class))
+            open_cells(h, &m->rings[class], view->cursor[class]);
+    }
+}
+
 void grants_open_stw(struct heap *h, const struct heap_stop *stop)
 {
     struct grants *g = &h->grants;
@@ -192,15 +249,8 @@ void grants_open_stw(struct heap *h, const struct heap_stop *stop)
     g->count = 0;
     for (uint32_t i = 0; i < g->sealed_count; i++)
         irregular_open(h, g->sealed[i]);
-    for (size_t i = 0; i < stop->mutator_count; i++) {
-        struct heap_mutator *m = stop->mutators[i];
-        const struct heap_mutator_view *view = &stop->views[i];
-        advance(m, SHM_GRANT_LARGE, view->taken[SHM_GRANT_LARGE]);
-        for (unsigned k = 0; k < BUMPS; k++) {
-            advance(m, k, view->taken[k]);
-            open_ring(h, &m->rings[k], view->cursor[k], view->limit[k]);
-        }
-    }
+    for (size_t i = 0; i < stop->mutator_count; i++)
+        open_mutator(h, stop->mutators[i], &stop->views[i]);
 }
 
 static void clear_irregular_flags(struct heap *h)
@@ -231,9 +281,24 @@ void grants_end_collected_stw(struct heap *h, const struct heap_stop *stop)
     clear_irregular_flags(h);
     h->grants.sealed_count = 0;
     for (size_t i = 0; i < stop->mutator_count; i++)
-        for (unsigned k = 0; k < BUMPS; k++)
-            ring_end_collected(&stop->mutators[i]->rings[k]);
+        for (uint64_t rest = stop->mutators[i]->classes; rest != 0; rest &= rest - 1)
+            ring_end_collected(&stop->mutators[i]->rings[__builtin_ctzll(rest)]);
     at_store_relaxed(&h->meta.header->current, heap_current_index(h) ^ 1);
+}
+
+static void ring_end_unchanged(struct heap *h, enum shm_grant_class class, struct grant_ring *ring)
+{
+    unsigned current = heap_current_index(h);
+
+    if (class == SHM_GRANT_LARGE)
+        return;
+    if (class_has_cells(class) && ring->open) {
+        struct span rest = { ring->cursor, entry_at(ring, ring->taken)->end };
+        take_out(h, current ^ 1, rest);
+        put_in(h, current, rest);
+    }
+    move_untouched(h, ring, current ^ 1);
+    ring->open = false;
 }
 
 void grants_end_unchanged_stw(struct heap *h, const struct heap_stop *stop)
@@ -248,10 +313,9 @@ void grants_end_unchanged_stw(struct heap *h, const struct heap_stop *stop)
     }
     clear_irregular_flags(h);
     for (size_t i = 0; i < stop->mutator_count; i++)
-        for (unsigned k = 0; k < BUMPS; k++) {
-            struct grant_ring *ring = &stop->mutators[i]->rings[k];
-            move_untouched(h, ring, current ^ 1);
-            ring->open = false;
+        for (uint64_t rest = stop->mutators[i]->classes; rest != 0; rest &= rest - 1) {
+            enum shm_grant_class class = (enum shm_grant_class)__builtin_ctzll(rest);
+            ring_end_unchanged(h, class, &stop->mutators[i]->rings[class]);
         }
 }
 
@@ -312,7 +376,22 @@ static void seal(struct grants *g, struct irregular it)
     g->sealed[g->sealed_count++] = it;
 }
 
-static void seal_ring(struct heap *h, struct grant_ring *ring, uint32_t cursor, uint32_t limit)
+/* What its mutator never began is free again. */
+static void return_untouched(struct heap *h, const struct grant_ring *ring, uint32_t from)
+{
+    for (uint32_t i = from; i != ring->published; i++) {
+        struct span untouched = *entry_at(ring, i);
+        if (span_empty(untouched))
+            continue;
+        take_out(h, heap_current_index(h), untouched);
+        if (span_has_cells(h, untouched))
+            cell_space_return(h, untouched);
+        else
+            line_blocks_return(h, untouched.start);
+    }
+}
+
+static void seal_lines(struct heap *h, struct grant_ring *ring, uint32_t cursor, uint32_t limit)
 {
     struct span *s = bumped_in(ring, cursor);
 
@@ -320,26 +399,42 @@ static void seal_ring(struct heap *h, struct grant_ring *ring, uint32_t cursor, 
         seal(&h->grants, (struct irregular){ ring->rest, ring->rest.end, ring->rest.end });
     if (s != NULL)
         seal(&h->grants, (struct irregular){ *s, parse_end(*s, limit), s->end });
-    for (uint32_t i = ring->taken + (s != NULL); i != ring->published; i++) {
-        struct span untouched = *entry_at(ring, i);
-        if (span_empty(untouched))
-            continue;
-        take_out(h, heap_current_index(h), untouched);
-        immix_space_return(h, untouched.start);
-    }
+    return_untouched(h, ring, ring->taken + (s != NULL));
+}
+
+/* The span in use begins where its first free cell is: then it is as untouched as those behind it. */
+static void seal_cells(struct heap *h, struct grant_ring *ring, uint32_t cursor)
+{
+    struct span *s = bumped_in(ring, cursor);
+
+    if (s != NULL)
+        s->start = cell_space_round_up(h, cursor);
+    return_untouched(h, ring, ring->taken);
+}
+
+static void seal_large(struct heap *h, const struct grant_ring *ring)
+{
+    for (uint32_t i = ring->taken; i != ring->published; i++)
+        large_space_return(h, entry_at(ring, i)->start);
 }
 
 void heap_mutator_seal(struct heap *h, struct heap_mutator *m, const struct heap_mutator_view *view)
 {
-    struct grant_ring *large = &m->rings[SHM_GRANT_LARGE];
-
-    for (unsigned k = 0; k < BUMPS; k++) {
-        advance(m, k, view->taken[k]);
-        seal_ring(h, &m->rings[k], view->cursor[k], view->limit[k]);
+    for (uint64_t rest = m->classes; rest != 0; rest &= rest - 1) {
+        enum shm_grant_class class = (enum shm_grant_class)__builtin_ctzll(rest);
+        advance(m, class, view->taken[class]);
+        if (class == SHM_GRANT_LARGE)
+            seal_large(h, &m->rings[class]);
+        else if (class_has_cells(class))
+            seal_cells(h, &m->rings[class], view->cursor[class]);
+        else
+            seal_lines(h, &m->rings[class], view->cursor[class], view->limit[class]);
     }
-    advance(m, SHM_GRANT_LARGE, view->taken[SHM_GRANT_LARGE]);
-    for (uint32_t i = large->taken; i != large->published; i++)
-        large_space_return(h, entry_at(large, i)->start);
     h->grants.mutators--;
     free(m);
+}
+
+uint64_t heap_mutator_classes(const struct heap_mutator *m)
+{
+    return m->classes;
 }

@@ -37,8 +37,9 @@ struct grant_ring {                          /* of one class of one mutator: our
 
 struct heap_mutator {
     struct heap *heap;                       /* constant */
+    uint64_t classes;                        /* bit @class: its ring was ever granted to; the others are blank */
     struct grant_ring rings[SHM_GRANT_CLASSES];
-    struct span entries[SHM_LINES_CAPACITY + SHM_BLOCKS_CAPACITY + SHM_LARGE_CAPACITY];
+    struct span entries[SHM_RING_ROWS];
 };
 
 struct grants {

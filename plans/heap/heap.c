@@ -7,17 +7,26 @@
 #include <string.h>
 
 #include "plans/heap/state.h"
+#include "plans/room.h"
 #include "plans/schedule.h"
+#include "plans/space/large_space.h"
 
 static uint64_t arena_bytes(uint64_t max_bytes)
 {
     return mm_align_up(max_bytes, MM_CHUNK_BYTES);
 }
 
-size_t heap_private_bytes(uint64_t max_bytes)
+static bool plan_slides(const struct plan *plan)
 {
+    return plan->constraints.trace == PLAN_TRACE_SLIDE;
+}
+
+size_t heap_private_bytes(const char *name, uint64_t max_bytes)
+{
+    const struct plan *plan = plan_find(name);
     struct metadata meta;
-    return layout_place(&meta, NULL, arena_bytes(max_bytes));
+
+    return plan == NULL ? 0 : layout_place(&meta, NULL, arena_bytes(max_bytes), plan_slides(plan));
 }
 
 /* Checking all blocks after each collection costs a serial pass: for tests and for builds without optimisation. */
@@ -49,7 +58,7 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     uint64_t bytes = arena_bytes(config->max_bytes);
 
     if (plan == NULL || config->max_bytes == 0 || config->max_bytes > MM_ARENA_MAX_BYTES ||
-        shm_segment_bytes(arena) < bytes || shm_segment_bytes(private) < heap_private_bytes(bytes))
+        shm_segment_bytes(arena) < bytes || shm_segment_bytes(private) < heap_private_bytes(config->plan, bytes))
         return -EINVAL;
     struct heap *h = calloc(1, sizeof(*h));
     if (h == NULL)
@@ -63,7 +72,9 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     h->arena = foreign_from(shm_segment_address(arena));
     h->granules = bytes / MM_GRANULE_BYTES;
     h->check = wants_checks();
-    layout_place(&h->meta, shm_segment_address(private), bytes);
+    h->options = config->options;
+    pthread_mutex_init(&h->block_lock, NULL);
+    layout_place(&h->meta, shm_segment_address(private), bytes, plan_slides(plan));
     blocks_init(&h->blocks, &h->meta, bytes, config->limit_bytes == 0 ? bytes : config->limit_bytes);
     write_header(h, bytes);
     *ret_heap = h;
@@ -76,6 +87,7 @@ struct heap *heap_unref(struct heap *h)
         return NULL;
     grants_fini(&h->grants);
     types_fini(&h->types);
+    pthread_mutex_destroy(&h->block_lock);
     free(h);
     return NULL;
 }
@@ -87,7 +99,12 @@ const char *heap_plan_name(const struct heap *h)
 
 bool heap_plan_collects(const struct heap *h)
 {
-    return h->plan->constraints.collects;
+    return h->plan->constraints.trace != PLAN_TRACE_NONE;
+}
+
+uint32_t heap_plan_allocator(const struct heap *h)
+{
+    return h->plan->constraints.allocator;
 }
 
 /* types */
@@ -127,7 +144,11 @@ uint64_t heap_free_bytes(const struct heap *h)
 
 uint64_t heap_hole_bytes(const struct heap *h)
 {
-    return h->hole_lines * MM_LINE_BYTES;
+    uint64_t lines = 0;
+
+    for (unsigned kind = 0; kind < BLOCK_KINDS; kind++)
+        lines += h->holes[kind].lines;
+    return lines * MM_LINE_BYTES;
 }
 
 uint64_t heap_uncommitted_bytes(const struct heap *h)
@@ -137,7 +158,16 @@ uint64_t heap_uncommitted_bytes(const struct heap *h)
 
 uint64_t heap_used_bytes(const struct heap *h)
 {
-    return (uint64_t)(h->blocks.counts[BLOCK_IMMIX] + h->blocks.counts[BLOCK_LARGE]) * MM_BLOCK_BYTES;
+    uint64_t blocks = 0;
+
+    for (unsigned kind = BLOCK_IMMIX; kind < BLOCK_KINDS; kind++)
+        blocks += h->blocks.counts[kind];
+    return blocks * MM_BLOCK_BYTES;
+}
+
+uint64_t heap_reserve_bytes(const struct heap *h)
+{
+    return h->plan->reserve_bytes == NULL ? 0 : h->plan->reserve_bytes(h);
 }
 
 uint64_t heap_metadata_bytes(const struct heap *h)
@@ -147,7 +177,21 @@ uint64_t heap_metadata_bytes(const struct heap *h)
 
 size_t heap_spaces(const struct heap *h, struct heap_space_info *ret, size_t capacity)
 {
-    return h->plan->spaces(h, ret, capacity);
+    return spaces_describe(h, ret, capacity);
+}
+
+/* Holes, then whole blocks, for the spaces that every plan has. What needs a longer piece than a line gets it first. */
+static size_t grant_common(struct heap *h, struct heap_mutator *m, enum block_kind kind,
+                           const struct grant_request *request, struct shm_grant *ret, size_t capacity)
+{
+    size_t count = request->min_bytes > MM_LINE_BYTES
+                       ? line_blocks_grant_one_hole(h, m, kind, request->class, request->min_bytes, ret)
+                       : line_blocks_grant_holes(h, m, kind, request->class, request->bytes, ret, capacity);
+
+    return count > 0 ? count
+                     : line_blocks_grant_free(h, m, kind, request->class,
+                                              MM_MIN(request->bytes, room_above(h, ROOM_KEPT_FOR_LARGE)), ret,
+                                              capacity);
 }
 
 size_t heap_grant(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
@@ -156,7 +200,14 @@ size_t heap_grant(struct heap *h, struct heap_mutator *m, enum shm_grant_class c
     struct grant_request request = { class, bytes, min_bytes };
     size_t room = MM_MIN(capacity, (size_t)grants_room(m, class));
 
-    return room == 0 ? 0 : h->plan->grant(h, m, &request, ret_grants, room);
+    if (room == 0)
+        return 0;
+    switch (class) {
+    case SHM_GRANT_LARGE: return large_space_grant(h, m, bytes, ret_grants);
+    case SHM_GRANT_NONMOVING: return grant_common(h, m, BLOCK_NONMOVING, &request, ret_grants, room);
+    case SHM_GRANT_IMMORTAL: return grant_common(h, m, BLOCK_IMMORTAL, &request, ret_grants, room);
+    default: return h->plan->grant(h, m, &request, ret_grants, room);
+    }
 }
 
 /* the stopped world */
@@ -168,7 +219,7 @@ int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_st
     int r = 0;
 
     *ret = (struct heap_collection){ 0 };
-    if (!h->plan->constraints.collects)
+    if (!heap_plan_collects(h))
         return -ENOTSUP;
     if (stop->roots_overflowed) { /* whatever is unmarked may be alive: what was known stays known */
         ret->live_objects = h->live_objects;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Layout: where a heap's metadata lies in its private segment: 3.9 % of the arena's maximum, sparse.
+/* Layout: where a heap's metadata lies in its private segment, sparse: 3.9 % of the arena's maximum, 6.3 % for plans that slide.
  *   Writer   the daemon alone; no client ever maps it
  *   Threads  between collections the heap's one caller; inside one, whoever holds the block (or says otherwise)
  *   Roles    the two object bitmaps, and the two pairs of line bitmaps, swap roles at the end of a collection;
  *            the header says which is which. docs/heap-layout.md#private                                      */
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,8 +16,9 @@
 #define HEAP_MAGIC UINT64_C(0x7061656863676d6d)         /* "mmgcheap" in memory order */
 #define HEAP_VERSION 1u
 
-/* What was going on when the daemon died (soundness S19). MARK: start again; RELEASE: marks are complete. */
-enum heap_journal { HEAP_IDLE, HEAP_MARK, HEAP_RELEASE };
+/* What was going on when the daemon died (soundness S19). MARK: start again; EVACUATE: objects are being copied, from-space is
+ * whole; SLIDE: objects move within their blocks, nothing can be told any more; RELEASE: marks are complete. */
+enum heap_journal { HEAP_IDLE, HEAP_MARK, HEAP_RELEASE, HEAP_EVACUATE, HEAP_SLIDE };
 
 struct heap_header {
     _Atomic uint64_t magic;                  /* release-stored last */
@@ -37,15 +39,19 @@ struct metadata {                            /* pointers into the segment */
     _Atomic uint64_t *granted[2];            /* bit a line: it is in G (soundness S6 I2); [other] is the next G in the making */
     _Atomic uint64_t *firsts[2];             /* bit a line: a span of G starts there */
     _Atomic uint8_t *kinds;                  /* byte a block, and so the next five: enum block_kind */
-    _Atomic uint8_t *flags;                  /* BLOCK_PARSED, BLOCK_IRREGULAR */
-    _Atomic uint8_t *free_lines;             /* of an IMMIX block: lines neither marked nor granted */
+    _Atomic uint8_t *flags;                  /* BLOCK_PARSED and the others */
+    _Atomic uint8_t *free_lines;             /* of a block with lines: those neither marked nor granted */
+    _Atomic uint8_t *cell_class;             /* of a CELLS block */
     _Atomic uint8_t *free_pages;             /* of a LARGE block: bit a page */
     _Atomic uint8_t *clean_pages;            /* of a LARGE block: bit a page that is free and still zero */
     _Atomic uint8_t *run_starts;             /* of a LARGE block: bit a page where a run starts */
-    _Atomic uint16_t *charged;               /* of an IMMIX block: granules of its longer objects that were traced (trace.c T4) */
+    _Atomic uint16_t *charged;               /* of a block with lines: granules of its longer objects that were traced (mark.c T4) */
     _Atomic uint32_t *runs;                  /* word a page: see large_space.h */
+    _Atomic uint64_t *live;                  /* of plans that slide, else NULL: bit a granule that a marked object covers */
+    _Atomic uint32_t *offsets;               /* of plans that slide, else NULL: word for 64 granules; see space/slide/forward.h */
     size_t bytes;
 };
 
-/* Bytes of metadata for an arena of @max_bytes (a multiple of chunks); @base may be NULL, then only the sizes count. */
-size_t layout_place(struct metadata *ret, void *base, uint64_t max_bytes);
+/* Bytes of metadata for an arena of @max_bytes (a multiple of chunks), of a plan that @slides or not; @base may be NULL, then only
+ * the sizes count. */
+size_t layout_place(struct metadata *ret, void *base, uint64_t max_bytes, bool slides);

@@ -6,7 +6,7 @@
 #include "plans/heap/walk.h"
 
 /* Gives @block's spans in G their VO bits, once; two workers may both do it, and set the same bits. */
-static void parse_once(struct heap *h, uint32_t block)
+void resolve_parse_block(struct heap *h, uint32_t block)
 {
     _Atomic uint8_t *flags = &h->meta.flags[block];
 
@@ -21,9 +21,20 @@ static uint32_t below_in_block(struct heap *h, uint32_t place)
 {
     uint32_t block = place / MM_BLOCK_GRANULES;
 
-    parse_once(h, block);
+    resolve_parse_block(h, block);
     uint64_t found = bitmap_find_below(heap_vo(h), place, (uint64_t)block * MM_BLOCK_GRANULES);
     return found == BITMAP_NONE ? 0 : (uint32_t)found;
+}
+
+/* The object in the cell around @place, if VO has it or, since the last collection, its mutator is done with the cell. */
+static uint32_t around_in_cell(struct heap *h, uint32_t place)
+{
+    uint32_t block = place / MM_BLOCK_GRANULES, size = cell_granules(h, block);
+    uint32_t granule = place - place % MM_BLOCK_GRANULES % size + 1;
+
+    if (!cell_is_object(h, granule))
+        return 0;
+    return bitmap_test(heap_vo(h), granule) || cell_space_finished(h, granule) ? granule : 0;
 }
 
 /* The object of the run that covers @place, or 0. One granted since the last collection and taken counts by its header. */
@@ -40,9 +51,10 @@ static uint32_t below_in_run(struct heap *h, uint32_t place)
 static uint32_t resolve_at(struct heap *h, uint32_t place, uint32_t word)
 {
     enum block_kind kind = blocks_kind(&h->blocks, place / MM_BLOCK_GRANULES);
-    uint32_t found = kind == BLOCK_IMMIX   ? below_in_block(h, place)
-                     : kind == BLOCK_LARGE ? below_in_run(h, place)
-                                           : 0;
+    uint32_t found = block_kind_has_lines(kind) ? below_in_block(h, place)
+                     : kind == BLOCK_CELLS      ? around_in_cell(h, place)
+                     : kind == BLOCK_LARGE      ? below_in_run(h, place)
+                                                : 0;
     struct object o;
 
     if (found == 0 || !object_load(h, found, kind, &o))
@@ -55,7 +67,8 @@ uint32_t resolve_ambiguous_stw(struct heap *h, uint32_t word)
     if (word == 0 || word >= h->granules)
         return 0;
     uint32_t found = resolve_at(h, word, word);
-    if (found == 0 && word % MM_PAGE_GRANULES == 0) /* one past the end of what fills the block or run before */
+    bool cells = blocks_kind(&h->blocks, (word - 1) / MM_BLOCK_GRANULES) == BLOCK_CELLS;
+    if (found == 0 && (word % MM_PAGE_GRANULES == 0 || cells)) /* one past the end of what fills the block, the run or the cell before */
         found = resolve_at(h, word - 1, word);
     return found;
 }

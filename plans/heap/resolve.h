@@ -8,3 +8,5 @@
 /* The granule of @word's object, or 0. Needs G opened and VO of the last collection; sets the VO bits of blocks it has to
  * parse. From any worker at once. A word on an object that the last collection found dead is nobody's. */
 uint32_t resolve_ambiguous_stw(struct heap *h, uint32_t word);
+/* Gives @block's spans in G their VO bits, once; two workers may both do it, and set the same bits. */
+void resolve_parse_block(struct heap *h, uint32_t block);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* State: the body of struct heap, for the files below plans/. Nobody outside includes it. */
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -10,6 +11,7 @@
 #include "plans/heap/layout.h"
 #include "plans/heap/types.h"
 #include "plans/plan.h"
+#include "plans/space/line_blocks.h"
 #include "shm/foreign.h"
 
 struct heap {
@@ -21,14 +23,17 @@ struct heap {
     struct types types;
     struct blocks blocks;
     struct grants grants;
-    uint32_t recycle_cursor;                 /* blocks below have no more holes to grant; 0 after each collection */
-    uint32_t long_hole_cursor;               /* blocks from recycle_cursor up to it have no hole of ... */
-    uint32_t long_hole_lines;                /* ... this many lines */
-    uint64_t hole_lines;                     /* that may be granted, in IMMIX blocks */
-    bool full;                               /* the last collection found next to nothing: plans/immix.c */
+    struct heap_options options;             /* [const] */
+    struct line_holes holes[BLOCK_KINDS];    /* of the kinds that have lines */
+    uint32_t cell_cursor[SHM_CELL_CLASSES];  /* blocks below have no free cell of that class; 0 after each collection */
+    bool full;                               /* the last collection found next to nothing: room.h */
+    bool defragments;                        /* [stw] this collection, under immix */
+    uint32_t defrag_threshold;               /* [stw] holes that make a block be evacuated */
+    pthread_mutex_t block_lock;              /* guards blocks while workers take some for copies; leaf */
     uint32_t large_cursor;                   /* block where the next search for free pages starts */
     uint64_t large_free_pages;               /* in LARGE blocks */
     uint64_t live_objects, live_bytes;       /* found by the last collection */
+    uint64_t live_kind_bytes[BLOCK_KINDS];   /* of those, by kind of block; if count_live_bytes_in_gc */
     struct packet spare;                     /* the marking stack when there is no packet to be had: trace.c */
 };
 

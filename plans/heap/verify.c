@@ -50,7 +50,7 @@ static void fold(struct census *c, const void *local)
 
 static void check_block(struct census *c, void *local, uint32_t block)
 {
-    enum heap_fault fault = c->heap->plan->check_block_stw(c->heap, block);
+    enum heap_fault fault = spaces_check_block_stw(c->heap, block);
 
     if (fault != HEAP_FAULT_NONE)
         note(local, fault, block * MM_BLOCK_GRANULES, 0);
@@ -79,9 +79,11 @@ struct check { /* of one object */
     uint32_t granule;
 };
 
-static void check_reference(void *context, uint32_t reference)
+static void check_reference(void *context, uint64_t place, uint32_t reference)
 {
     struct check *k = context;
+
+    (void)place;
 
     if (reference == 0)
         return;
@@ -121,7 +123,7 @@ static void check_object(struct heap *h, uint32_t granule, enum block_kind kind,
         note(v, HEAP_FAULT_OVERLAP, granule, next);
         return; /* else overlapping arrays could be made to cost a day */
     }
-    if (kind == BLOCK_IMMIX && bitmap_test(heap_vo(h), granule))
+    if (block_kind_has_lines(kind) && bitmap_test(heap_vo(h), granule))
         check_survivor(h, &o, v);
     object_each_fixed(h->arena, granule, o.program, check_reference, &k);
     if (o.program->shape == SCAN_ARRAY)

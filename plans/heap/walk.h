@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "plans/heap/state.h"
+#include "plans/space/cell_space.h"
 #include "plans/space/large_space.h"
 #include "shm/foreign.h"
 #include "shm/object.h"
@@ -23,6 +24,8 @@ static inline uint64_t object_room(const struct heap *h, uint32_t granule, enum 
 {
     if (kind == BLOCK_LARGE)
         return (uint64_t)large_run_pages(h, granule / MM_PAGE_GRANULES) * MM_PAGE_GRANULES;
+    if (kind == BLOCK_CELLS)
+        return cell_granules(h, granule / MM_BLOCK_GRANULES);
     return MM_BLOCK_GRANULES - (granule - 1) % MM_BLOCK_GRANULES;
 }
 
@@ -55,12 +58,26 @@ static inline enum block_kind object_place(const struct heap *h, uint32_t granul
     if (granule >= h->granules)
         return BLOCK_UNCOMMITTED;
     enum block_kind kind = blocks_kind(&h->blocks, granule / MM_BLOCK_GRANULES);
-    if (MM_LIKELY(kind == BLOCK_IMMIX))
+    if (MM_LIKELY(block_kind_has_lines(kind)))
         return granule % MM_BLOCK_GRANULES != 0 ? kind : BLOCK_UNCOMMITTED;
+    if (kind == BLOCK_CELLS)
+        return cell_is_object(h, granule) ? kind : BLOCK_UNCOMMITTED;
     return kind == BLOCK_LARGE && large_is_object(h, granule) ? kind : BLOCK_UNCOMMITTED;
 }
 
-typedef void (*reference_visit)(void *context, uint32_t reference);
+/* Has a collection moved the object at @granule away, as its header says? */
+static inline bool object_moved(const struct heap *h, uint32_t granule)
+{
+    return object_header_is_moved(foreign_load64(h->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES));
+}
+
+/* @place: of the reference, in words of 4 bytes from the arena's start. */
+typedef void (*reference_visit)(void *context, uint64_t place, uint32_t reference);
+
+static inline __attribute__((always_inline)) void visit_at(foreign arena, size_t off, reference_visit visit, void *context)
+{
+    visit(context, off / 4, foreign_load32(arena, off));
+}
 
 /* The references in the fixed part of the object at @granule; nulls are visited, too. */
 static inline __attribute__((always_inline)) void object_each_fixed(foreign arena, uint32_t granule,
@@ -71,11 +88,11 @@ static inline __attribute__((always_inline)) void object_each_fixed(foreign aren
 
     if (p->shape == SCAN_BITMAP) {
         for (uint64_t rest = p->bitmap; rest != 0; rest &= rest - 1)
-            visit(context, foreign_load32(arena, payload + 4 * (size_t)__builtin_ctzll(rest)));
+            visit_at(arena, payload + 4 * (size_t)__builtin_ctzll(rest), visit, context);
         return;
     }
     for (uint32_t i = 0; i < p->ref_count; i++)
-        visit(context, foreign_load32(arena, payload + p->refs[i]));
+        visit_at(arena, payload + p->refs[i], visit, context);
 }
 
 /* The references in its elements [@first, @end), which the caller knows to be within the object. */
@@ -87,7 +104,7 @@ static inline __attribute__((always_inline)) void object_each_element(foreign ar
 
     for (uint32_t i = first; i < end; i++, element += p->element_bytes)
         for (uint32_t k = 0; k < p->element_ref_count; k++)
-            visit(context, foreign_load32(arena, element + p->element_refs[k]));
+            visit_at(arena, element + p->element_refs[k], visit, context);
 }
 
 struct parse_faults {

@@ -5,10 +5,11 @@
  *   L3  an untaken run has no object bit, is not read, and survives without a mark; a taken one is swept like any other
  *   Races  sweepers clear pages of a run that reaches into blocks of others: free_pages by atomic OR, and whoever
  *          makes it whole frees the block; run_starts belong to whoever sweeps their block
- *   Checked by large_space_check_stw(): after each collection of a debug build and by verify.  docs/architecture.md#large */
+ *   Checked by check_block_stw(): after each collection of a debug build and by verify.  docs/architecture.md#large */
 #include "plans/space/large_space.h"
 
 #include "plans/heap/bitmap.h"
+#include "plans/room.h"
 
 #define ALL_PAGES 0xffu
 static_assert(MM_BLOCK_PAGES == 8, "a byte has a bit for each page of a block");
@@ -72,7 +73,8 @@ static uint32_t find_leftover(struct heap *h, uint32_t count)
 static uint32_t find_fresh(struct heap *h, uint32_t count)
 {
     uint32_t blocks = (count + MM_BLOCK_PAGES - 1) / MM_BLOCK_PAGES;
-    uint32_t first = blocks_find_run(&h->blocks, blocks);
+    bool room = room_free(h) >= (uint64_t)blocks * MM_BLOCK_BYTES; /* beside what copies will need */
+    uint32_t first = room ? blocks_find_run(&h->blocks, blocks) : BLOCK_NONE;
 
     if (first == BLOCK_NONE)
         return PAGE_NONE;
@@ -146,10 +148,16 @@ static void free_run(struct heap *h, uint32_t first, struct sweep_tally *tally)
         if ((before | mask) != ALL_PAGES)
             continue;
         at_store_relaxed(&h->meta.kinds[block], BLOCK_FREE_DIRTY);
-        tally->freed_large_blocks++;
+        tally->freed_blocks[BLOCK_LARGE]++;
         tally->freed_pages -= MM_BLOCK_PAGES;
     }
-    tally->freed_bytes += (uint64_t)pages * MM_PAGE_BYTES;
+    tally->freed_bytes += (int64_t)pages * MM_PAGE_BYTES;
+}
+
+static void after_sweep_stw(struct heap *h, const struct sweep_tally *total)
+{
+    h->large_free_pages = (uint64_t)((int64_t)h->large_free_pages + total->freed_pages);
+    blocks_swept(&h->blocks, BLOCK_LARGE, total->freed_blocks[BLOCK_LARGE]);
 }
 
 void large_space_return(struct heap *h, uint32_t start)
@@ -157,17 +165,17 @@ void large_space_return(struct heap *h, uint32_t start)
     struct sweep_tally tally = { 0 };
 
     free_run(h, start / MM_PAGE_GRANULES, &tally);
-    large_space_after_sweep_stw(h, &tally);
+    after_sweep_stw(h, &tally);
 }
 
-void large_space_prepare_block(struct heap *h, uint32_t block)
+static void prepare_block(struct heap *h, uint32_t block)
 {
     for (uint32_t page = block * MM_BLOCK_PAGES; page < (block + 1) * MM_BLOCK_PAGES; page++)
         if (large_run_starts(h, page))
             bitmap_clear(heap_marks(h), large_object_granule(page));
 }
 
-void large_space_sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tally)
+static void sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tally)
 {
     for (uint32_t page = block * MM_BLOCK_PAGES; page < (block + 1) * MM_BLOCK_PAGES; page++) {
         if (!large_run_starts(h, page))
@@ -177,12 +185,6 @@ void large_space_sweep_block(struct heap *h, uint32_t block, struct sweep_tally 
         else if (!bitmap_test(heap_marks(h), large_object_granule(page)))
             free_run(h, page, tally);
     }
-}
-
-void large_space_after_sweep_stw(struct heap *h, const struct sweep_tally *total)
-{
-    h->large_free_pages = (uint64_t)((int64_t)h->large_free_pages + total->freed_pages);
-    blocks_swept(&h->blocks, BLOCK_LARGE, total->freed_large_blocks);
 }
 
 /* checks */
@@ -209,12 +211,10 @@ static bool run_agrees(const struct heap *h, uint32_t first)
     return true;
 }
 
-enum heap_fault large_space_check_block_stw(const struct heap *h, uint32_t block)
+static enum heap_fault check_block_stw(const struct heap *h, uint32_t block)
 {
     uint32_t free = at_load_relaxed(&h->meta.free_pages[block]), base = block * MM_BLOCK_PAGES;
 
-    if (blocks_kind(&h->blocks, block) != BLOCK_LARGE)
-        return HEAP_FAULT_NONE;
     if (free == ALL_PAGES || (at_load_relaxed(&h->meta.clean_pages[block]) & ~free) != 0)
         return HEAP_FAULT_BLOCK;
     for (uint32_t page = base; page < base + MM_BLOCK_PAGES; page++) {
@@ -229,11 +229,17 @@ enum heap_fault large_space_check_block_stw(const struct heap *h, uint32_t block
     return HEAP_FAULT_NONE;
 }
 
-enum heap_fault large_space_check_stw(const struct heap *h)
+static uint64_t used_bytes(const struct heap *h)
 {
-    enum heap_fault fault = HEAP_FAULT_NONE;
-
-    for (uint32_t block = 0; block < h->blocks.high && fault == HEAP_FAULT_NONE; block++)
-        fault = large_space_check_block_stw(h, block);
-    return fault;
+    return (uint64_t)h->blocks.counts[BLOCK_LARGE] * MM_BLOCK_BYTES - h->large_free_pages * MM_PAGE_BYTES;
 }
+
+const struct space large_space = {
+    .name = "large",
+    .kind = BLOCK_LARGE,
+    .prepare_block = prepare_block,
+    .sweep_block = sweep_block,
+    .after_sweep_stw = after_sweep_stw,
+    .check_block_stw = check_block_stw,
+    .used_bytes = used_bytes,
+};

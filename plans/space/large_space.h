@@ -35,9 +35,3 @@ static inline bool large_is_object(const struct heap *h, uint32_t granule)
     return granule % MM_PAGE_GRANULES == 1 && large_run_starts(h, granule / MM_PAGE_GRANULES);
 }
 uint32_t large_run_of(const struct heap *h, uint32_t page);           /* first page of the run that covers @page, or PAGE_NONE */
-
-void large_space_prepare_block(struct heap *h, uint32_t block);
-void large_space_sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tally);
-void large_space_after_sweep_stw(struct heap *h, const struct sweep_tally *total);
-enum heap_fault large_space_check_block_stw(const struct heap *h, uint32_t block);
-enum heap_fault large_space_check_stw(const struct heap *h);          /* all its blocks */

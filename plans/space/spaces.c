@@ -1,26 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plans/space/spaces.h"
-
+/* spaces.c - Spaces: which space a block is of, and what is asked of all of them at once.
+ *   F1  a free block has no marked and no granted line, no object bit and no flag (blocks.h B2) */
+#include "plans/heap/bitmap.h"
 #include "plans/heap/state.h"
-#include "plans/space/immix_space.h"
-#include "plans/space/large_space.h"
+#include "plans/space/space.h"
+
+static const struct space *const by_kind[BLOCK_KINDS] = {
+    [BLOCK_IMMIX] = &immix_space,         [BLOCK_COPY] = &copy_space,
+    [BLOCK_NONMOVING] = &nonmoving_space, [BLOCK_IMMORTAL] = &immortal_space, [BLOCK_CELLS] = &cell_space,
+    [BLOCK_LARGE] = &large_space,
+};
+
+const struct space *space_of(enum block_kind kind)
+{
+    return (unsigned)kind < BLOCK_KINDS ? by_kind[kind] : NULL;
+}
+
+static bool has_any(const _Atomic uint64_t *words, uint32_t block, uint32_t bits)
+{
+    uint64_t first = (uint64_t)block * bits;
+    return bitmap_find_set(words, first, first + bits) < first + bits;
+}
+
+static enum heap_fault check_free(const struct heap *h, uint32_t block)
+{
+    for (uint32_t i = 0; i < MM_BLOCK_LINES; i++)
+        if (at_load_relaxed(&h->meta.lines[(size_t)block * MM_BLOCK_LINES + i]) != 0)
+            return HEAP_FAULT_LINE_MARK;
+    for (unsigned i = 0; i < 2; i++)
+        if (has_any(h->meta.granted[i], block, MM_BLOCK_LINES) ||
+            has_any(h->meta.firsts[i], block, MM_BLOCK_LINES) ||
+            has_any(h->meta.objects[i], block, MM_BLOCK_GRANULES))
+            return HEAP_FAULT_BLOCK;
+    return HEAP_FAULT_NONE;
+}
+
+static bool plan_has(const struct plan *plan, const struct space *space)
+{
+    for (size_t i = 0; i < PLAN_SPACES_MAX && plan->spaces[i] != NULL; i++)
+        if (plan->spaces[i] == space)
+            return true;
+    return false;
+}
 
 enum heap_fault spaces_check_block_stw(const struct heap *h, uint32_t block)
 {
-    enum heap_fault fault = immix_space_check_block_stw(h, block);
-    return fault != HEAP_FAULT_NONE ? fault : large_space_check_block_stw(h, block);
+    enum block_kind kind = blocks_kind(&h->blocks, block);
+    const struct space *space = space_of(kind);
+
+    if (space != NULL)
+        return plan_has(h->plan, space) ? space->check_block_stw(h, block) : HEAP_FAULT_BLOCK;
+    return block_kind_free(kind) ? check_free(h, block) : HEAP_FAULT_NONE;
 }
 
 size_t spaces_describe(const struct heap *h, struct heap_space_info *ret, size_t capacity)
 {
-    uint64_t immix = h->blocks.counts[BLOCK_IMMIX], large = h->blocks.counts[BLOCK_LARGE];
-    const struct heap_space_info all[] = {
-        { "immix", immix * MM_BLOCK_BYTES, immix },
-        { "large", large * MM_BLOCK_BYTES - h->large_free_pages * MM_PAGE_BYTES, large },
-    };
-    size_t count = MM_MIN(capacity, MM_ARRAY_LEN(all));
+    size_t count = 0;
 
-    for (size_t i = 0; i < count; i++)
-        ret[i] = all[i];
+    for (; count < capacity && count < PLAN_SPACES_MAX && h->plan->spaces[count] != NULL; count++) {
+        const struct space *space = h->plan->spaces[count];
+        ret[count] = (struct heap_space_info){ space->name, space->used_bytes(h),
+                                               h->blocks.counts[space->kind],
+                                               h->live_kind_bytes[space->kind] };
+    }
     return count;
 }

@@ -76,7 +76,7 @@ static bool parses(uint64_t start, uint64_t limit, uint64_t *ret_objects)
 static bool mutator_parses(enum shm_grant_class class, uint64_t *ret_objects)
 {
     struct shm_mutator *m = fake_mutator(fake, 1);
-    struct shm_bump *bump = class == SHM_GRANT_LINES ? &m->lines : &m->blocks;
+    struct shm_bump *bump = shm_mutator_bump(m, class);
     char *limit = __atomic_load_n(&bump->limit, __ATOMIC_ACQUIRE);
     uint32_t taken = at_load_acquire(&m->mail[class].taken), capacity = shm_ring_capacity(class);
     uint64_t at = limit == NULL ? 0 : (uint64_t)(limit - t->base);
@@ -204,8 +204,8 @@ START_TEST(small_holes_are_for_small_objects)
     char *middle = mmgc_new_array(t, bytes_type, 1000); /* does not fit a line */
     ck_assert_ptr_nonnull(middle);
     ck_assert_uint_eq(at_load_relaxed(&mutator()->mail[SHM_GRANT_LINES].taken), taken);
-    ck_assert((char *)middle >= mutator()->blocks.end - MM_BLOCK_BYTES &&
-              middle < mutator()->blocks.end);
+    ck_assert((char *)middle >= mutator()->bumps[SHM_GRANT_BLOCKS].end - MM_BLOCK_BYTES &&
+              middle < mutator()->bumps[SHM_GRANT_BLOCKS].end);
 }
 END_TEST
 

@@ -58,7 +58,7 @@ END_TEST
 START_TEST(what_was_granted_can_be_written_to)
 {
     ck_assert_int_eq(raw_grant(&t, SHM_GRANT_LARGE, 3 << 20), MMGC_E_OK);
-    struct shm_grant *run = &t.m->large_ring[0];
+    struct shm_grant *run = shm_mutator_ring(t.m, SHM_GRANT_LARGE);
     ck_assert_uint_ge(8 * (uint64_t)run->granules, 3 << 20);
     memset(c.arena + 8 * (uint64_t)run->start, 0, 8 * (size_t)run->granules);
 }

@@ -339,7 +339,7 @@ END_TEST
 /* Allocates @count cells of 16 bytes in the first span that @t was granted; the first one's payload. */
 static char *make_cells(struct raw_thread *t, uint32_t type, int count)
 {
-    struct shm_grant *span = &t->m->line_ring[0];
+    struct shm_grant *span = shm_mutator_ring(t->m, SHM_GRANT_LINES);
     char *start = t->client->arena + 8 * (uint64_t)span->start,
          *end = start + 8 * (uint64_t)span->granules;
 

@@ -199,6 +199,43 @@ static void publish_roots(void)
     }
 }
 
+/* Where the objects are now: exact roots were updated, those under ambiguous ones stayed, the others are where fields say. */
+static void follow_moves(void)
+{
+    static uint32_t stack[MODEL_MAX];
+    static bool seen[MODEL_MAX];
+    uint32_t depth = 0;
+
+    memset(seen, 0, sizeof(seen));
+    for (uint32_t i = 0; i < ROOTS; i++) {
+        uint32_t at = roots[i];
+        if (at == 0)
+            continue;
+        if (i % 2 == 0)
+            shadows[at].granule = fake_root_word(&world, 0, i / 2);
+        if (!seen[at])
+            stack[depth++] = at;
+        seen[at] = true;
+    }
+    while (depth > 0) {
+        const struct shadow *s = &shadows[stack[--depth]];
+        for (uint32_t k = 0; k < s->refs; k++) {
+            if (s->to[k] == 0 || seen[s->to[k]])
+                continue;
+            seen[s->to[k]] = true;
+            shadows[s->to[k]].granule = fake_ref(&world, s->granule, ref_word(s, k));
+            stack[depth++] = s->to[k];
+        }
+    }
+}
+
+/* An object under an ambiguous root, and its granule before the collection. */
+static void pinned_stayed(const uint32_t *granules)
+{
+    for (uint32_t i = 1; i < ROOTS; i += 2)
+        HOLDS(roots[i] == 0 || shadows[roots[i]].granule == granules[i]);
+}
+
 static void compare(const struct shadow *s)
 {
     HOLDS(*(uint64_t *)fake_at(&world, s->granule - 1) == object_header(s->type, s->length));
@@ -229,9 +266,14 @@ static void collect_and_compare(uint32_t round)
     if (round % 4 == 0)
         fake_verify_clean(&world); /* and changes nothing that the collection goes by */
     if (heap_plan_collects(world.heap)) {
+        uint32_t granules[ROOTS];
+        for (uint32_t i = 0; i < ROOTS; i++)
+            granules[i] = shadows[roots[i]].granule;
         struct heap_collection c = fake_collect(&world);
         ck_assert_uint_eq(c.live_objects, live);
         ck_assert_uint_eq(c.forged_refs, 0);
+        follow_moves();
+        pinned_stayed(granules);
         count_types(live);
     }
     for (uint32_t i = 1; i <= shadow_count; i++)

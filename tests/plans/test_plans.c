@@ -58,7 +58,7 @@ START_TEST(survivors_keep_their_fields)
         ck_assert_uint_eq(c.live_objects, 1000);
         ck_assert_uint_eq(c.live_bytes, 1000 * NODE_BYTES);
     }
-    list_is(kept, 1000);
+    list_is(fake_root_word(&world, 0, 0), 1000);
     fake_verify_clean(&world);
     fake_world_close(&world);
 }
@@ -78,17 +78,18 @@ END_TEST
 START_TEST(garbage_is_granted_again)
 {
     open_world(_i, 4 * MIB, 2);
-    uint64_t made = 0;
     for (int round = 0; round < (collects() ? 20 : 1); round++) {
+        uint64_t made = 0, reserve;
         while (fake_new(m, types.node, 0) != 0)
             made += NODE_BYTES;
+        reserve = heap_reserve_bytes(world.heap);        /* for copies */
+        ck_assert_uint_ge(made + reserve, 34 * MIB / 10); /* an eighth is kept for what is long */
         if (collects()) {
             struct heap_collection c = fake_collect(&world);
             ck_assert_uint_eq(c.live_objects, 0);
-            ck_assert_uint_ge(c.freed_bytes, 3 * MIB);
+            ck_assert_uint_ge(c.freed_bytes, made * 9 / 10);
         }
     }
-    ck_assert_uint_ge(made, collects() ? 20 * 34 * MIB / 10 : 39 * MIB / 10);    /* an eighth is kept for what is long */
     fake_world_close(&world);
 }
 END_TEST
@@ -111,17 +112,19 @@ START_TEST(a_full_heap_says_so_and_is_intact)
         ck_assert_uint_gt(heap_free_bytes(world.heap), 0);
         fake_root(&world, 0, head);
         fake_collect(&world);
-        head = fill_with_list(head, &count);
+        head = fill_with_list(fake_root_word(&world, 0, 0), &count);
+        fake_roots_clear(&world);
     }
-    ck_assert_uint_eq(heap_free_bytes(world.heap), 0);
-    ck_assert_uint_eq(heap_used_bytes(world.heap), 4 * MIB - MM_BLOCK_BYTES);
+    uint64_t reserve = heap_reserve_bytes(world.heap);   /* for copies; what is granted must be reserved, too */
+    ck_assert_uint_le(heap_free_bytes(world.heap), reserve == 0 ? 0 : reserve + 3 * MM_BLOCK_BYTES);
+    ck_assert_uint_eq(heap_used_bytes(world.heap) + heap_free_bytes(world.heap), 4 * MIB - MM_BLOCK_BYTES);
     fake_root(&world, 0, head);
     for (int i = 0; collects() && i < 2; i++) {
         ck_assert_uint_eq(fake_collect(&world).live_objects, count);
         ck_assert_uint_eq(fake_new(m, types.node, 0), 0);
         ck_assert_uint_eq(fake_new(m, types.bytes, 100000), 0);
     }
-    list_is(head, count);
+    list_is(fake_root_word(&world, 0, 0), count);
     fake_verify_clean(&world);
     fake_world_close(&world);
 }
@@ -134,7 +137,7 @@ START_TEST(a_list_of_a_million_is_followed)
     fake_root(&world, 0, head);
     if (collects())
         ck_assert_uint_eq(fake_collect(&world).live_objects, 1000000);
-    list_is(head, 1000000);
+    list_is(fake_root_word(&world, 0, 0), 1000000);
     fake_world_close(&world);
 }
 END_TEST
@@ -223,10 +226,10 @@ START_TEST(committing_follows_the_limit)
 {
     struct shm_segment *arena, *private;
     struct heap *heap;
-    struct heap_config config = { plans[_i]->name, 16 * MIB, 5 * MIB };
+    struct heap_config config = { .plan = plans[_i]->name, .max_bytes = 16 * MIB, .limit_bytes = 5 * MIB };
     uint64_t offset;
     ck_assert_int_eq(shm_segment_new(&arena, 16 * MIB, "arena"), 0);
-    ck_assert_int_eq(shm_segment_new(&private, heap_private_bytes(16 * MIB), "private"), 0);
+    ck_assert_int_eq(shm_segment_new(&private, heap_private_bytes(config.plan, 16 * MIB), "private"), 0);
     ck_assert_int_eq(heap_new(&heap, &config, arena, private), 0);
     ck_assert_uint_eq(heap_uncommitted_bytes(heap), 6 * MIB);
     for (uint64_t i = 0; i < 3; i++) {
@@ -249,7 +252,7 @@ END_TEST
 START_TEST(metadata_is_less_than_four_percent)
 {
     for (uint64_t bytes = 4 * MIB; bytes <= MM_ARENA_MAX_BYTES; bytes *= 2)
-        ck_assert_uint_lt(heap_private_bytes(bytes) * 100, bytes * 4);
+        ck_assert_uint_lt(heap_private_bytes("immix", bytes) * 100, bytes * 4);
 }
 END_TEST
 

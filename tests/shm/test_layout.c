@@ -54,6 +54,8 @@ static const struct field fields[] = {
     FIELD("Control", shm_control, type_count),
     FIELD("Control", shm_control, corrupt),
     FIELD("Control", shm_control, live_objects),
+    FIELD("Control", shm_control, allocator),
+    FIELD("Control", shm_control, page_map_offset),
     FIELD("Control", shm_control, types),
     END("Control", shm_control),
     FIELD("Session", shm_session, magic),
@@ -68,7 +70,6 @@ static const struct field fields[] = {
     FIELD("Mutator", shm_mutator, base),
     FIELD("Mutator", shm_mutator, client),
     FIELD("Mutator", shm_mutator, barrier),
-    FIELD("Mutator", shm_mutator, blocks),
     FIELD("Mutator", shm_mutator, state),
     FIELD("Mutator", shm_mutator, root_count),
     FIELD("Mutator", shm_mutator, local_count),
@@ -78,9 +79,8 @@ static const struct field fields[] = {
     FIELD("Mutator", shm_mutator, id),
     FIELD("Mutator", shm_mutator, root_capacity),
     FIELD("Mutator", shm_mutator, mail),
-    FIELD("Mutator", shm_mutator, line_ring),
-    FIELD("Mutator", shm_mutator, block_ring),
-    FIELD("Mutator", shm_mutator, large_ring),
+    FIELD("Mutator", shm_mutator, bumps),
+    FIELD("Mutator", shm_mutator, rings),
     FIELD("Mutator", shm_mutator, locals),
     { "Mutator", "roots", offsetof(struct shm_mutator, roots), ANY },
     FIELD("Bump", shm_bump, cursor),
@@ -192,11 +192,11 @@ START_TEST(units_are_what_the_page_says)
 END_TEST
 
 /* A number that a client was compiled with: changing one is a new version. */
-START_TEST(constants_are_those_of_version_1)
+START_TEST(constants_are_those_of_their_version)
 {
-    ck_assert_uint_eq(SHM_CONTROL_VERSION, 1);
+    ck_assert_uint_eq(SHM_CONTROL_VERSION, 2);
     ck_assert_uint_eq(SHM_SESSION_VERSION, 1);
-    ck_assert_uint_eq(SHM_MUTATOR_VERSION, 1);
+    ck_assert_uint_eq(SHM_MUTATOR_VERSION, 2);
     ck_assert_uint_eq(SHM_CONTROL_FEATURES, 0);
     ck_assert_uint_eq(SHM_BARRIER_NONE, 0);
     ck_assert_uint_eq(SHM_OUT, 0);
@@ -258,11 +258,11 @@ END_TEST
 
 START_TEST(a_mutator_segment_holds_all_its_roots)
 {
-    ck_assert_uint_eq(shm_mutator_bytes(0), 352256);
-    ck_assert_uint_eq(shm_mutator_bytes(1), 352256 + 4096);
-    ck_assert_uint_eq(shm_mutator_bytes(1024), 352256 + 4096);
-    ck_assert_uint_eq(shm_mutator_bytes(1025), 352256 + 8192);
-    ck_assert_uint_eq(shm_mutator_bytes(UINT32_MAX), 352256 + (UINT64_C(1) << 34));
+    ck_assert_uint_eq(shm_mutator_bytes(0), 638976);
+    ck_assert_uint_eq(shm_mutator_bytes(1), 638976 + 4096);
+    ck_assert_uint_eq(shm_mutator_bytes(1024), 638976 + 4096);
+    ck_assert_uint_eq(shm_mutator_bytes(1025), 638976 + 8192);
+    ck_assert_uint_eq(shm_mutator_bytes(UINT32_MAX), 638976 + (UINT64_C(1) << 34));
 }
 END_TEST
 
@@ -274,13 +274,14 @@ START_TEST(each_grant_class_has_its_own_ring)
     ck_assert_ptr_eq(shm_mutator_ring(m, SHM_GRANT_LINES), at + 4096);
     ck_assert_ptr_eq(shm_mutator_ring(m, SHM_GRANT_BLOCKS), at + 69632);
     ck_assert_ptr_eq(shm_mutator_ring(m, SHM_GRANT_LARGE), at + 86016);
-    ck_assert_uint_eq(shm_ring_capacity(SHM_GRANT_LINES), MM_ARRAY_LEN(m->line_ring));
-    ck_assert_uint_eq(shm_ring_capacity(SHM_GRANT_BLOCKS), MM_ARRAY_LEN(m->block_ring));
-    ck_assert_uint_eq(shm_ring_capacity(SHM_GRANT_LARGE), MM_ARRAY_LEN(m->large_ring));
+    const struct shm_grant *next = m->rings;
     for (unsigned i = 0; i < SHM_GRANT_CLASSES; i++) { /* else indexes jump where counters wrap */
         uint32_t capacity = shm_ring_capacity((enum shm_grant_class)i);
         ck_assert_uint_eq(capacity & (capacity - 1), 0);
+        ck_assert_ptr_eq(shm_mutator_ring(m, (enum shm_grant_class)i), next);
+        next += capacity;
     }
+    ck_assert_ptr_eq(next, m->rings + MM_ARRAY_LEN(m->rings));
     free(m);
 }
 END_TEST
@@ -293,7 +294,7 @@ static Suite *make(void)
     tcase_add_test(tc, the_page_says_what_the_structs_are);
     tcase_add_test(tc, fields_follow_each_other_without_overlap);
     tcase_add_test(tc, units_are_what_the_page_says);
-    tcase_add_test(tc, constants_are_those_of_version_1);
+    tcase_add_test(tc, constants_are_those_of_their_version);
     tcase_add_test(tc, magics_read_as_words_in_memory);
     tcase_add_test(tc, busy_words_have_their_own_cache_line);
     tcase_add_test(tc, shared_words_are_lock_free);

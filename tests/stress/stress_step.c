@@ -195,7 +195,7 @@ static void run(void *context)
 
 /* ---- points -------------------------------------------------------------------------------------------------------- */
 
-#define SHARED_BYTES offsetof(struct shm_mutator, line_ring)
+#define SHARED_BYTES offsetof(struct shm_mutator, rings)
 
 struct length { /* of one kind, found by running it once */
     uint64_t steps;

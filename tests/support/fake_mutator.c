@@ -10,14 +10,20 @@
 void fake_world_open(struct fake_world *w, const char *plan, uint64_t max_bytes, unsigned workers)
 {
     struct heap_config config = { .plan = plan, .max_bytes = max_bytes };
-    uint64_t offset;
+
+    fake_world_open_with(w, &config, workers);
+}
+
+void fake_world_open_with(struct fake_world *w, const struct heap_config *config, unsigned workers)
+{
+    uint64_t max_bytes = mm_align_up(config->max_bytes, MM_CHUNK_BYTES), offset;
 
     setenv("MM_HEAP_CHECK", "1", 0);
     memset(w, 0, sizeof(*w));
-    max_bytes = mm_align_up(max_bytes, MM_CHUNK_BYTES);
     MM_ASSERT(shm_segment_new(&w->arena, max_bytes, "arena") == 0);
-    MM_ASSERT(shm_segment_new(&w->private, heap_private_bytes(max_bytes), "private") == 0);
-    MM_ASSERT(heap_new(&w->heap, &config, w->arena, w->private) == 0);
+    MM_ASSERT(shm_segment_new(&w->private, heap_private_bytes(config->plan, max_bytes), "private") == 0);
+    MM_ASSERT(heap_new(&w->heap, config, w->arena, w->private) == 0);
+    w->allocator = heap_plan_allocator(w->heap);
     MM_ASSERT(engine_new(&w->engine, workers) == 0);
     w->base = shm_segment_address(w->arena);
     while (heap_commit_next(w->heap, &offset))
@@ -51,6 +57,10 @@ struct fake_mutator *fake_mutator_new(struct fake_world *w)
     MM_ASSERT(m != NULL && w->mutator_count < FAKE_MUTATORS_MAX);
     m->world = w;
     m->lines_bytes = 256 * 1024;
+    for (unsigned i = 0; i < SHM_GRANT_CLASSES; i++) {
+        m->rings[i].rows = calloc(shm_ring_capacity(i), sizeof(struct shm_grant));
+        MM_ASSERT(m->rings[i].rows != NULL);
+    }
     m->heap_mutator = heap_mutator_new(w->heap);
     MM_ASSERT(m->heap_mutator != NULL);
     w->mutators[w->mutator_count++] = m;
@@ -59,11 +69,11 @@ struct fake_mutator *fake_mutator_new(struct fake_world *w)
 
 struct heap_mutator_view fake_view(const struct fake_mutator *m)
 {
-    struct heap_mutator_view view = { { 0 }, { 0 }, { 0 } };
+    struct heap_mutator_view view = { 0 };
 
     for (unsigned i = 0; i < SHM_GRANT_CLASSES; i++)
         view.taken[i] = m->rings[i].taken;
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < SHM_GRANT_CLASSES; i++) {
         if (m->bumps[i].cursor == NULL)
             continue;
         view.cursor[i] = fake_granule(m->world, m->bumps[i].cursor);
@@ -81,6 +91,8 @@ void fake_mutator_kill(struct fake_mutator *m)
     for (size_t i = 0; i < w->mutator_count; i++)
         if (w->mutators[i] == m)
             w->mutators[i] = w->mutators[--w->mutator_count];
+    for (unsigned i = 0; i < SHM_GRANT_CLASSES; i++)
+        free(m->rings[i].rows);
     free(m);
 }
 
@@ -160,22 +172,53 @@ static char *reserve_large(struct fake_mutator *m, uint64_t bytes)
     return at;
 }
 
+static char *reserve_in(struct fake_mutator *m, enum shm_grant_class class, uint64_t bytes, uint64_t ask_bytes)
+{
+    for (;;) {
+        char *at = bump(&m->bumps[class], bytes);
+        if (at != NULL)
+            return at;
+        if (!next_span(m, class, ask_bytes))
+            return NULL;
+    }
+}
+
+/* Cells are taken whole, whatever is put in. */
+static char *reserve_cell(struct fake_mutator *m, uint64_t bytes)
+{
+    uint32_t class = m->world->allocator == SHM_ALLOCATOR_PAGES ? shm_page_cell_class((uint32_t)bytes)
+                                                                : shm_cell_class((uint32_t)bytes);
+
+    return reserve_in(m, SHM_GRANT_CELLS + class, shm_cell_bytes(class), MM_MAX(MM_BLOCK_BYTES, bytes));
+}
+
 char *fake_reserve(struct fake_mutator *m, uint64_t bytes)
 {
     if (bytes > MM_SMALL_MAX_BYTES)
         return reserve_large(m, bytes);
+    if (m->world->allocator != SHM_ALLOCATOR_BUMP)
+        return reserve_cell(m, bytes);
     /* Immix: what does not fit the hole but is longer than a line goes to whole blocks, and the hole is kept. */
     enum shm_grant_class class = SHM_GRANT_LINES;
     if (m->bumps[class].cursor != NULL &&
         (uint64_t)(m->bumps[class].end - m->bumps[class].cursor) < bytes && bytes > MM_LINE_BYTES)
         class = SHM_GRANT_BLOCKS;
-    for (;;) {
-        char *at = bump(&m->bumps[class], bytes);
-        if (at != NULL)
-            return at;
-        if (!next_span(m, class, class == SHM_GRANT_LINES ? m->lines_bytes : bytes))
-            return NULL;
-    }
+    return reserve_in(m, class, bytes, class == SHM_GRANT_LINES ? m->lines_bytes : bytes);
+}
+
+static uint32_t fill(struct fake_mutator *m, char *at, uint32_t type, uint32_t length)
+{
+    at_store_relaxed((_Atomic uint64_t *)(void *)at, object_header(type, length));
+    return fake_granule(m->world, at) + 1;
+}
+
+uint32_t fake_new_in(struct fake_mutator *m, enum shm_grant_class class, uint32_t type, uint32_t length)
+{
+    const struct shm_type_row *row = heap_type_row(m->world->heap, type);
+    uint64_t bytes = object_bytes(row->fixed_bytes, row->element_bytes, length);
+    char *at = reserve_in(m, class, bytes, MM_MAX(MM_BLOCK_BYTES, bytes));
+
+    return at == NULL ? 0 : fill(m, at, type, length);
 }
 
 uint32_t fake_new(struct fake_mutator *m, uint32_t type, uint32_t length)
@@ -186,10 +229,10 @@ uint32_t fake_new(struct fake_mutator *m, uint32_t type, uint32_t length)
 
     if (at == NULL)
         return 0;
-    at_store_relaxed((_Atomic uint64_t *)(void *)at, object_header(type, length));
+    uint32_t granule = fill(m, at, type, length);
     if (bytes > MM_SMALL_MAX_BYTES)
         m->rings[SHM_GRANT_LARGE].taken++;
-    return fake_granule(m->world, at) + 1;
+    return granule;
 }
 
 void fake_root(struct fake_world *w, unsigned row, uint32_t word)

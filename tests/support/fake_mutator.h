@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "plans/heap.h"
+#include "shm/control.h"
 #include "shm/object.h"
 
 #define FAKE_MUTATORS_MAX 8u
@@ -19,13 +20,13 @@ struct fake_bump {
     char *cursor, *limit, *end;              /* as struct shm_bump */
 };
 struct fake_ring {
-    struct shm_grant rows[SHM_LINES_CAPACITY];
+    struct shm_grant *rows;                  /* shm_ring_capacity() of them */
     uint32_t published, taken;
 };
 struct fake_mutator {
     struct fake_world *world;
     struct heap_mutator *heap_mutator;
-    struct fake_bump bumps[2];               /* LINES, BLOCKS */
+    struct fake_bump bumps[SHM_GRANT_CLASSES];       /* of all but LARGE */
     struct fake_ring rings[SHM_GRANT_CLASSES];
     uint64_t lines_bytes;                    /* asked for at a time; 256 KiB */
 };
@@ -35,6 +36,7 @@ struct fake_world {
     struct engine *engine;
     struct heap *heap;
     char *base;                              /* of the arena */
+    uint32_t allocator;                      /* the plan's: enum shm_allocator */
     struct fake_mutator *mutators[FAKE_MUTATORS_MAX];
     size_t mutator_count;
     _Atomic uint32_t rows[FAKE_ROWS_MAX][FAKE_ROW_WORDS];    /* roots, for fake_root(); [0] exact, the others ambiguous */
@@ -43,6 +45,8 @@ struct fake_world {
 
 /* Opens a heap of @max_bytes under @plan, all of it committed (sparsely), with @workers workers. Asserts. */
 void fake_world_open(struct fake_world *w, const char *plan, uint64_t max_bytes, unsigned workers);
+/* The same with options and a limit below the maximum. */
+void fake_world_open_with(struct fake_world *w, const struct heap_config *config, unsigned workers);
 void fake_world_close(struct fake_world *w);
 uint32_t fake_type(struct fake_world *w, const struct shm_type_layout *layout);
 
@@ -52,6 +56,8 @@ void fake_mutator_kill(struct fake_mutator *m);                      /* seals it
 
 /* A granule, or 0: the heap has nothing left to grant. Never collects. */
 uint32_t fake_new(struct fake_mutator *m, uint32_t type, uint32_t length);
+/* The same from NONMOVING or IMMORTAL; small objects only. */
+uint32_t fake_new_in(struct fake_mutator *m, enum shm_grant_class class, uint32_t type, uint32_t length);
 /* The same up to just before the header store: where the header would go; NULL: nothing left. */
 char *fake_reserve(struct fake_mutator *m, uint64_t bytes);
 bool fake_refill(struct fake_mutator *m, enum shm_grant_class class, uint64_t bytes);       /* one heap_grant() */
@@ -74,6 +80,11 @@ static inline void fake_set(const struct fake_world *w, uint32_t granule, uint32
 }
 
 void fake_root(struct fake_world *w, unsigned row, uint32_t word);
+/* The @i-th word of @row as it is now: a plan that moves has updated those of row 0. */
+static inline uint32_t fake_root_word(const struct fake_world *w, unsigned row, uint32_t i)
+{
+    return at_load_relaxed(&w->rows[row][i]);
+}
 void fake_roots_clear(struct fake_world *w);
 struct heap_stop fake_stop(struct fake_world *w);                    /* of the roots above; valid till the next call */
 struct heap_collection fake_collect(struct fake_world *w);           /* asserts that it succeeds */

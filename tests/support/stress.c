@@ -76,14 +76,14 @@ int stress_plan_count(void)
 {
     int count = 0;
     for (size_t i = 0; i < PLAN_COUNT; i++)
-        count += plans[i]->constraints.collects;
+        count += (plans[i]->constraints.trace != PLAN_TRACE_NONE);
     return count;
 }
 
 const char *stress_plan(int i)
 {
     for (size_t p = 0; p < PLAN_COUNT; p++)
-        if (plans[p]->constraints.collects && i-- == 0)
+        if (plans[p]->constraints.trace != PLAN_TRACE_NONE && i-- == 0)
             return plans[p]->name;
     return NULL;
 }

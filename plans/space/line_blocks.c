@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* line_blocks.c - Line blocks: bump allocation into free lines; a line is free when nothing that lives touches it.
+ *   I1  a line is marked <=> an object marked by the last collection touches it; marks are exact, and stand till the next
+ *   I2  a hole, which may be granted, is a maximal run of lines of one block that are neither marked nor in G
+ *   I3  an object bit is in a marked line, and never in G: so holes and spans begin with no object bits
+ *   I4  free_lines is the number of lines in holes; a block without marks and without G is free
+ *   Races  markers store the same line byte: equal values, relaxed, harmless; a sweep has its block for itself
+ *   Checked by line_blocks_check_block_stw(): after each collection of a debug build and by verify.  docs/plans.md#lines */
+#include "plans/space/line_blocks.h"
+
+#include <string.h>
+
+#include "plans/heap/bitmap.h"
+#include "plans/heap/state.h"
+#include "plans/heap/walk.h"
+
+#define BLOCK_WORDS (MM_BLOCK_GRANULES / 64u)   /* of an object bitmap */
+#define BLOCK_LINE_WORDS (MM_BLOCK_LINES / 64u) /* of a line bitmap */
+
+static uint8_t *line_bytes(const struct heap *h, uint32_t block)
+{
+    return (uint8_t *)h->meta.lines + (size_t)block * MM_BLOCK_LINES;
+}
+
+static void clear_objects(_Atomic uint64_t *objects, uint32_t block)
+{
+    memset((void *)(objects + (size_t)block * BLOCK_WORDS), 0, BLOCK_WORDS * 8);
+}
+
+/* holes */
+
+static bool line_in_hole(const struct heap *h, uint64_t line)
+{
+    return at_load_relaxed(&h->meta.lines[line]) == 0 && !bitmap_test(heap_granted(h), line);
+}
+
+static uint32_t count_holes(const struct heap *h, uint32_t block)
+{
+    uint64_t first = (uint64_t)block * MM_BLOCK_LINES;
+    uint32_t count = 0;
+
+    for (uint64_t line = first; line < first + MM_BLOCK_LINES; line++)
+        count += line_in_hole(h, line);
+    return count;
+}
+
+/* The first hole of @block at or after *line, which moves to its end. Its length in lines, or 0. */
+static uint32_t next_hole(const struct heap *h, uint32_t block, uint64_t *line, uint64_t *ret_first)
+{
+    uint64_t end = ((uint64_t)block + 1) * MM_BLOCK_LINES;
+
+    while (*line < end && !line_in_hole(h, *line))
+        ++*line;
+    *ret_first = *line;
+    while (*line < end && line_in_hole(h, *line))
+        ++*line;
+    return (uint32_t)(*line - *ret_first);
+}
+
+static void set_free_lines(struct heap *h, uint32_t block, uint32_t lines)
+{
+    uint32_t before = at_load_relaxed(&h->meta.free_lines[block]);
+
+    at_store_relaxed(&h->meta.free_lines[block], (uint8_t)lines);
+    h->holes[blocks_kind(&h->blocks, block)].lines += (uint64_t)lines - before;
+}
+
+static void grant_hole(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
+                       uint64_t first, uint32_t lines, struct shm_grant *ret)
+{
+    uint32_t block = (uint32_t)(first / MM_BLOCK_LINES);
+
+    set_free_lines(h, block, at_load_relaxed(&h->meta.free_lines[block]) - lines);
+    grants_add(h, m, class, ret, (uint32_t)(first * MM_LINE_GRANULES), lines * MM_LINE_GRANULES, 0);
+}
+
+static bool block_has_holes(const struct heap *h, uint32_t block, enum block_kind kind, uint32_t min_lines)
+{
+    return blocks_kind(&h->blocks, block) == kind &&
+           at_load_relaxed(&h->meta.free_lines[block]) >= min_lines;
+}
+
+size_t line_blocks_grant_holes(struct heap *h, struct heap_mutator *m, enum block_kind kind,
+                               enum shm_grant_class class, uint64_t bytes, struct shm_grant *ret,
+                               size_t capacity)
+{
+    uint32_t *cursor = &h->holes[kind].recycle_cursor;
+    size_t count = 0;
+
+    for (; *cursor < h->blocks.high && bytes > 0; ++*cursor) {
+        uint32_t block = *cursor, lines;
+        uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
+        if (!block_has_holes(h, block, kind, 1))
+            continue;
+        while (count < capacity && (lines = next_hole(h, block, &at, &first)) != 0) {
+            grant_hole(h, m, class, first, lines, &ret[count++]);
+            bytes -= MM_MIN(bytes, (uint64_t)lines * MM_LINE_BYTES);
+        }
+        if (count == capacity)
+            break; /* this block may have more */
+    }
+    return count;
+}
+
+/* The first hole of @min_lines in @block, granted: true. */
+static bool grant_long_hole(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
+                            uint32_t block, uint32_t min_lines, struct shm_grant *ret)
+{
+    uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
+
+    for (uint32_t lines; (lines = next_hole(h, block, &at, &first)) != 0;)
+        if (lines >= min_lines) {
+            grant_hole(h, m, class, first, lines, ret);
+            return true;
+        }
+    return false;
+}
+
+/* A search for less than the last one that came this far starts again; otherwise it goes on where that one was. */
+size_t line_blocks_grant_one_hole(struct heap *h, struct heap_mutator *m, enum block_kind kind,
+                                  enum shm_grant_class class, uint32_t min_bytes, struct shm_grant *ret)
+{
+    uint32_t min_lines = MM_MAX((min_bytes + MM_LINE_BYTES - 1) / MM_LINE_BYTES, 1u);
+    struct line_holes *holes = &h->holes[kind];
+
+    if (min_lines < holes->long_hole_lines || holes->long_hole_cursor < holes->recycle_cursor)
+        holes->long_hole_cursor = holes->recycle_cursor;
+    holes->long_hole_lines = min_lines;
+    for (; holes->long_hole_cursor < h->blocks.high; holes->long_hole_cursor++) {
+        uint32_t block = holes->long_hole_cursor;
+        if (block_has_holes(h, block, kind, min_lines) &&
+            grant_long_hole(h, m, class, block, min_lines, ret))
+            return 1;
+    }
+    return 0;
+}
+
+size_t line_blocks_grant_free(struct heap *h, struct heap_mutator *m, enum block_kind kind,
+                              enum shm_grant_class class, uint64_t bytes, struct shm_grant *ret,
+                              size_t capacity)
+{
+    size_t count = 0;
+
+    for (bool clean = false; count < capacity && bytes > 0; count++) {
+        uint32_t block = blocks_acquire(&h->blocks, kind, &clean);
+        if (block == BLOCK_NONE)
+            break;
+        at_store_relaxed(&h->meta.free_lines[block], 0);
+        at_store_relaxed(&h->meta.flags[block], 0);
+        grants_add(h, m, class, &ret[count], block * MM_BLOCK_GRANULES, MM_BLOCK_GRANULES,
+                   clean ? SHM_GRANT_ZEROED : 0);
+        bytes -= MM_MIN(bytes, (uint64_t)MM_BLOCK_BYTES);
+    }
+    return count;
+}
+
+/* Counted anew, not added up: what a hostile cursor left behind need not begin at a line. */
+void line_blocks_return(struct heap *h, uint32_t start)
+{
+    uint32_t block = start / MM_BLOCK_GRANULES, lines = count_holes(h, block);
+    struct line_holes *holes = &h->holes[blocks_kind(&h->blocks, block)];
+
+    set_free_lines(h, block, lines);
+    holes->recycle_cursor = MM_MIN(holes->recycle_cursor, block);
+    holes->long_hole_cursor = MM_MIN(holes->long_hole_cursor, block);
+    if (lines == MM_BLOCK_LINES) {
+        holes->lines -= MM_BLOCK_LINES;
+        clear_objects(heap_marks(h), block); /* VO is clear there (I3); old VO need not be */
+        blocks_release(&h->blocks, block);
+    }
+}
+
+uint32_t line_blocks_count_holes(const struct heap *h, uint32_t block, uint32_t *ret_used_lines)
+{
+    uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
+    uint32_t holes = 0, free = 0;
+
+    for (uint32_t lines; (lines = next_hole(h, block, &at, &first)) != 0; holes++)
+        free += lines;
+    *ret_used_lines = MM_BLOCK_LINES - free;
+    return holes;
+}
+
+uint64_t line_blocks_used_bytes(const struct heap *h, enum block_kind kind)
+{
+    return (uint64_t)h->blocks.counts[kind] * MM_BLOCK_BYTES - h->holes[kind].lines * MM_LINE_BYTES;
+}
+
+/* a collection */
+
+void line_blocks_prepare_block(struct heap *h, uint32_t block)
+{
+    clear_objects(heap_marks(h), block);
+    memset(line_bytes(h, block), 0, MM_BLOCK_LINES);
+    at_store_relaxed(&h->meta.charged[block], 0);
+}
+
+/* Lines neither marked nor to stay in G. */
+static uint32_t count_free_lines(const struct heap *h, uint32_t block)
+{
+    const _Atomic uint64_t *next = heap_granted_next(h) + (size_t)block * BLOCK_LINE_WORDS;
+    const uint8_t *lines = line_bytes(h, block);
+    uint32_t count = 0;
+
+    if ((at_load_relaxed(&next[0]) | at_load_relaxed(&next[1])) == 0) {
+        for (uint32_t i = 0; i < MM_BLOCK_LINES; i++)
+            count += lines[i] == 0;
+        return count;
+    }
+    for (uint32_t i = 0; i < MM_BLOCK_LINES; i++)
+        count += lines[i] == 0 && !bitmap_test(next, i);
+    return count;
+}
+
+static void free_block(struct heap *h, uint32_t block, struct sweep_tally *tally)
+{
+    enum block_kind kind = blocks_kind(&h->blocks, block);
+
+    clear_objects(heap_vo(h), block);
+    at_store_relaxed(&h->meta.kinds[block], BLOCK_FREE_DIRTY);
+    tally->freed_blocks[kind]++;
+}
+
+/* An object that was moved out left its mark bit and, before it, that of its settling (trace/evacuate.c E2); what stays in spite of
+ * the flag has lines. */
+static void drop_moved(struct heap *h, uint32_t block)
+{
+    _Atomic uint64_t *marks = heap_marks(h);
+    uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
+
+    for (at = bitmap_find_set(marks, at, end); at < end; at = bitmap_find_set(marks, at + 1, end)) {
+        bool settling = at + 1 < end && bitmap_test(marks, at + 1);
+        if (settling || at_load_relaxed(&h->meta.lines[at / MM_LINE_GRANULES]) == 0 ||
+            object_moved(h, (uint32_t)at))
+            bitmap_clear(marks, at);
+    }
+    at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_EVACUATE);
+}
+
+void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tally)
+{
+    enum block_kind kind = blocks_kind(&h->blocks, block);
+    unsigned current = heap_current_index(h);
+    uint32_t before = at_load_relaxed(&h->meta.free_lines[block]), after = count_free_lines(h, block);
+
+    for (uint32_t i = 0; i < BLOCK_LINE_WORDS; i++) {
+        at_store_relaxed(&h->meta.granted[current][(size_t)block * BLOCK_LINE_WORDS + i], 0);
+        at_store_relaxed(&h->meta.firsts[current][(size_t)block * BLOCK_LINE_WORDS + i], 0);
+    }
+    if (blocks_flag(&h->blocks, block, BLOCK_EVACUATE))
+        drop_moved(h, block);
+    grants_clear_kept(h, block, heap_marks(h));
+    at_store_relaxed(&h->meta.free_lines[block], (uint8_t)after);
+    tally->freed_bytes += ((int64_t)after - before) * MM_LINE_BYTES;
+    if (after == MM_BLOCK_LINES)
+        free_block(h, block, tally);
+    else
+        tally->free_lines[kind] += after;
+}
+
+void line_blocks_after_sweep_stw(struct heap *h, enum block_kind kind, const struct sweep_tally *total)
+{
+    blocks_swept(&h->blocks, kind, total->freed_blocks[kind]);
+    h->holes[kind] = (struct line_holes){ .lines = total->free_lines[kind] };
+}
+
+/* checks */
+
+/* I3: the object bits of one line, given as the granules' mask. */
+static bool line_agrees(const struct heap *h, uint64_t line, uint32_t objects)
+{
+    return objects == 0 || at_load_relaxed(&h->meta.lines[line]) != 0;
+}
+
+static enum heap_fault check_used(const struct heap *h, uint32_t block)
+{
+    const _Atomic uint64_t *vo = heap_vo(h);
+    uint64_t first = (uint64_t)block * MM_BLOCK_LINES;
+
+    for (uint64_t line = first; line < first + MM_BLOCK_LINES; line++) {
+        uint32_t objects = (uint32_t)(at_load_relaxed(&vo[line / 2]) >> (line % 2 * MM_LINE_GRANULES));
+        if (!line_agrees(h, line, objects))
+            return HEAP_FAULT_LINE_MARK;
+    }
+    return count_holes(h, block) == at_load_relaxed(&h->meta.free_lines[block]) ? HEAP_FAULT_NONE
+                                                                                : HEAP_FAULT_BLOCK;
+}
+
+enum heap_fault line_blocks_check_block_stw(const struct heap *h, uint32_t block)
+{
+    return blocks_flag(&h->blocks, block, BLOCK_EVACUATE) ? HEAP_FAULT_BLOCK : check_used(h, block);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Copy room: where one worker puts copies during one collection: two blocks that it bumps in, so that an object that does not fit
+ * the one need not end it.
+ *   Owner    the worker's tally of one collection      Threads  that worker; blocks are taken under the heap's block lock
+ *   Races    a copy's block is nobody else's; forged references may lead others to it, who then only mark                 */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plans/heap/state.h"
+
+struct copy_room {
+    uint32_t cursor[2], end[2];              /* granules */
+    bool dry;                                /* no free block was left: do not ask again */
+};
+
+/* Where the header of a copy of @granules goes, in a block of @kind; COPY_NONE: there is no room, the object stays where it is. */
+#define COPY_NONE UINT32_MAX
+uint32_t copy_take(struct heap *h, struct copy_room *room, enum block_kind kind, uint32_t granules);

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* evacuate.c - Evacuate: the closure of plans that move objects out of flagged blocks while they trace.
+ *   E1  who sets an object's mark bit owns it: it alone copies, or decides that the object stays (no room, a bad header)
+ *   E2  an object of a flagged block is settled when the bit of its header's granule, before its own, is set in the mark bitmap: then
+ *       its header says where it went (OBJECT_MOVED), or is its own. The owner stores the header first (release: the bit);
+ *       everybody else acquires the bit before the header. Both bits are the daemon's: nobody waits for a client's word
+ *   E3  the address in a header is a client's word: it is used only if an object could be there (soundness S18)
+ *   E4  each reference of each survivor is rewritten by who scanned it: its place is in a packet, in a ring, in a slice, or
+ *       done; or overflowed is set, and a rescan looks at every reference of every survivor again
+ *   E5  pinned objects are settled, and blocks that stay lose their flag, before anything is copied
+ *   Honest objects are at least two granules long, so the header's granule is no other object's address. A forged reference to
+ *   one can make its referrers miss a move: a client's lie, found by verify; no step here goes wrong by it.
+ *   Order  copies follow the trace, depth first: what refers to each other lies near each other
+ *   From   Cheney's forwarding in the old copy; opportunistic evacuation after Immix (PLDI 2008); claim bit: soundness S18 */
+#include <sched.h>
+
+#include "plans/trace/settle.h"
+#include "plans/trace/stack.h"
+
+#define ITEMS_A_PLACE 2u
+
+static bool flagged(const struct trace *t, uint32_t granule)
+{
+    return blocks_flag(&t->heap->blocks, granule / MM_BLOCK_GRANULES, BLOCK_EVACUATE);
+}
+
+static enum block_kind kind_at(const struct trace *t, uint32_t granule)
+{
+    return blocks_kind(&t->heap->blocks, granule / MM_BLOCK_GRANULES);
+}
+
+/* the stack: places, in words of 4 bytes from the arena's start */
+
+static inline void push_place(struct tracer *r, uint64_t place)
+{
+    struct packet *p = r->stack;
+
+    if (MM_UNLIKELY(p == NULL || p->count + ITEMS_A_PLACE > PACKET_ITEMS)) {
+        at_store_relaxed(&r->t->overflowed, 1);
+        return;
+    }
+    p->items[p->count++] = (uint32_t)place;
+    p->items[p->count++] = (uint32_t)(place >> 32);
+}
+
+static inline uint64_t pop_place(struct packet *p)
+{
+    p->count -= ITEMS_A_PLACE;
+    return p->items[p->count] | (uint64_t)p->items[p->count + 1] << 32;
+}
+
+static void push(void *context, uint64_t place, uint32_t reference)
+{
+    if (reference != 0)
+        push_place(context, place);
+}
+
+/* scanning */
+
+static void make_room(struct tracer *r, uint64_t references)
+{
+    if (r->stack != NULL)
+        stack_make_room(r, r->t->slots, references * ITEMS_A_PLACE);
+}
+
+static void scan_array(struct tracer *r, const struct object *o)
+{
+    uint32_t slice = stack_slice_elements(o->program, ITEMS_A_PLACE);
+
+    if (o->length <= slice) {
+        make_room(r, STACK_SLICE_ITEMS / ITEMS_A_PLACE);
+        object_each_element(r->t->arena, o->granule, o->program, 0, o->length, push, r);
+    } else if (!stack_leave_slice(r, o->granule, o->program, 0, o->length)) {
+        at_store_relaxed(&r->t->overflowed, 1);
+    }
+}
+
+static inline void scan(struct tracer *r, const struct object *o)
+{
+    if (o->program->shape == SCAN_LEAF)
+        return;
+    make_room(r, o->program->ref_count);
+    object_each_fixed(r->t->arena, o->granule, o->program, push, r);
+    if (MM_UNLIKELY(o->program->shape == SCAN_ARRAY))
+        scan_array(r, o);
+}
+
+/* moving */
+
+static void set_settled(const struct trace *t, uint32_t granule)
+{
+    uint64_t bit = granule - 1;
+
+    atomic_fetch_or_explicit(&t->marks[bit / 64], UINT64_C(1) << bit % 64, memory_order_release); /* E2 */
+}
+
+static bool is_settled(const struct trace *t, uint32_t granule)
+{
+    uint64_t bit = granule - 1;
+
+    return (at_load_acquire(&t->marks[bit / 64]) >> bit % 64 & 1) != 0; /* pairs with set_settled */
+}
+
+/* An object that stays although its block is flagged. */
+static void stay(struct tracer *r, enum block_kind kind, const struct object *o)
+{
+    settle_in_place(r->t, kind, o);
+    set_settled(r->t, o->granule);
+}
+
+/* Copies the claimed object @o and tells where to. 0: no room. */
+static uint32_t copy(struct tracer *r, enum block_kind kind, const struct object *o)
+{
+    struct trace *t = r->t;
+    uint32_t at = copy_take(t->heap, &r->tally->room, kind, o->granules);
+
+    if (at == COPY_NONE)
+        return 0;
+    foreign_store64(t->arena, (size_t)at * MM_GRANULE_BYTES, object_header(o->type, o->length));
+    foreign_copy(t->arena, ((size_t)at + 1) * MM_GRANULE_BYTES, (size_t)o->granule * MM_GRANULE_BYTES,
+                 (size_t)(o->granules - 1) * MM_GRANULE_BYTES);
+    (void)settle_try_mark(t, at + 1);
+    settle_mark_lines(t, at + 1, o->granules);
+    foreign_store64(t->arena, (size_t)(o->granule - 1) * MM_GRANULE_BYTES, object_header_moved(at + 1));
+    set_settled(t, o->granule);
+    r->tally->moved_objects++;
+    r->tally->moved_bytes += (uint64_t)o->granules * MM_GRANULE_BYTES;
+    return at + 1;
+}
+
+/* Another worker has claimed it: its copy takes a microsecond at most, unless that worker lost its processor. */
+static uint32_t await(struct tracer *r, uint32_t granule)
+{
+    for (unsigned spins = 0; !is_settled(r->t, granule);)
+        if (++spins % 64 == 0)
+            sched_yield();
+    uint64_t header = foreign_load64(r->t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
+    if (!object_header_is_moved(header))
+        return granule;
+    uint32_t to = object_header_length(header);
+    if (object_place(r->t->heap, to) != BLOCK_UNCOMMITTED) /* E3 */
+        return to;
+    r->tally->forged_refs++;
+    return granule;
+}
+
+static uint32_t evacuate(struct tracer *r, uint32_t granule, enum block_kind kind)
+{
+    struct object o;
+
+    if (!settle_try_mark(r->t, granule))
+        return await(r, granule);
+    bool good = settle_size(r->t, r->tally, granule, kind, &o);
+    uint32_t to = good ? copy(r, kind, &o) : 0;
+    if (to == 0)
+        stay(r, kind, &o);
+    else
+        o.granule = to;
+    if (good)
+        scan(r, &o);
+    return o.granule;
+}
+
+static void mark_in_place(struct tracer *r, uint32_t granule, enum block_kind kind)
+{
+    struct object o;
+
+    if (!settle_try_mark(r->t, granule))
+        return;
+    bool good = settle_size(r->t, r->tally, granule, kind, &o);
+    settle_in_place(r->t, kind, &o);
+    if (good)
+        scan(r, &o);
+}
+
+/* The object's address from now on. */
+static inline uint32_t visit(struct tracer *r, uint32_t granule)
+{
+    if (flagged(r->t, granule))
+        return evacuate(r, granule, kind_at(r->t, granule));
+    mark_in_place(r, granule, kind_at(r->t, granule));
+    return granule;
+}
+
+/* roots */
+
+void evacuate_pin(struct tracer *r, uint32_t granule)
+{
+    enum block_kind kind = kind_at(r->t, granule);
+    struct object o;
+
+    (void)stack_root_room(r, r->t->slots, ITEMS_A_PLACE);
+    if (kind == BLOCK_COPY) /* the block stays; before the mark bit, so that no bit of settling is left in it */
+        at_and_relaxed(&r->t->heap->meta.flags[granule / MM_BLOCK_GRANULES], (uint8_t)~BLOCK_EVACUATE);
+    if (!flagged(r->t, granule)) {
+        mark_in_place(r, granule, kind);
+        return;
+    }
+    if (!settle_try_mark(r->t, granule))
+        return;
+    bool good = settle_size(r->t, r->tally, granule, kind, &o);
+    stay(r, kind, &o);
+    if (good)
+        scan(r, &o);
+}
+
+uint32_t evacuate_root(struct tracer *r, uint32_t granule)
+{
+    (void)stack_root_room(r, r->t->slots, ITEMS_A_PLACE);
+    return visit(r, granule);
+}
+
+/* the closure */
+
+struct pending {
+    uint64_t place;
+    uint32_t target;
+};
+
+static inline void fetch(const struct trace *t, uint32_t granule)
+{
+    foreign_prefetch(t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
+    foreign_prefetch(t->arena, (size_t)granule * MM_GRANULE_BYTES + MM_GRANULE_BYTES);
+    __builtin_prefetch((const void *)&t->marks[granule / 64]);
+}
+
+/* The next reference worth a visit: false when it is null, forged, or to what is marked and stays. */
+static inline bool begin(struct tracer *r, uint64_t place, struct pending *ret)
+{
+    uint32_t target = foreign_load32(r->t->arena, place * 4);
+
+    if (target == 0)
+        return false;
+    if (MM_UNLIKELY(object_place(r->t->heap, target) == BLOCK_UNCOMMITTED)) {
+        r->tally->forged_refs++;
+        return false;
+    }
+    if (!flagged(r->t, target) && bitmap_test(r->t->marks, target))
+        return false;
+    fetch(r->t, target);
+    *ret = (struct pending){ place, target };
+    return true;
+}
+
+static inline void finish(struct tracer *r, struct pending p)
+{
+    uint32_t now = visit(r, p.target);
+
+    if (now != p.target)
+        foreign_store32(r->t->arena, p.place * 4, now);
+}
+
+/* Until the stack and the ring are empty. */
+static void drain(struct tracer *r)
+{
+    struct packet *stack = r->stack;
+    struct pending ring[STACK_RING];
+    unsigned head = 0, tail = 0, visits = 0;
+
+    for (;;) {
+        while (tail - head < STACK_RING && stack->count > 0)
+            tail += begin(r, pop_place(stack), &ring[tail % STACK_RING]);
+        if (head == tail)
+            return;
+        finish(r, ring[head++ % STACK_RING]);
+        if (++visits % STACK_SHARE_EVERY == 0 && stack->count >= STACK_SHARE_MIN && !r->t->bounded &&
+            worker_others_idle_racy(r->worker))
+            stack_give_half(r, r->t->slots);
+    }
+}
+
+void evacuate_run_slots(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)
+{
+    drain(&(struct tracer){ t, tally, w, p });
+}
+
+void evacuate_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)
+{
+    struct tracer r = { t, tally, w, p };
+    uint32_t granule = (uint32_t)p->args[0], at = (uint32_t)p->args[1], end = (uint32_t)p->args[2];
+    const struct scan_program *program = (const void *)(uintptr_t)p->args[3];
+    uint32_t slice = stack_slice_elements(program, ITEMS_A_PLACE);
+
+    for (bool left = false; at < end && !left;) {
+        uint32_t stop = end - at > slice ? at + slice : end;
+        left = stop < end && stack_leave_slice(&r, granule, program, stop, end);
+        object_each_element(t->arena, granule, program, at, stop, push, &r);
+        drain(&r);
+        at = stop;
+    }
+}
+
+/* overflow */
+
+static void rescan_object(struct tracer *r, uint32_t granule, enum block_kind kind, uint64_t *room)
+{
+    struct object o;
+
+    if (!object_load(r->t->heap, granule, kind, &o) || o.program->shape == SCAN_LEAF)
+        return;
+    if (o.granules > MM_LINE_GRANULES && o.granules > *room)
+        return;
+    *room -= o.granules > MM_LINE_GRANULES ? o.granules : 0;
+    object_each_fixed(r->t->arena, granule, o.program, push, r);
+    drain(r);
+    if (o.program->shape != SCAN_ARRAY)
+        return;
+    uint32_t slice = stack_slice_elements(o.program, ITEMS_A_PLACE);
+    for (uint32_t at = 0, stop; at < o.length; at = stop) {
+        stop = o.length - at > slice ? at + slice : o.length;
+        object_each_element(r->t->arena, granule, o.program, at, stop, push, r);
+        drain(r);
+    }
+}
+
+/* In a flagged block the bit before another is one of settling, and what has moved is looked at where it went. */
+static bool survives_here(const struct trace *t, uint64_t at, uint64_t end)
+{
+    if (object_place(t->heap, (uint32_t)at) == BLOCK_UNCOMMITTED)
+        return false;
+    if (!flagged(t, (uint32_t)at))
+        return true;
+    return !(at + 1 < end && bitmap_test(t->marks, at + 1)) && !object_moved(t->heap, (uint32_t)at);
+}
+
+static void rescan_block(struct tracer *r, uint32_t block, enum block_kind kind)
+{
+    uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
+    uint64_t room = kind == BLOCK_LARGE ? UINT64_MAX : MM_BLOCK_GRANULES;
+
+    for (at = bitmap_find_set(r->t->marks, at, end); at < end; at = bitmap_find_set(r->t->marks, at + 1, end))
+        if (survives_here(r->t, at, end))
+            rescan_object(r, (uint32_t)at, kind, &room);
+}
+
+void evacuate_run_rescan(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)
+{
+    struct tracer r = { t, tally, w, p };
+
+    if (!t->bounded)
+        trace_split_range(w, p, MM_COMMIT_BLOCKS);
+    for (uint64_t block = p->args[0]; block < p->args[1]; block++) {
+        enum block_kind kind = blocks_kind(&t->heap->blocks, (uint32_t)block);
+        if (block_kind_in_use(kind))
+            rescan_block(&r, (uint32_t)block, kind);
+    }
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Settle: claiming an object and settling its size: what both kinds of trace do when they meet one for the first time.
+ *   Races  line marks: equal bytes, relaxed, harmless. Mark and live bits: relaxed OR; the stage's end orders all for the sweep.
+ *   T4     objects longer than a line are charged to their block, and what no longer fits is a bad header: honest objects do not
+ *          overlap, and forged ones cannot make a block cost more than 33 times its bytes                                   */
+#include "plans/heap/bitmap.h"
+#include "plans/heap/walk.h"
+#include "plans/trace/trace.h"
+
+static inline bool settle_try_mark(const struct trace *t, uint32_t granule)
+{
+    if (!t->alone)
+        return bitmap_set_shared(t->marks, granule);
+    if (bitmap_test(t->marks, granule))
+        return false;
+    bitmap_set(t->marks, granule);
+    return true;
+}
+
+static inline void settle_mark_lines(const struct trace *t, uint32_t granule, uint32_t granules)
+{
+    uint32_t first = (granule - 1) / MM_LINE_GRANULES;
+    uint32_t last = (uint32_t)(((uint64_t)granule + granules - 2) / MM_LINE_GRANULES);
+
+    for (uint32_t line = first; line <= last; line++)
+        at_store_relaxed(&t->heap->meta.lines[line], 1);
+}
+
+/* Every granule of an object in a SLIDE block, header first. */
+static inline void settle_mark_live(const struct trace *t, uint32_t granule, uint32_t granules)
+{
+    _Atomic uint64_t *live = t->heap->meta.live;
+
+    for (uint64_t at = granule - 1, end = at + granules; at < end;) {
+        uint64_t next = MM_MIN(end, (at / 64 + 1) * 64);
+        uint64_t mask = (next - at == 64 ? ~UINT64_C(0) : ((UINT64_C(1) << (next - at)) - 1)) << (at % 64);
+        if (t->alone)
+            at_store_relaxed(&live[at / 64], at_load_relaxed(&live[at / 64]) | mask);
+        else
+            at_or_relaxed(&live[at / 64], mask);
+        at = next;
+    }
+}
+
+/* Racing workers may lose a charge: each of them once a block and object at the most. */
+static inline bool settle_charge(const struct trace *t, uint32_t granule, uint32_t granules)
+{
+    _Atomic uint16_t *charged = &t->heap->meta.charged[granule / MM_BLOCK_GRANULES];
+    uint32_t sum = at_load_relaxed(charged) + granules;
+
+    if (sum > MM_BLOCK_GRANULES)
+        return false;
+    at_store_relaxed(charged, (uint16_t)sum);
+    return true;
+}
+
+/* Reads the header of an object just claimed, once, and settles its size: false for a bad one, which is a leaf of least size. */
+static inline bool settle_size(const struct trace *t, struct trace_tally *tally, uint32_t granule, enum block_kind kind,
+                               struct object *o)
+{
+    bool good = object_load(t->heap, granule, kind, o);
+
+    if (good && o->granules > MM_LINE_GRANULES && block_kind_has_lines(kind))
+        good = settle_charge(t, granule, o->granules);
+    if (MM_UNLIKELY(!good)) {
+        o->granules = MM_OBJECT_MIN_BYTES / MM_GRANULE_BYTES;
+        tally->bad_headers++;
+    }
+    tally->objects++;
+    tally->bytes += (uint64_t)o->granules * MM_GRANULE_BYTES;
+    if (MM_UNLIKELY(t->by_kind))
+        tally->kind_bytes[kind] += (uint64_t)o->granules * MM_GRANULE_BYTES;
+    return good;
+}
+
+/* It stays where it is: what its block's space keeps of it besides the mark bit. */
+static inline void settle_in_place(const struct trace *t, enum block_kind kind, const struct object *o)
+{
+    if (MM_LIKELY(block_kind_has_lines(kind) && kind != BLOCK_SLIDE))
+        settle_mark_lines(t, o->granule, o->granules);
+    else if (kind == BLOCK_SLIDE)
+        settle_mark_live(t, o->granule, o->granules);
+}

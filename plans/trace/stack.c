@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plans/trace/stack.h"
+
+#include <string.h>
+
+#include "plans/heap/bitmap.h"
+
+static_assert(STACK_SLICE_ITEMS + SHM_TYPE_REFS_MAX <= PACKET_ITEMS, "an empty stack has room for a marking scan");
+static_assert(2 * SHM_TYPE_REFS_MAX <= STACK_SLICE_ITEMS, "a slice of places holds at least one element");
+
+static struct packet *try_packet(struct tracer *r, const struct packet_kind *kind)
+{
+    return r->t->bounded ? NULL : worker_packet_try_new(r->worker, kind);
+}
+
+/* Gives away the oldest half: it is the nearest to the roots, so most hangs off it. False: no packet to be had. */
+bool stack_give_half(struct tracer *r, const struct packet_kind *kind)
+{
+    struct packet *p = r->stack, *half = try_packet(r, kind);
+    uint32_t give = p->count / 4 * 2; /* even: a place is two items */
+
+    if (half == NULL)
+        return false;
+    memcpy(half->items, p->items, give * sizeof(p->items[0]));
+    half->count = give;
+    p->count -= give;
+    memmove(p->items, p->items + give, p->count * sizeof(p->items[0]));
+    worker_packet_push(r->worker, half);
+    return true;
+}
+
+void stack_make_room_slow(struct tracer *r, const struct packet_kind *kind, uint64_t items)
+{
+    while (r->stack->count + items > PACKET_ITEMS && stack_give_half(r, kind))
+        ;
+}
+
+bool stack_root_room(struct tracer *r, const struct packet_kind *kind, uint32_t items)
+{
+    if (r->stack != NULL && r->stack->count + items > PACKET_ITEMS) {
+        worker_packet_push(r->worker, r->stack);
+        r->stack = NULL;
+    }
+    if (r->stack == NULL)
+        r->stack = worker_packet_try_new(r->worker, kind);
+    return r->stack != NULL;
+}
+
+void trace_roots_end(struct tracer *r)
+{
+    if (r->stack != NULL && r->stack->count > 0)
+        worker_packet_push(r->worker, r->stack);
+    else if (r->stack != NULL)
+        worker_packet_free(r->worker, r->stack);
+    r->stack = NULL;
+}
+
+uint32_t stack_slice_elements(const struct scan_program *p, uint32_t items_a_ref)
+{
+    return MM_MAX(STACK_SLICE_ITEMS / (p->element_ref_count * items_a_ref), 1u);
+}
+
+bool stack_leave_slice(struct tracer *r, uint32_t granule, const struct scan_program *program, uint32_t first,
+                       uint32_t end)
+{
+    struct packet *p = try_packet(r, r->t->slice);
+
+    if (p == NULL)
+        return false;
+    p->args[0] = granule;
+    p->args[1] = first;
+    p->args[2] = end;
+    p->args[3] = (uintptr_t)program;
+    worker_packet_push(r->worker, p);
+    return true;
+}
+
+void trace_init(struct trace *t, struct heap *h, bool alone)
+{
+    *t = (struct trace){ .heap = h,
+                         .arena = h->arena,
+                         .marks = heap_marks(h),
+                         .alone = alone,
+                         .by_kind = h->options.count_live_bytes_in_gc };
+}
+
+void trace_split_range(struct worker *w, struct packet *p, uint64_t grain)
+{
+    while (p->args[1] - p->args[0] > grain) {
+        struct packet *half = worker_packet_try_new(w, p->kind);
+        if (half == NULL)
+            return; /* then this packet does it all */
+        uint64_t middle = p->args[0] + (p->args[1] - p->args[0]) / 2;
+        memcpy(half->args, p->args, sizeof(p->args));
+        half->args[0] = middle;
+        p->args[1] = middle;
+        worker_packet_push(w, half);
+    }
+}
+
+bool trace_on_drained(struct trace *t, struct trace_tally *tally, struct worker *w, trace_rescan run)
+{
+    struct heap *h = t->heap;
+
+    if (at_load_relaxed(&t->overflowed) == 0)
+        return false;
+    at_store_relaxed(&t->overflowed, 0);
+    struct packet *p = worker_packet_try_new(w, t->rescan);
+    if (p != NULL) {
+        p->args[0] = 0;
+        p->args[1] = h->blocks.high;
+        worker_packet_push(w, p);
+        return true;
+    }
+    t->bounded = true; /* other heaps have all the packets: this worker does it alone */
+    do {
+        at_store_relaxed(&t->overflowed, 0);
+        h->spare.count = 0;
+        h->spare.args[0] = 0;
+        h->spare.args[1] = h->blocks.high;
+        run(t, tally, w, &h->spare);
+    } while (at_load_relaxed(&t->overflowed) != 0);
+    t->bounded = false;
+    return false;
+}

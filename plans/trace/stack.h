@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Stack: the packet that a trace pops from and pushes to, and what becomes of it when it is full or others have nothing to do. */
+#include "plans/heap/walk.h"
+#include "plans/trace/trace.h"
+
+#define STACK_SLICE_ITEMS 512u   /* of an array's references that one packet takes: items, of which a place takes two */
+#define STACK_SHARE_MIN 16u      /* items that are worth sharing */
+#define STACK_SHARE_EVERY 32u    /* objects between two looks at idle workers */
+#define STACK_RING 16u           /* misses in flight; a power of two */
+
+bool stack_give_half(struct tracer *r, const struct packet_kind *kind);
+void stack_make_room_slow(struct tracer *r, const struct packet_kind *kind, uint64_t items);
+/* For @items. Without packets whoever pushes notices when the stack is full. */
+static inline void stack_make_room(struct tracer *r, const struct packet_kind *kind, uint64_t items)
+{
+    if (MM_UNLIKELY(r->stack->count + items > PACKET_ITEMS))
+        stack_make_room_slow(r, kind, items);
+}
+/* For roots, whose stack is filled, not drained. False: no packet to be had. */
+bool stack_root_room(struct tracer *r, const struct packet_kind *kind, uint32_t items);
+
+/* Elements of an array in a slice, where a reference takes @items_a_ref. At least 1. */
+uint32_t stack_slice_elements(const struct scan_program *p, uint32_t items_a_ref);
+/* Leaves elements [@first, @end) of an array to a packet. False: no packet to be had. */
+bool stack_leave_slice(struct tracer *r, uint32_t granule, const struct scan_program *program, uint32_t first, uint32_t end);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Trace: the closure: from some objects to all that they reach, on all workers. Two kinds:
+ *   Mark      items are granules of objects; objects stay where they are (mark.c)
+ *   Evacuate  items are places of references; objects leave flagged blocks, and references follow them (evacuate.c)
+ *   Depth first over packets; between a packet and the scan lies a ring of 16 whose headers and mark words are on their way to
+ *   the cache. docs/architecture.md#trace
+ *   Owner    the schedule of one collection; one trace a job
+ *   Hostile  a reference is followed only to a place where an object could be, an object's header is read once and decides
+ *            its size, one visit a mark bit: the work is bounded by metadata, whatever the arena holds           */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plans/heap/state.h"
+#include "plans/trace/copy.h"
+#include "plans/work/engine.h"
+
+struct trace_tally {                         /* one worker's */
+    uint64_t objects, bytes;
+    uint64_t moved_objects, moved_bytes;
+    uint64_t kind_bytes[BLOCK_KINDS];        /* if the heap wants it */
+    uint32_t forged_refs, bad_headers;
+    struct copy_room room;
+};
+
+struct trace {                               /* constant while it runs, but for overflowed */
+    struct heap *heap;
+    foreign arena;
+    _Atomic uint64_t *marks;
+    bool alone;                              /* one worker: mark bits need no locked instruction */
+    bool bounded;                            /* [stw] the sentinel itself traces: no more packets */
+    bool by_kind;                            /* kind_bytes are counted */
+    const struct packet_kind *objects, *slots, *slice, *rescan;      /* rows of the schedule's table that run the calls below */
+    _Atomic uint32_t overflowed;             /* some references were dropped for want of a packet: rescan */
+};
+
+void trace_init(struct trace *t, struct heap *h, bool alone);
+
+struct tracer {                              /* what one packet's run carries about */
+    struct trace *t;
+    struct trace_tally *tally;
+    struct worker *worker;
+    struct packet *stack;                    /* newest last; NULL: none yet, or none to be had */
+};
+
+/* Roots: what they find goes into packets of the closure, which follows. End with trace_roots_end. */
+void mark_root(struct tracer *r, uint32_t granule);          /* which object_place() allows */
+/* The same; the object is pinned: it stays, and under a plan that moves whole blocks its block does. Before anything is copied. */
+void evacuate_pin(struct tracer *r, uint32_t granule);
+/* The object's address from now on. */
+uint32_t evacuate_root(struct tracer *r, uint32_t granule);
+void trace_roots_end(struct tracer *r);
+
+/* Packets: items are granules that object_place() allows, or places of references (in words of 4 bytes, two items each); a piece of
+ * an array; a range of blocks (args 0 and 1). */
+void mark_run_objects(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p);
+void mark_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p);
+void mark_run_rescan(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p);
+void evacuate_run_slots(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p);
+void evacuate_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p);
+void evacuate_run_rescan(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p);
+
+/* To be asked when the closure has drained: true if packets were added since references had been dropped. @run is one of the two. */
+typedef void (*trace_rescan)(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p);
+bool trace_on_drained(struct trace *t, struct trace_tally *tally, struct worker *w, trace_rescan run);
+
+/* Halves [args[0], args[1]) of @p until at most @grain is left and hands the other halves out. */
+void trace_split_range(struct worker *w, struct packet *p, uint64_t grain);
