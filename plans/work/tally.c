@@ -31,7 +31,11 @@ static void tally_fold(struct tally *t, const struct tally_row *from)
 
 void tally_add(struct tally *t, const struct packet_kind *kind, uint64_t ns)
 {
-    tally_fold(t, &(struct tally_row){ kind, .count = 1, .total_ns = ns, .min_ns = ns, .max_ns = ns });
+    struct tally_row *row = tally_row(t, kind);
+    row->count++;
+    row->total_ns += ns;
+    row->min_ns = MM_MIN(row->min_ns, ns);
+    row->max_ns = MM_MAX(row->max_ns, ns);
 }
 
 void tally_merge(struct tally *t, const struct tally *from)
