@@ -28,7 +28,7 @@ def _ours(env, n):
 
     def run():
         mmgcd, program = env.ours(*targets)
-        with private_daemon(mmgcd) as sock:
+        with private_daemon(mmgcd, *env.daemon_options) as sock:
             command = [program, sock, "gcbench", str(n * HEAP_MIB), *PARAMS]
             return _slowest(run_together([command] * n, env.timeout_s))
     return Contender("mmgcd", run, lambda: env.ours(*targets), ours=True)

@@ -58,10 +58,11 @@ class Case:
 
 
 class Env:
-    """Where things are built, how long we may take, and each built thing at most once."""
+    """Where things are built, how long we may take, how daemons start, and each built thing at most once."""
 
-    def __init__(self, build, quick):
+    def __init__(self, build, quick, plan=None):
         self.quick = quick
+        self.daemon_options = ["--heap-plan", plan] if plan else []
         self.release = pathlib.Path(build) / "release"
         self.out = pathlib.Path(build) / "bench"
         self.out.mkdir(parents=True, exist_ok=True)

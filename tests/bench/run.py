@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures mmgcd beside its peers: ./dev bench [NAME...] [--quick] [--install-peers] [--json FILE].
+"""Measures mmgcd beside its peers: ./dev bench [NAME...] [--quick] [--plan PLAN] [--install-peers] [--json FILE].
 
 Ours and every peer run in turn, round after round, in one go on one machine, so that a ratio compares like with
 like; what is shown is the median and half the range. Everything is built before the first measurement.
@@ -20,7 +20,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
 
-BENCHES = ["gcbench", "stop"]
+BENCHES = ["gcbench", "stop", "trace"]
 PEER_PACKAGES = ["libgc-dev", "libmimalloc-dev"]
 FALLBACK_JDK = "openjdk-17-jdk-headless"
 
@@ -33,8 +33,8 @@ def main():
         return 0
     if args.install_peers:
         install_peers()
-    env = harness.Env(args.build, args.quick)
-    machine = describe_machine()
+    env = harness.Env(args.build, args.quick, args.plan)
+    machine = describe_machine() | {"plan": args.plan}
     print_machine(machine)
     todo = [(name, case) for name in args.names or BENCHES for case in importlib.import_module(name).cases(env)]
     broken = prepare(todo)
@@ -52,7 +52,8 @@ def parse_args():
     p = argparse.ArgumentParser(prog="dev bench", description=__doc__.split("\n")[0])
     p.add_argument("names", nargs="*", metavar="NAME", help="of: " + ", ".join(BENCHES) + " (default: all)")
     p.add_argument("--list", action="store_true", help="say what each bench measures, and stop")
-    p.add_argument("--quick", action="store_true", help="under 40 s in all, fewer rounds")
+    p.add_argument("--quick", action="store_true", help="under 40 s a bench, fewer rounds")
+    p.add_argument("--plan", help="our heaps' collector (default: the daemon's own)")
     p.add_argument("--rounds", type=int, help="rounds a case, in place of the bench's own number")
     p.add_argument("--install-peers", action="store_true", help="apt-get install the peers first")
     p.add_argument("--json", metavar="FILE", help="also write machine and rows to FILE")

@@ -27,7 +27,7 @@ def _case(env, n, how):
 
     def run():
         mmgcd, mmgcctl, program = env.ours(*TARGETS)
-        with private_daemon(mmgcd) as sock:
+        with private_daemon(mmgcd, *env.daemon_options) as sock:
             got = run_together([[program, sock, HEAP, n, how, collections]], env.timeout_s)[0]
             if got["stalled"]:
                 raise Broken(f"{got['stalled']:.0f} of {collections} collections were given up")
