@@ -2,9 +2,10 @@
 /* engine.c - Workers take turns over the active jobs, and sleep when none has work.
  *   E1  a job is on the list from engine_run until its closer retires it; ids rise along the list
  *   E2  a worker is in one job at most, entered under the lock while the job was on the list, and counted in job->users
- *   E3  with more than one job active a worker runs at most ENGINE_BURST packets in one before it looks at the
- *       others, from the next id on, round the end: so every job with work is entered after at most
- *       (jobs - 1) bursts of that worker. What it leaves in its deque may be stolen, or waits for its return.
+ *   E3  with more than one job active a worker runs ENGINE_BURST packets in one at most, and begins none there after
+ *       ENGINE_TURN_NS, before it looks at the others, from the next id on, round the end: so every job with work is
+ *       entered after at most (jobs - 1) turns of that worker, each of ENGINE_TURN_NS and the rest of one packet. What it
+ *       leaves in its deque may be stolen, or waits for its return; what is bound to it waits.
  *   E4  no coordinator thread: engine_run only puts the job on the list; a worker opens it.
  *   Lock  one mutex, held for a walk over a handful of jobs, once per burst or search; never inside a packet.
  *   Sleep and wake: idle.c.  Stages: job.c.                                                                          */
@@ -19,6 +20,7 @@
 
 #include "plans/work/worker.h"
 
+#define YIELD_LOOK 16u  /* calls of worker_should_yield per look: it costs 2 ns, a clock read 21 */
 #define SEARCH_NS 3000u /* about what a sleep and a wake cost: bench_engine */
 
 /* The list of active jobs. */
@@ -58,10 +60,11 @@ void engine_retire(struct engine *engine, struct job *job)
     job_leave(job); /* the list's unit; the caller still has its own */
 }
 
-static struct job *engine_find_locked(struct engine *engine, uint64_t above, uint64_t up_to)
+static struct job *engine_find_locked(struct engine *engine, const struct worker *w, uint64_t above,
+                                      uint64_t up_to)
 {
     for (struct job *job = engine->jobs; job != NULL; job = job->next)
-        if (job->id > above && job->id <= up_to && job_has_work(job))
+        if (job->id > above && job->id <= up_to && job_has_work(job, w))
             return job;
     return NULL;
 }
@@ -71,9 +74,9 @@ static struct job *worker_enter(struct worker *w)
 {
     struct engine *engine = w->engine;
     pthread_mutex_lock(&engine->lock);
-    struct job *job = engine_find_locked(engine, w->turn, UINT64_MAX);
+    struct job *job = engine_find_locked(engine, w, w->turn, UINT64_MAX);
     if (job == NULL)
-        job = engine_find_locked(engine, 0, w->turn);
+        job = engine_find_locked(engine, w, 0, w->turn);
     if (job != NULL) {
         at_add_relaxed(&job->users, 1); /* under the lock: the list still holds its own unit */
         w->turn = job->id;
@@ -82,10 +85,11 @@ static struct job *worker_enter(struct worker *w)
     return job;
 }
 
-static bool engine_has_work(struct engine *engine)
+/* For @w; NULL: for whoever asks. */
+static bool engine_has_work(struct engine *engine, const struct worker *w)
 {
     pthread_mutex_lock(&engine->lock);
-    struct job *job = engine_find_locked(engine, 0, UINT64_MAX);
+    struct job *job = engine_find_locked(engine, w, 0, UINT64_MAX);
     pthread_mutex_unlock(&engine->lock);
     return job != NULL;
 }
@@ -97,26 +101,29 @@ static void worker_found(struct worker *w)
     if (!w->searching)
         return;
     w->searching = false;
-    if (idle_found(&w->engine->idle) && engine_has_work(w->engine))
+    if (idle_found(&w->engine->idle) && engine_has_work(w->engine, NULL))
         idle_wake(&w->engine->idle, 1); /* idle.c W2 */
 }
 
-static void worker_run_packet(struct worker *w, struct packet *p)
+static uint64_t worker_run_packet(struct worker *w, struct packet *p) /* returns how long it took, in ns */
 {
     struct job *job = w->job;
     const struct packet_kind *kind = p->kind;
     w->running = p;
-    uint64_t start_ns = mm_now_ns();
+    w->running_ns = mm_now_ns();
     kind->run(w, p);
-    tally_add(&job->workers[w->index].tally, kind, mm_now_ns() - start_ns);
+    uint64_t ns = mm_now_ns() - w->running_ns;
+    tally_add(&job->workers[w->index].tally, kind, ns);
     w->running = NULL;
     job_packet_done(job, w, p);
+    return ns;
 }
 
 static void worker_visit(struct worker *w, struct job *job)
 {
     struct packet *p;
     unsigned left = ENGINE_BURST;
+    uint64_t used_ns = 0; /* in packets: what lies between them is the engine's, and short */
     w->job = job;
     if (job_claim_opening(job)) {
         worker_found(w);
@@ -124,11 +131,12 @@ static void worker_visit(struct worker *w, struct job *job)
     }
     while ((p = job_take(job, w)) != NULL) {
         worker_found(w);
-        worker_run_packet(w, p);
-        if (--left == 0) {
+        used_ns += worker_run_packet(w, p);
+        if (--left == 0 || used_ns >= ENGINE_TURN_NS) { /* E3 */
             if (at_load_relaxed(&w->engine->active) > 1)
                 break;
             left = ENGINE_BURST;
+            used_ns = 0;
         }
     }
     w->job = NULL;
@@ -156,11 +164,11 @@ static void worker_sleep(struct worker *w)
 {
     struct engine *engine = w->engine;
     pool_rest(&engine->pool, &w->cache);
-    idle_sleep_begin(&engine->idle);
-    if (engine_is_stopping(engine) || engine_has_work(engine))
+    idle_sleep_begin(&engine->idle, w->index);
+    if (engine_is_stopping(engine) || engine_has_work(engine, w))
         idle_sleep_cancel(&engine->idle);
     else
-        idle_sleep_end(&engine->idle);
+        idle_sleep_end(&engine->idle, w->index);
 }
 
 /* Looks, spins a little, sleeps; NULL when the engine stops. */
@@ -199,6 +207,19 @@ static void *worker_main(void *arg)
 bool worker_others_idle_racy(const struct worker *w)
 {
     return idle_anyone_racy(&w->engine->idle) && deque_is_empty(&w->job->workers[w->index].deque);
+}
+
+static bool worker_is_wanted(const struct worker *w)
+{
+    return at_load_relaxed(&w->engine->active) > 1 || worker_others_idle_racy(w) ||
+           !bound_is_empty(&w->job->workers[w->index].bound);
+}
+
+bool worker_should_yield(struct worker *w)
+{
+    if (MM_LIKELY(++w->yield_asked % YIELD_LOOK != 0))
+        return false;
+    return worker_is_wanted(w) && mm_now_ns() - w->running_ns >= ENGINE_YIELD_NS;
 }
 
 /* Life of the engine. */

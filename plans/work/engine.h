@@ -2,13 +2,14 @@
 #pragma once
 /* Engine: a pool of workers that drain the work packets of several jobs at once (after MMTk's work packets, OOPSLA'25).
  *   Job      one collection or one verification: a run through stages, in order. All heaps share the pool, every worker takes
- *            turns over the active jobs, so two heaps collect at once and neither starves.
+ *            turns over the active jobs, of 1 ms or so, so two heaps collect at once and neither starves.
  *   Stage    its packets run in any order, on any worker; a stage opens when every packet before it has finished. The worker
  *            that finishes a job's last open packet opens the next stage; a stage may have a sentinel, asked when it drains,
  *            that can add packets and run the stage again (fixpoints).
  *   Packet   4 KiB from the engine's own pool, never malloc. Runs once, on one worker, to its end; may add packets to its own
  *            stage or a later one; holds no lock across that. Pushed packets go to the worker's own deque in the job, newest
- *            first (depth-first); idle workers steal the oldest half of a random victim's.
+ *            first (depth-first); idle workers steal the oldest half of a random victim's. A packet may be bound to one
+ *            worker (its copy allocator is to be flushed, say): it runs there, before that worker's others of the stage.
  *   Threads  engine_new/unref: any one thread. engine_run: any thread that is not a worker; blocks till the job is done.
  *            worker calls: from inside a packet, with the worker it was given.                                       */
 #include <stdbool.h>
@@ -39,7 +40,7 @@ struct packet {
     struct packet *next;                      /* owned by the queue that holds it */
     struct job *job;
     uint32_t count;                           /* items in use */
-    uint32_t spare;
+    uint32_t bound;                           /* the engine's: 0, or 1 + the worker that it waits for */
     uint64_t args[4];                         /* a range, a pointer: the kind's own business */
     uint32_t items[PACKET_ITEMS];
 };
@@ -79,6 +80,8 @@ void *job_context(const struct job *job);
 void *job_worker_local(struct job *job, unsigned worker);            /* to fold results, before or after the run */
 /* Before the run: a packet of @kind that will be pushed to its stage. NULL when the pool is exhausted. */
 struct packet *job_packet_add(struct job *job, const struct packet_kind *kind);
+/* The same, for @worker alone, below engine_workers(). */
+struct packet *job_packet_add_for(struct job *job, const struct packet_kind *kind, unsigned worker);
 void job_disable_stage(struct job *job, uint32_t stage);             /* this run passes over it; its packets are an error */
 void engine_run(struct engine *engine, struct job *job);             /* blocks; one run a job */
 /* After the run: rows written, in order of stage, then name. */
@@ -91,7 +94,13 @@ void *worker_local(struct worker *w);
 /* An empty packet owned by the caller, or NULL when the pool's limit is reached: the caller copes (mark-stack overflow). */
 struct packet *worker_packet_try_new(struct worker *w, const struct packet_kind *kind);
 void worker_packet_push(struct worker *w, struct packet *p);         /* hands it over; wakes an idle worker if there is one */
+/* The same, for @worker alone: it is woken if it sleeps; if it is at another packet, @p waits for the end of that. */
+void worker_packet_push_for(struct worker *w, struct packet *p, unsigned worker);
 void worker_packet_free(struct worker *w, struct packet *p);         /* one that was never pushed */
 /* Somebody has nothing to do and nothing of this worker's to steal: share work now. Two loads; while a woken worker is still
  * on its way to the packet just pushed it is false, so that work is not cut smaller than there are takers. */
 bool worker_others_idle_racy(const struct worker *w);
+/* This packet has run for 2 ms, and somebody would gain if it stopped: another job is active, a packet bound to this worker
+ * waits, or others are idle with nothing of this worker's to steal. Push what is left (in two packets or more, if it can be
+ * cut) and return. Made to be asked every microsecond or so: 2 ns, and of 16 calls one looks further. Not from on_drained. */
+bool worker_should_yield(struct worker *w);

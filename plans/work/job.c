@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* job.c - A job runs its stages in order; whoever finishes the last packet of one opens the next.
  *
- *   pending  = packets of the open stage that are queued (shared queue or any deque) or running. A later stage's packets wait
- *              in that stage's queue and are not counted until it opens.
+ *   pending  = packets of the open stage that are queued (shared queue, any deque, any bound list) or running. A later
+ *              stage's packets wait in that stage's queues and are not counted until it opens.
  *   J1  pending falls to zero once per opening. Only a running packet pushes to the open stage, and it is itself counted
  *       until after its last push: from zero nothing can raise it but the opener.
- *         push: add 1 (relaxed: the pusher's own unit stands), then publish the packet (deque release, queue lock)
+ *         push: add 1 (relaxed: the pusher's own unit stands), then publish the packet (deque or list release, queue lock)
  *         done: sub 1 (acq_rel), after the packet's last effect
- *       The add happens before that packet's sub, through the deque or the lock, so no sub can overtake its add.
+ *       The add happens before that packet's sub, through the deque, list or lock, so no sub can overtake its add.
  *   J2  the closer, who took pending from 1 to 0, is alone: every packet's effects happen before its sub, all subs are
  *       read-modify-writes of one word, so the closer's acquires them all. No other worker holds a packet of the job, and
- *       none can get one: deques and `ready` are empty. What it writes before publishing (stage, pending, what on_drained did)
- *       reaches the next stage's packets through the queue's lock.
+ *       none can get one: deques, lists and `ready` are empty. What it writes before publishing (stage, pending, what
+ *       on_drained did) reaches the next stage's packets through the queue's lock, or their list.
  *   J3  the fields `stage` and `closing` are plain: packets read them while they stand (J2), takers read `stage` under
  *       the lock and only if ready > 0; they then hold a packet, whose sub happens before the closer's next write.
- *   J4  a packet is in one place: a stage's queue, one deque, or running. Its `next` belongs to the queue.
+ *   J4  a packet is in one place: a stage's queue, one deque, one bound list, or running. Its `next` belongs to that.
  *   J5  the run ends when the list and the last worker inside have let go of `users`, so nobody touches a job
  *       that engine_run has returned.                                                                               */
 #include "plans/work/job.h"
@@ -73,10 +73,18 @@ int job_new(struct job **ret_job, struct engine *engine, const struct job_config
     pthread_mutex_init(&job->lock, NULL);
     for (unsigned i = 0; i < engine->count; i++)
         deque_init(&workers[i].deque);
-    for (unsigned i = 0; i < JOB_STAGES_MAX; i++)
+    for (unsigned i = 0; i < JOB_STAGES_MAX; i++) {
         job->queues[i].tail = &job->queues[i].head;
+        job->bound[i].tail = &job->bound[i].head;
+    }
     *ret_job = job;
     return 0;
+}
+
+static void queue_discard(struct job_queue *q, struct pool *pool)
+{
+    while (q->count != 0)
+        pool_give(pool, NULL, queue_take(q));
 }
 
 struct job *job_unref(struct job *job)
@@ -85,9 +93,10 @@ struct job *job_unref(struct job *job)
         return NULL;
     uint32_t run = at_load_relaxed(&job->run);
     MM_ASSERT(run == JOB_NEW || run == JOB_DONE);
-    for (unsigned i = 0; i < JOB_STAGES_MAX; i++)
-        while (job->queues[i].count != 0) /* never run */
-            pool_give(&job->engine->pool, NULL, queue_take(&job->queues[i]));
+    for (unsigned i = 0; i < JOB_STAGES_MAX; i++) { /* never run */
+        queue_discard(&job->queues[i], &job->engine->pool);
+        queue_discard(&job->bound[i], &job->engine->pool);
+    }
     pthread_mutex_destroy(&job->lock);
     free(job->locals);
     free(job->workers);
@@ -122,7 +131,7 @@ static bool stage_is_disabled(const struct job *job, uint32_t stage)
 void job_disable_stage(struct job *job, uint32_t stage)
 {
     MM_ASSERT(at_load_relaxed(&job->run) == JOB_NEW && stage < job->config.stages);
-    MM_ASSERT(job->queues[stage].count == 0);
+    MM_ASSERT(job->queues[stage].count == 0 && job->bound[stage].count == 0);
     job->disabled |= 1u << stage;
 }
 
@@ -137,19 +146,39 @@ static struct packet *packet_new(struct job *job, struct pool_cache *cache,
     p->kind = kind;
     p->next = NULL;
     p->job = job;
-    p->count = p->spare = 0;
+    p->count = p->bound = 0;
     memset(p->args, 0, sizeof(p->args));
+    return p;
+}
+
+/* Where @p waits for its stage. The caller holds the lock, or is alone. */
+static void job_append(struct job *job, struct packet *p)
+{
+    uint32_t stage = p->kind->stage;
+    queue_append(p->bound != 0 ? &job->bound[stage] : &job->queues[stage], p);
+}
+
+static struct packet *job_add(struct job *job, const struct packet_kind *kind, uint32_t bound)
+{
+    MM_ASSERT(at_load_relaxed(&job->run) == JOB_NEW);
+    MM_ASSERT(kind->stage < job->config.stages && !stage_is_disabled(job, kind->stage));
+    struct packet *p = packet_new(job, NULL, kind);
+    if (p == NULL)
+        return NULL;
+    p->bound = bound;
+    job_append(job, p);
     return p;
 }
 
 struct packet *job_packet_add(struct job *job, const struct packet_kind *kind)
 {
-    MM_ASSERT(at_load_relaxed(&job->run) == JOB_NEW);
-    MM_ASSERT(kind->stage < job->config.stages && !stage_is_disabled(job, kind->stage));
-    struct packet *p = packet_new(job, NULL, kind);
-    if (p != NULL)
-        queue_append(&job->queues[kind->stage], p);
-    return p;
+    return job_add(job, kind, 0);
+}
+
+struct packet *job_packet_add_for(struct job *job, const struct packet_kind *kind, unsigned worker)
+{
+    MM_ASSERT(worker < job->engine->count);
+    return job_add(job, kind, worker + 1);
 }
 
 struct packet *worker_packet_try_new(struct worker *w, const struct packet_kind *kind)
@@ -179,34 +208,56 @@ static void job_spill(struct job *job, struct deque *d)
 static void job_wait_for_stage(struct job *job, struct packet *p)
 {
     pthread_mutex_lock(&job->lock);
-    queue_append(&job->queues[p->kind->stage], p);
+    job_append(job, p);
     pthread_mutex_unlock(&job->lock);
 }
 
-void worker_packet_push(struct worker *w, struct packet *p)
+/* True: @p is counted and the caller publishes it. False: its stage is not open, it waits. */
+static inline bool job_admit(struct job *job, struct worker *w, struct packet *p)
 {
-    struct job *job = w->job;
     uint32_t stage = p->kind->stage;
     MM_ASSERT(p->job == job && p != w->running);
     MM_ASSERT(stage >= job->stage && stage < job->config.stages && !stage_is_disabled(job, stage));
 
     if (stage != job->stage || job->closing) {
         job_wait_for_stage(job, p);
-        return;
+        return false;
     }
-    struct deque *d = &job->workers[w->index].deque;
     at_add_relaxed(&job->pending, 1); /* J1 */
+    return true;
+}
+
+void worker_packet_push(struct worker *w, struct packet *p)
+{
+    struct job *job = w->job;
+    if (!job_admit(job, w, p))
+        return;
+    struct deque *d = &job->workers[w->index].deque;
     while (!deque_try_push(d, &p, 1))
         job_spill(job, d);
     idle_wake(&w->engine->idle, 1);
 }
 
+void worker_packet_push_for(struct worker *w, struct packet *p, unsigned worker)
+{
+    struct job *job = w->job;
+    MM_ASSERT(worker < job->engine->count);
+    p->bound = worker + 1;
+    if (!job_admit(job, w, p))
+        return;
+    bound_push(&job->workers[worker].bound, p);
+    if (worker != w->index)
+        idle_call(&w->engine->idle, UINT64_C(1) << worker);
+}
+
 /* Packets out. */
 
-bool job_has_work(const struct job *job)
+bool job_has_work(const struct job *job, const struct worker *w)
 {
     if (atomic_load_explicit(&job->unopened, memory_order_seq_cst) != 0 ||
         atomic_load_explicit(&job->ready, memory_order_seq_cst) != 0)
+        return true;
+    if (w != NULL && !bound_is_empty(&job->workers[w->index].bound))
         return true;
     for (unsigned i = 0; i < job->engine->count; i++)
         if (!deque_is_empty(&job->workers[i].deque))
@@ -254,7 +305,8 @@ struct packet *job_take(struct job *job, struct worker *w)
 {
     struct packet *got[DEQUE_STEAL_MAX];
     struct deque *own = &job->workers[w->index].deque;
-    struct packet *p = deque_pop(own);
+    struct bound *bound = &job->workers[w->index].bound;
+    struct packet *p = MM_LIKELY(bound_is_empty(bound)) ? deque_pop(own) : bound_pop(bound);
     if (p != NULL)
         return p;
     unsigned n = job_take_ready(job, got);
@@ -269,17 +321,36 @@ struct packet *job_take(struct job *job, struct worker *w)
 
 /* Stages. */
 
-/* Opens job->stage if it has packets. From the unlock on, others run them and the caller is no longer alone. */
+/* Deals them out to those they are for. Returns whom, a bit a worker. */
+static uint64_t job_deal_bound_locked(struct job *job)
+{
+    struct job_queue *q = &job->bound[job->stage];
+    uint64_t dealt = 0;
+    while (q->count != 0) {
+        struct packet *p = queue_take(q);
+        unsigned worker = p->bound - 1;
+        bound_push(&job->workers[worker].bound, p);
+        dealt |= UINT64_C(1) << worker;
+    }
+    return dealt;
+}
+
+/* Opens job->stage if it has packets. From the first that is published, others run them and the caller is no longer alone: it
+ * goes by what it has copied, and by the queues while it holds their lock. */
 static bool job_publish_stage(struct job *job, struct worker *w)
 {
     pthread_mutex_lock(&job->lock);
     size_t n = job->queues[job->stage].count;
-    at_store_relaxed(&job->pending, n);
+    size_t all = n + job->bound[job->stage].count;
+    at_store_relaxed(&job->pending, all); /* J1: before any of them can be done */
     atomic_store_explicit(&job->ready, n, memory_order_seq_cst);
+    uint64_t dealt = job_deal_bound_locked(job);
     pthread_mutex_unlock(&job->lock);
-    if (n == 0)
+    if (all == 0)
         return false;
-    idle_wake(&w->engine->idle, (unsigned)MM_MIN(n - 1, ENGINE_WORKERS_MAX)); /* one is ours */
+    bool ours = (dealt >> w->index & 1) != 0; /* else one of the queue is, so one fewer need come for it */
+    idle_call(&w->engine->idle, dealt & ~(UINT64_C(1) << w->index));
+    idle_wake(&w->engine->idle, (unsigned)MM_MIN(n - (n != 0 && !ours), ENGINE_WORKERS_MAX));
     return true;
 }
 
@@ -297,7 +368,7 @@ static bool job_ask_sentinel(struct job *job, struct worker *w)
     job->closing = true;
     bool again = job->config.on_drained(job, w, job->stage);
     job->closing = false;
-    MM_ASSERT(again || job->queues[job->stage].count == 0);
+    MM_ASSERT(again || (job->queues[job->stage].count == 0 && job->bound[job->stage].count == 0));
     return again;
 }
 

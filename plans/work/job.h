@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdalign.h>
 
+#include "plans/work/bound.h"
 #include "plans/work/deque.h"
 #include "plans/work/tally.h"
 
@@ -17,6 +18,7 @@ struct job_queue {
 
 struct job_worker { /* one worker's share of one job */
     struct deque deque;
+    struct bound bound;
     struct tally tally; /* [worker] */
 };
 
@@ -40,15 +42,18 @@ struct job {
     bool closing;   /* [closer] on_drained runs: what it adds waits until it returns */
     _Atomic size_t ready; /* [lock] stores; packets in the open stage's queue, 0 while none is open */
     struct job_queue queues[JOB_STAGES_MAX]; /* [lock] */
+    struct job_queue bound[JOB_STAGES_MAX];  /* [lock] bound packets of stages that are not open */
 };
 
 enum job_run { JOB_NEW, JOB_RUNNING, JOB_AWAITED, JOB_DONE };
 
-bool job_has_work(const struct job *job); /* seq_cst: takes part in the proof of idle.c */
+/* For whoever asks first, or bound to @w unless that is NULL. seq_cst: takes part in the proof of idle.c. */
+bool job_has_work(const struct job *job, const struct worker *w);
 /* True to one worker per run: it then calls job_open. */
 bool job_claim_opening(struct job *job);
 void job_open(struct job *job, struct worker *w);
-/* The worker's newest; else a share of the stage's queue; else half of somebody's deque. NULL: nothing to be had now. */
+/* What is bound to the worker; else its newest; else a share of the stage's queue; else half of somebody's deque. NULL:
+ * nothing to be had now. */
 struct packet *job_take(struct job *job, struct worker *w);
 /* @p has run: frees it; the last one of its stage opens the next or ends the job. */
 void job_packet_done(struct job *job, struct worker *w, struct packet *p);

@@ -7,7 +7,10 @@
 #include "plans/work/job.h"
 #include "plans/work/pool.h"
 
-#define ENGINE_BURST 16u /* packets run in one job before a look at the next active one */
+/* A turn, after which a worker looks at the next active job: so many packets, or so long, whichever comes first. */
+#define ENGINE_BURST 16u
+#define ENGINE_TURN_NS 1000000u
+#define ENGINE_YIELD_NS 2000000u /* how long a packet runs before worker_should_yield may say so */
 
 struct worker {
     alignas(MM_CACHE_LINE) struct engine *engine; /* [const] */
@@ -18,6 +21,8 @@ struct worker {
     uint64_t turn;                                /* [worker] id of the job it was in last */
     struct job *job;                              /* [worker] it is in this one */
     const struct packet *running;                 /* [worker] */
+    uint64_t running_ns;                          /* [worker] when that began */
+    unsigned yield_asked;                         /* [worker] calls of worker_should_yield */
     struct pool_cache cache;                      /* [worker] */
 };
 

@@ -57,6 +57,16 @@ static size_t longest_run(const char *letters, size_t n)
     return longest;
 }
 
+static size_t longest_run_of(char letter, const char *letters)
+{
+    size_t longest = 0;
+    for (size_t run = 0; *letters != '\0'; letters++) {
+        run = *letters == letter ? run + 1 : 0;
+        longest = MM_MAX(longest, run);
+    }
+    return longest;
+}
+
 START_TEST(two_jobs_take_turns_of_a_burst_each)
 {
     pthread_t other;
@@ -72,6 +82,41 @@ START_TEST(two_jobs_take_turns_of_a_burst_each)
         left[order[both++] - 'a']--;
     ck_assert_uint_le(longest_run(order, both), ENGINE_BURST);
     ck_assert_uint_ge(both, 2 * EACH - 2 * ENGINE_BURST); /* they ended together */
+}
+END_TEST
+
+/* By time too: packets of 300 us fill a turn of 1 ms with four, not with a burst. */
+
+#define LONG_NS 300000u
+#define LONG_TURN ((ENGINE_TURN_NS + LONG_NS - 1) / LONG_NS)
+
+static void run_long(struct worker *w, struct packet *p)
+{
+    run_letter(w, p);
+    test_spin_ns(LONG_NS);
+}
+
+static const struct packet_kind LONG = { "long", 1, run_long };
+
+START_TEST(long_packets_take_turns_with_many_short_ones)
+{
+    enum { LONGS = 60 };
+    pthread_t other;
+    size_t both = 0, left[2] = { LONGS, EACH };
+    engine = test_engine(1);
+    MM_AUTO(job) b = letters_job('b');
+    MM_AUTO(job) a = test_job(engine, &(struct job_config){ .name = "long", .stages = 2 });
+    test_add(a, &GATE, 2);
+    for (unsigned i = 0; i < LONGS; i++)
+        test_add(a, &LONG, 'a');
+    pthread_create(&other, NULL, run_job, a);
+    engine_run(engine, b);
+    pthread_join(other, NULL);
+    while (left[0] != 0 && left[1] != 0)
+        left[order[both++] - 'a']--;
+    order[both] = '\0';
+    ck_assert_uint_le(longest_run_of('a', order), LONG_TURN);
+    ck_assert_uint_le(longest_run_of('b', order), ENGINE_BURST);
 }
 END_TEST
 
@@ -263,6 +308,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, NULL, teardown);
     tcase_set_timeout(tc, 100);
     tcase_add_test(tc, two_jobs_take_turns_of_a_burst_each);
+    tcase_add_test(tc, long_packets_take_turns_with_many_short_ones);
     tcase_add_loop_test(tc, busy_job_does_not_starve_another, 0, 3);
     tcase_add_loop_test(tc, churn_of_small_jobs_loses_no_wake, 0, 4);
     tcase_add_test(tc, many_jobs_at_once_finish);
