@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plans/work/affinity.h"
 #include "plans/work/worker.h"
 
 #define YIELD_LOOK 16u  /* calls of worker_should_yield per look: it costs 2 ns, a clock read 21 */
@@ -224,12 +225,6 @@ bool worker_should_yield(struct worker *w)
 
 /* Life of the engine. */
 
-static unsigned cores_available(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 2;
-}
-
 static void engine_join(struct engine *engine, unsigned started)
 {
     atomic_store_explicit(&engine->stopping, true, memory_order_seq_cst); /* idle.c P */
@@ -245,32 +240,45 @@ static void engine_free(struct engine *engine)
     free(engine);
 }
 
+static int worker_start(struct worker *w)
+{
+    pthread_attr_t attr;
+    char name[24];
+    pthread_attr_init(&attr);
+    int r = affinity_set(&w->engine->config, w->index, &attr);
+    if (r == 0)
+        r = -pthread_create(&w->thread, &attr, worker_main, w);
+    pthread_attr_destroy(&attr);
+    if (r < 0)
+        return r;
+    snprintf(name, sizeof(name), "mmgc-worker-%u", w->index);
+    pthread_setname_np(w->thread, name);
+    return 0;
+}
+
 /* Signals are the daemon's own business: workers take none. */
 static int engine_start(struct engine *engine)
 {
     sigset_t all, old;
-    char name[24];
     unsigned started = 0;
     int r = 0;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    for (; started < engine->count && r == 0; started += r == 0) {
-        struct worker *w = &engine->workers[started];
-        r = pthread_create(&w->thread, NULL, worker_main, w);
-        if (r != 0)
-            continue;
-        snprintf(name, sizeof(name), "mmgc-worker-%u", started);
-        pthread_setname_np(w->thread, name);
-    }
+    while (started < engine->count && (r = worker_start(&engine->workers[started])) == 0)
+        started++;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (r != 0)
+    if (r < 0)
         engine_join(engine, started);
-    return -r;
+    return r;
 }
 
-int engine_new(struct engine **ret_engine, unsigned workers)
+int engine_new_with(struct engine **ret_engine, const struct engine_config *config)
 {
+    unsigned workers = config->workers;
     MM_ASSERT(workers >= 1 && workers <= ENGINE_WORKERS_MAX);
+    int r = affinity_check(config);
+    if (r < 0)
+        return r;
     size_t bytes = sizeof(struct engine) + workers * sizeof(struct worker);
     struct engine *engine = aligned_alloc(MM_CACHE_LINE, mm_align_up(bytes, MM_CACHE_LINE));
     if (engine == NULL)
@@ -279,14 +287,15 @@ int engine_new(struct engine **ret_engine, unsigned workers)
     pool_init(&engine->pool, workers);
     pthread_mutex_init(&engine->lock, NULL);
     engine->jobs_tail = &engine->jobs;
-    engine->spin_ns = cores_available() > 1 ? SEARCH_NS : 0;
+    engine->config = *config;
+    engine->spin_ns = affinity_cores(config) > 1 ? SEARCH_NS : 0;
     engine->count = workers;
     for (unsigned i = 0; i < workers; i++) {
         engine->workers[i].engine = engine;
         engine->workers[i].index = i;
     }
     engine_set_seed(engine, 1);
-    int r = engine_start(engine);
+    r = engine_start(engine);
     if (r < 0) {
         engine_free(engine);
         return r;

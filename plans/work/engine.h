@@ -12,6 +12,7 @@
  *            worker (its copy allocator is to be flushed, say): it runs there, before that worker's others of the stage.
  *   Threads  engine_new/unref: any one thread. engine_run: any thread that is not a worker; blocks till the job is done.
  *            worker calls: from inside a packet, with the worker it was given.                                       */
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -62,7 +63,27 @@ struct job_config {
     bool (*on_drained)(struct job *job, struct worker *w, uint32_t stage);
 };
 
-int engine_new(struct engine **ret_engine, unsigned workers);        /* 1..ENGINE_WORKERS_MAX; starts the threads. -errno */
+enum engine_affinity {
+    AFFINITY_OS_DEFAULT,                      /* wherever the creating thread may run */
+    AFFINITY_ROUND_ROBIN,                     /* one core a worker, in order of number, from the first again after the last */
+    AFFINITY_ALL_IN_SET,                      /* each worker on any core of the set */
+};
+
+struct engine_config {
+    unsigned workers;                         /* 1..ENGINE_WORKERS_MAX */
+    enum engine_affinity affinity;
+    cpu_set_t cpus;                           /* for the last two */
+};
+
+/* Starts the threads. -errno; -EINVAL: @cpus is empty, or names a core that the calling thread may not run on. */
+int engine_new_with(struct engine **ret_engine, const struct engine_config *config);
+static inline int engine_new(struct engine **ret_engine, unsigned workers)
+{
+    return engine_new_with(ret_engine, &(struct engine_config){ .workers = workers });
+}
+/* "os-default", "round-robin:0-3,8", "all-in-set:0,1"; without a list: the cores that the calling thread may run on. Sets
+ * the affinity and @cpus of @ret. -EINVAL: @ret is as it was and *@ret_why says in a constant sentence what is wrong. */
+int engine_affinity_parse(const char *text, struct engine_config *ret, const char **ret_why);
 unsigned engine_workers(const struct engine *engine);
 struct engine *engine_unref(struct engine *engine);                  /* joins the workers; no job may be active. NULL in, NULL out */
 MM_DEFINE_AUTO(engine, engine_unref)

@@ -29,6 +29,7 @@ struct worker {
 struct engine {
     struct pool pool;
     struct idle idle;
+    struct engine_config config;   /* [const] */
     unsigned spin_ns;              /* [const] how long a search lasts before sleep; 0 on one core */
     unsigned count;                /* [const] workers */
     _Atomic bool stopping;         /* engine_unref stores */
