@@ -55,12 +55,23 @@ const struct shm_type_row *heap_type_row(const struct heap *heap, uint32_t id); 
 /* The next 2 MiB unit to commit, in address order and within the limit: true and its offset; false: all is committed or asked. */
 bool heap_commit_next(struct heap *heap, uint64_t *ret_offset);
 void heap_commit_done(struct heap *heap, uint64_t offset, bool success);            /* success: 64 clean free blocks more */
-uint64_t heap_free_bytes(const struct heap *heap);                   /* committed, whole free blocks */
+uint64_t heap_free_bytes(const struct heap *heap);                   /* committed, whole free blocks that the limit lets be used */
 uint64_t heap_hole_bytes(const struct heap *heap);                   /* free lines in blocks in use, that may be granted */
 uint64_t heap_uncommitted_bytes(const struct heap *heap);            /* still to commit within the limit, those asked not counted */
 uint64_t heap_used_bytes(const struct heap *heap);                   /* blocks in use, in bytes */
 /* Free blocks that the next collection needs for its copies, beside what is granted: to be committed before it begins. */
 uint64_t heap_reserve_bytes(const struct heap *heap);
+/* What may be in use from now on, rounded up to commit units, at most the maximum. Below what is in use: nothing more is granted
+ * until enough is freed. */
+void heap_set_limit(struct heap *heap, uint64_t bytes);
+uint64_t heap_excess_bytes(const struct heap *heap);                 /* committed beyond the limit, since that was lowered */
+
+/* giving back: the heap says what it can do without, somebody else punches the hole (shm_punch), then tells */
+/* The highest row of free commit units that ends at or below *@offset, of @min_bytes to @max_bytes: *@offset and bytes; it is
+ * the heap's no longer. 0: there is none. */
+uint64_t heap_release_next(struct heap *heap, uint64_t min_bytes, uint64_t max_bytes, uint64_t *offset);
+/* @success: uncommitted, and zero when it is committed next. Otherwise nothing was given back, and it is free memory as before. */
+void heap_release_done(struct heap *heap, uint64_t offset, uint64_t bytes, bool success);
 
 /* granting, for one mutator: the call fills @ring entries' worth and records them as its own (the list G of S6) */
 struct heap_mutator *heap_mutator_new(struct heap *heap);            /* NULL: out of memory */

@@ -5,12 +5,16 @@
 
 void blocks_init(struct blocks *b, struct metadata *meta, uint64_t max_bytes, uint64_t limit_bytes)
 {
-    uint64_t units = mm_align_up(MM_MIN(limit_bytes, max_bytes), MM_COMMIT_BYTES) / MM_COMMIT_BYTES;
-
-    *b = (struct blocks){ .meta = meta,
-                          .total = (uint32_t)(max_bytes / MM_BLOCK_BYTES),
-                          .units_limit = (uint32_t)units };
+    *b = (struct blocks){ .meta = meta, .total = (uint32_t)(max_bytes / MM_BLOCK_BYTES) };
     b->counts[BLOCK_UNCOMMITTED] = b->total;
+    blocks_set_limit(b, limit_bytes);
+}
+
+void blocks_set_limit(struct blocks *b, uint64_t limit_bytes)
+{
+    uint64_t units = limit_bytes / MM_COMMIT_BYTES + (limit_bytes % MM_COMMIT_BYTES != 0);
+
+    b->units_limit = (uint32_t)MM_MIN(units, b->total / MM_COMMIT_BLOCKS);
 }
 
 static void forget_run(struct blocks *b)
@@ -102,9 +106,22 @@ void blocks_swept(struct blocks *b, enum block_kind kind, uint32_t count)
     forget_run(b);
 }
 
+/* committing */
+
 static uint32_t units_taken(const struct blocks *b)
 {
     return (b->total - b->counts[BLOCK_UNCOMMITTED]) / MM_COMMIT_BLOCKS;
+}
+
+static bool is_reserved(const struct blocks *b, uint32_t block)
+{
+    return block + 1 == b->total; /* B3 */
+}
+
+static void change_units(struct blocks *b, uint32_t unit, uint32_t count, enum block_kind to)
+{
+    for (uint32_t i = unit * MM_COMMIT_BLOCKS; i < (unit + count) * MM_COMMIT_BLOCKS; i++)
+        change(b, i, block_kind_free(to) && is_reserved(b, i) ? BLOCK_RESERVED : to);
 }
 
 bool blocks_commit_next(struct blocks *b, uint64_t *ret_offset)
@@ -114,8 +131,7 @@ bool blocks_commit_next(struct blocks *b, uint64_t *ret_offset)
     uint32_t unit = b->unit_hint;
     while (blocks_kind(b, unit * MM_COMMIT_BLOCKS) != BLOCK_UNCOMMITTED)
         unit++;
-    for (uint32_t i = 0; i < MM_COMMIT_BLOCKS; i++)
-        change(b, unit * MM_COMMIT_BLOCKS + i, BLOCK_ASKED);
+    change_units(b, unit, 1, BLOCK_ASKED);
     b->unit_hint = unit + 1;
     *ret_offset = (uint64_t)unit * MM_COMMIT_BYTES;
     return true;
@@ -128,14 +144,71 @@ void blocks_commit_done(struct blocks *b, uint64_t offset, bool success)
     MM_ASSERT(offset % MM_COMMIT_BYTES == 0 && end <= b->total && blocks_kind(b, first) == BLOCK_ASKED);
     b->high = MM_MAX(b->high, success ? end : 0);
     b->unit_hint = success ? b->unit_hint : MM_MIN(b->unit_hint, first / MM_COMMIT_BLOCKS);
-    for (uint32_t i = first; i < end; i++)
-        change(b, i,
-               !success            ? BLOCK_UNCOMMITTED
-               : i + 1 == b->total ? BLOCK_RESERVED
-                                   : BLOCK_FREE_CLEAN);
+    change_units(b, first / MM_COMMIT_BLOCKS, 1, success ? BLOCK_FREE_CLEAN : BLOCK_UNCOMMITTED);
 }
 
 uint64_t blocks_uncommitted_bytes(const struct blocks *b)
 {
     return (uint64_t)(b->units_limit - MM_MIN(units_taken(b), b->units_limit)) * MM_COMMIT_BYTES;
+}
+
+uint64_t blocks_excess_bytes(const struct blocks *b)
+{
+    return (uint64_t)(units_taken(b) - MM_MIN(units_taken(b), b->units_limit)) * MM_COMMIT_BYTES;
+}
+
+/* giving back */
+
+static bool unit_is_free(const struct blocks *b, uint32_t unit)
+{
+    for (uint32_t i = unit * MM_COMMIT_BLOCKS; i < (unit + 1) * MM_COMMIT_BLOCKS; i++) {
+        enum block_kind kind = blocks_kind(b, i);
+        if (!block_kind_free(kind) && kind != BLOCK_RESERVED)
+            return false;
+    }
+    return true;
+}
+
+/* How many free units, @max at most, end at @end. */
+static uint32_t free_units_below(const struct blocks *b, uint32_t end, uint32_t max)
+{
+    uint32_t count = 0;
+
+    while (count < MM_MIN(max, end) && unit_is_free(b, end - count - 1))
+        count++;
+    return count;
+}
+
+/* The highest committed unit's end. What is ASKED raises it again when it comes back. */
+static void lower_high(struct blocks *b)
+{
+    while (b->high > 0 && blocks_kind(b, b->high - 1) <= BLOCK_ASKED)
+        b->high -= MM_COMMIT_BLOCKS;
+}
+
+uint32_t blocks_release_next(struct blocks *b, uint32_t min, uint32_t max, uint32_t *unit)
+{
+    uint32_t end = MM_MIN(*unit, b->high / MM_COMMIT_BLOCKS);
+
+    while (end > 0) {
+        uint32_t count = free_units_below(b, end, max);
+        if (count >= min) {
+            *unit = end - count;
+            change_units(b, *unit, count, BLOCK_ASKED);
+            lower_high(b);
+            return count;
+        }
+        end -= MM_MIN(end, count + 1);
+    }
+    return 0;
+}
+
+void blocks_release_done(struct blocks *b, uint32_t unit, uint32_t count, bool success)
+{
+    MM_ASSERT(blocks_kind(b, unit * MM_COMMIT_BLOCKS) == BLOCK_ASKED);
+    change_units(b, unit, count, success ? BLOCK_UNCOMMITTED : BLOCK_FREE_DIRTY);
+    if (success)
+        b->unit_hint = MM_MIN(b->unit_hint, unit);
+    else
+        b->high = MM_MAX(b->high, (unit + count) * MM_COMMIT_BLOCKS);
 }

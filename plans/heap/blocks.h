@@ -4,6 +4,8 @@
  *   B1  a block has exactly one kind; no arena byte is read unless its kind says "in use" (IMMIX and above)
  *   B2  a free block has no bit in either object bitmap, no marked and no granted line
  *   B3  the arena's last block is RESERVED, so that one past the end of any object is a granule of the arena
+ *   B4  a commit unit that is being committed or given back is ASKED as a whole: nothing else happens to it until that is done,
+ *       so the two never overtake each other
  *   Threads  the heap's one caller; a collection's workers store kinds of blocks they sweep, and tell by blocks_swept() */
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,7 +16,7 @@
 
 enum block_kind {
     BLOCK_UNCOMMITTED,                       /* zero: how a fresh segment begins */
-    BLOCK_ASKED,                             /* being committed */
+    BLOCK_ASKED,                             /* being committed, or given back */
     BLOCK_RESERVED,                          /* never granted */
     BLOCK_FREE_CLEAN,                        /* zero bytes */
     BLOCK_FREE_DIRTY,
@@ -38,8 +40,8 @@ enum block_kind {
 struct blocks {
     struct metadata *meta;                   /* borrowed */
     uint32_t total;                          /* of the arena; constant */
-    uint32_t high;                           /* no block at or above it was ever committed */
-    uint32_t units_limit;                    /* commit units that may be committed or asked */
+    uint32_t high;                           /* no block at or above it is committed */
+    uint32_t units_limit;                    /* commit units that may be committed or asked; more are, after it was lowered */
     uint32_t unit_hint;                      /* no unit below it is uncommitted */
     uint32_t counts[BLOCK_KINDS];
     uint32_t hints[BLOCK_KINDS];             /* no free block of that kind below it */
@@ -83,3 +85,11 @@ void blocks_swept(struct blocks *b, enum block_kind kind, uint32_t count);
 bool blocks_commit_next(struct blocks *b, uint64_t *ret_offset);
 void blocks_commit_done(struct blocks *b, uint64_t offset, bool success);
 uint64_t blocks_uncommitted_bytes(const struct blocks *b);
+void blocks_set_limit(struct blocks *b, uint64_t limit_bytes);        /* rounded up to commit units */
+uint64_t blocks_excess_bytes(const struct blocks *b);                 /* committed beyond the limit */
+
+/* The highest row of at least @min and at most @max adjacent commit units below *@unit that are free throughout, made ASKED:
+ * how many, and the first in *@unit; 0: there is none. */
+uint32_t blocks_release_next(struct blocks *b, uint32_t min, uint32_t max, uint32_t *unit);
+/* @success: they are the system's. Otherwise they are free again, as if nothing had been. */
+void blocks_release_done(struct blocks *b, uint32_t unit, uint32_t count, bool success);

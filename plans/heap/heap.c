@@ -136,10 +136,37 @@ void heap_commit_done(struct heap *h, uint64_t offset, bool success)
     blocks_commit_done(&h->blocks, offset, success);
 }
 
+void heap_set_limit(struct heap *h, uint64_t bytes)
+{
+    blocks_set_limit(&h->blocks, MM_MAX(bytes, 1u));
+}
+
+uint64_t heap_excess_bytes(const struct heap *h)
+{
+    return blocks_excess_bytes(&h->blocks);
+}
+
+uint64_t heap_release_next(struct heap *h, uint64_t min_bytes, uint64_t max_bytes, uint64_t *offset)
+{
+    uint32_t unit = (uint32_t)MM_MIN(*offset / MM_COMMIT_BYTES, h->blocks.total / MM_COMMIT_BLOCKS);
+    uint32_t count = blocks_release_next(&h->blocks, (uint32_t)(min_bytes / MM_COMMIT_BYTES),
+                                         (uint32_t)(max_bytes / MM_COMMIT_BYTES), &unit);
+
+    *offset = (uint64_t)unit * MM_COMMIT_BYTES;
+    return (uint64_t)count * MM_COMMIT_BYTES;
+}
+
+void heap_release_done(struct heap *h, uint64_t offset, uint64_t bytes, bool success)
+{
+    blocks_release_done(&h->blocks, (uint32_t)(offset / MM_COMMIT_BYTES), (uint32_t)(bytes / MM_COMMIT_BYTES), success);
+}
+
 uint64_t heap_free_bytes(const struct heap *h)
 {
-    return (uint64_t)(h->blocks.counts[BLOCK_FREE_CLEAN] + h->blocks.counts[BLOCK_FREE_DIRTY]) *
-           MM_BLOCK_BYTES;
+    uint64_t blocks = h->blocks.counts[BLOCK_FREE_CLEAN] + h->blocks.counts[BLOCK_FREE_DIRTY];
+    uint64_t bytes = blocks * MM_BLOCK_BYTES, excess = blocks_excess_bytes(&h->blocks);
+
+    return bytes - MM_MIN(bytes, excess);
 }
 
 uint64_t heap_hole_bytes(const struct heap *h)
