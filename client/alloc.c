@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* alloc.c - Alloc: what mmgc_new() does when the bump does not fit.
- *   Objects up to a line come from spans of free lines, as they come. Larger ones up to MMGC_SMALL_MAX that do not fit the
- *   current span go to a bump of whole blocks, so that holes are left to small objects (Immix's overflow allocation).
- *   Above that: large.c. With a reservation (reserve.c) nothing here waits, asks or polls.                 */
+ *   By the heap's plan (control.allocator), and for objects of at most MMGC_SMALL_MAX:
+ *   Bump    Objects up to a line come from spans of free lines, as they come. Larger ones that do not fit the current span go
+ *           to a bump of whole blocks, so that holes are left to small objects (Immix's overflow allocation).
+ *   Cells   Each size has a bump of its own, of cells that lie side by side. The inline bump stays void, so that all come here:
+ *           the first lines of mmgc_new_slow_() are this plan's fast path. Under a plan that bumps, these bumps are void.
+ *   Pages   Cells of whole pages.
+ *   Above that size: large.c. Elsewhere than the plan says: common.c. With a reservation (reserve.c) nothing here waits, asks or
+ *   polls, and what lies ready in a cell is not counted against it.                                        */
+#include "client/alloc.h"
+
 #include <mmgc/mmgc.h>
 
+#include "client/cells.h"
 #include "client/grant.h"
 #include "client/large.h"
 #include "client/reserve.h"
@@ -16,58 +24,51 @@
 #define RUN_MIN_BYTES (MM_PAGE_BYTES / 2) /* smaller ones would waste the most of a run */
 #define ATTEMPTS 64u /* grants that turn out not to fit; a daemon that means well needs two */
 
-static char *take_lines(struct thread *th, uint64_t bytes)
+static char *take_spans(struct thread *th, enum shm_grant_class class, uint64_t bytes)
 {
-    char *p = span_take(&th->m->lines, bytes);
+    struct shm_bump *bump = span_bump(th, class);
+    char *p = span_take(bump, bytes);
 
-    if (p != NULL || bytes > MM_LINE_BYTES)
-        return p;
-    while (p == NULL && span_next(th, SHM_GRANT_LINES))
-        p = span_take(&th->m->lines, bytes);
+    while (p == NULL && span_next(th, class))
+        p = span_take(bump, bytes);
     return p;
 }
 
-static char *take_blocks(struct thread *th, uint64_t bytes)
+/* The rest of the current span is for everybody, the next ones are for what fits a line. */
+static char *take_lines(struct thread *th, uint64_t bytes)
 {
-    struct shm_bump *bump = span_bump(th, SHM_GRANT_BLOCKS);
-    char *p = span_take(bump, bytes);
-
-    while (p == NULL && span_next(th, SHM_GRANT_BLOCKS))
-        p = span_take(bump, bytes);
-    return p;
+    return bytes > MM_LINE_BYTES ? span_take(&th->m->lines, bytes)
+                                 : take_spans(th, SHM_GRANT_LINES, bytes);
 }
 
 static char *take_reserved(struct thread *th, uint64_t bytes)
 {
     char *p = take_lines(th, bytes);
 
-    return p != NULL ? p : take_blocks(th, bytes);
+    return p != NULL ? p : take_spans(th, SHM_GRANT_BLOCKS, bytes);
 }
 
-static char *take_now(struct thread *th, uint64_t bytes)
+static char *take_now(struct thread *th, const struct alloc_source *from)
 {
-    char *p = take_lines(th, bytes);
-    enum shm_grant_class class = SHM_GRANT_LINES;
+    enum shm_grant_class class = from->class;
+    char *p = NULL;
 
-    if (p == NULL && bytes > MM_LINE_BYTES) {
-        p = take_blocks(th, bytes);
-        class = SHM_GRANT_BLOCKS;
-    }
+    if (class == SHM_GRANT_BLOCKS && (p = span_take(&th->m->lines, from->bytes)) != NULL)
+        class = SHM_GRANT_LINES;
+    if (p == NULL)
+        p = take_spans(th, class, from->bytes);
     if (p != NULL)
-        grant_ahead(th, class, class == SHM_GRANT_LINES ? MM_LINE_BYTES : (uint32_t)bytes);
+        grant_ahead(th, class, class == SHM_GRANT_LINES ? MM_LINE_BYTES : from->min_bytes);
     return p;
 }
 
 /* [safepoint] Waits for memory as long as there is hope. NULL: *ret_error says why not. Once a wait was in vain, the crumbs
  * of the other class are eaten up before the next one: each wait in a full heap is a collection, for one object otherwise. */
-static char *take_waiting(struct thread *th, uint64_t bytes, int *ret_error)
+static char *take_waiting(struct thread *th, const struct alloc_source *from, int *ret_error)
 {
-    struct grant_ask ask = {
-        .class = bytes > MM_LINE_BYTES ? SHM_GRANT_BLOCKS : SHM_GRANT_LINES,
-        .min_bytes = bytes > MM_LINE_BYTES ? (uint32_t)bytes : MM_LINE_BYTES,
-    };
-    struct slab *slab = &th->slabs[ask.class];
-    char *crumb = slab->dry ? take_blocks(th, bytes) : NULL;
+    struct grant_ask ask = { .class = from->class, .min_bytes = from->min_bytes };
+    struct slab *slab = &th->slabs[from->class];
+    char *crumb = slab->dry && from->crumbs ? take_spans(th, SHM_GRANT_BLOCKS, from->bytes) : NULL;
 
     if (crumb != NULL)
         return crumb;
@@ -76,14 +77,52 @@ static char *take_waiting(struct thread *th, uint64_t bytes, int *ret_error)
         slab->dry = r != MMGC_OK;
         if (r != MMGC_OK) {
             *ret_error = r;
-            return thread_is_in(th) ? take_blocks(th, bytes) : NULL;
+            return thread_is_in(th) && from->crumbs ? take_spans(th, SHM_GRANT_BLOCKS, from->bytes) : NULL;
         }
-        char *p = take_now(th, bytes);
+        char *p = take_now(th, from);
         if (p != NULL)
             return p;
     }
-    *ret_error = error_set(MMGC_E_NOMEM, "nothing granted fits %zu bytes", (size_t)bytes);
+    *ret_error = error_set(MMGC_E_NOMEM, "nothing granted fits %zu bytes", (size_t)from->bytes);
     return NULL;
+}
+
+char *alloc_small(struct thread *th, const struct alloc_source *from, int *ret_error)
+{
+    if (MM_UNLIKELY(safepoint_wanted(at_load_relaxed(&th->heap->control->epoch)))) {
+        *ret_error = safepoint_poll(th);
+        if (*ret_error != MMGC_OK)
+            return NULL;
+    }
+    char *p = take_now(th, from);
+    return MM_LIKELY(p != NULL) ? p : take_waiting(th, from, ret_error);
+}
+
+static struct alloc_source source_bumped(uint64_t bytes)
+{
+    bool small = bytes <= MM_LINE_BYTES;
+
+    return (struct alloc_source){ .class = small ? SHM_GRANT_LINES : SHM_GRANT_BLOCKS,
+                                  .crumbs = true,
+                                  .bytes = (uint32_t)bytes,
+                                  .min_bytes = small ? MM_LINE_BYTES : (uint32_t)bytes };
+}
+
+static struct alloc_source source_cells(uint32_t cell_class)
+{
+    uint32_t bytes = shm_cell_bytes(cell_class);
+
+    return (struct alloc_source){ .class = SHM_GRANT_CELLS + cell_class, .crumbs = true, .bytes = bytes, .min_bytes = bytes };
+}
+
+static struct alloc_source source_of(const struct thread *th, uint64_t bytes)
+{
+    switch ((enum shm_allocator)th->heap->control->allocator) {
+    case SHM_ALLOCATOR_CELLS: return source_cells(shm_cell_class((uint32_t)bytes));
+    case SHM_ALLOCATOR_PAGES: return source_cells(shm_page_cell_class((uint32_t)bytes));
+    case SHM_ALLOCATOR_BUMP: break;
+    }
+    return source_bumped(bytes);
 }
 
 /* [safepoint] An object of at most MMGC_SMALL_MAX bytes, zeroed, without a header. */
@@ -95,16 +134,11 @@ static char *new_small(struct thread *th, uint64_t bytes, int *ret_error)
         if (p != NULL)
             return p;
     }
-    if (MM_UNLIKELY(safepoint_wanted(at_load_relaxed(&th->heap->control->epoch)))) {
-        *ret_error = safepoint_poll(th);
-        if (*ret_error != MMGC_OK)
-            return NULL;
-    }
-    char *p = take_now(th, bytes);
-    return MM_LIKELY(p != NULL) ? p : take_waiting(th, bytes, ret_error);
+    struct alloc_source from = source_of(th, bytes);
+    return alloc_small(th, &from, ret_error);
 }
 
-static int new_check(const struct mmgc_thread *t, mmgc_type type, uint64_t bytes)
+int alloc_check(const struct mmgc_thread *t, mmgc_type type, uint64_t bytes)
 {
     int r = thread_check_in(t);
 
@@ -118,14 +152,13 @@ static int new_check(const struct mmgc_thread *t, mmgc_type type, uint64_t bytes
     return MMGC_OK;
 }
 
-void *mmgc_new_slow_(struct mmgc_thread *t, mmgc_type type, uint32_t length)
+/* [safepoint] What the fast paths could not do. Their callers have looked into @t and @type. */
+static __attribute__((noinline)) void *new_slowly(struct mmgc_thread *t, mmgc_type type, uint32_t length)
 {
-    if (t == NULL || type == NULL)
-        return NULL;
     struct thread *th = thread_of(t);
-    uint64_t bytes = mmgc_size(type, length);
-    uint64_t header = type->header | (uint64_t)length << 32;
-    int r = new_check(t, type, bytes);
+    uint64_t bytes = mmgc_size(type, length), header = type->header | (uint64_t)length << 32;
+    int r = alloc_check(t, type, bytes);
+
     if (MM_UNLIKELY(r != MMGC_OK))
         return thread_fail(th, r);
     if (bytes > th->heap->control->small_max_bytes)
@@ -133,8 +166,21 @@ void *mmgc_new_slow_(struct mmgc_thread *t, mmgc_type type, uint32_t length)
     char *p = new_small(th, bytes, &r);
     if (p == NULL && r == MMGC_E_NOMEM && bytes >= RUN_MIN_BYTES && thread_is_in(th))
         return large_new(th, bytes, header); /* no gap is long enough: pages may be left */
-    if (p == NULL)
-        return thread_fail(th, r);
-    __atomic_store_n((uint64_t *)(void *)p, header, __ATOMIC_RELAXED); /* fixes the size (S6 I6) */
-    return mmgc_launder_(p + sizeof(uint64_t));
+    return p != NULL ? alloc_finish(p, header) : thread_fail(th, r);
+}
+
+void *mmgc_new_slow_(struct mmgc_thread *t, mmgc_type type, uint32_t length)
+{
+    uint64_t payload = type->fixed_bytes + (uint64_t)type->element_bytes * length;
+
+    if (MM_LIKELY(payload <= CELLS_PAYLOAD_MAX)) {
+        const struct cells_row *cell = cells_row(payload);
+        struct shm_bump *bump = (struct shm_bump *)(void *)((char *)t + cell->bump_offset);
+        char *p = bump->cursor;
+        if (MM_LIKELY(cell->bytes <= (uint64_t)(bump->limit - p))) {
+            span_word_store(&bump->cursor, p + cell->bytes);
+            return alloc_finish(p, type->header | (uint64_t)length << 32);
+        }
+    }
+    return new_slowly(t, type, length);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* grant.c - Grant: slabs as large as a thread's rate needs, asked for when half of the last one is left.
+/* grant.c - Grant: slabs as large as a thread's rate needs, asked for when half of one is left.
  *   G1  at most one request of a class is under way
  *   G2  a slab that lasted less than SLAB_SHORT_NS is followed by one twice as large, one that lasted eight times as long by
  *       one of half the size: one reading of the clock a slab. Where the daemon gave less than was asked for, what came counts:
  *       else a thread would hoard up to half of its wish, share by share
  *   G3  an error that answers a request made ahead is not yet anybody's: the ring may still hold spans. It stops asking ahead
- *       until the thread waits, and asks anew, itself.                                                  */
+ *       until the thread waits, and asks anew, itself
+ *   G4  the classes that a thread may have many of begin with a cell or two, and have one share of the heap among them  */
 #include "client/grant.h"
 
 #include "client/safepoint.h"
@@ -16,6 +17,8 @@
 
 #define SLAB_MIN_BYTES (UINT64_C(32) << 10)
 #define SLAB_FIRST_BYTES (UINT64_C(64) << 10)
+#define SLAB_OTHERS_MIN_BYTES (UINT64_C(4) << 10) /* of each class from NONMOVING on */
+#define SLAB_OTHERS_FIRST_BYTES (UINT64_C(8) << 10)
 #define SLAB_MAX_BYTES (UINT64_C(4) << 20)
 #define SLAB_HEAP_SHARE 16u /* of the heap's limit, at most, to one thread */
 #define SLAB_SHORT_NS UINT64_C(2000000)
@@ -27,10 +30,22 @@ static bool under_way(const struct thread *th, enum shm_grant_class class)
     return at_load_acquire(&th->m->mail[class].answered) != th->slabs[class].mail_serial;
 }
 
-static uint64_t slab_adapt(struct thread *th, struct slab *slab) /* G2 */
+/* A thread's share of the heap, less what others of the many classes have or will have ahead if @class is of them (G4). */
+static uint64_t slab_max(const struct thread *th, enum shm_grant_class class)
 {
-    uint64_t limit_bytes = at_load_relaxed(&th->heap->control->limit_bytes);
-    uint64_t max_bytes = MM_MIN(SLAB_MAX_BYTES, limit_bytes / SLAB_HEAP_SHARE);
+    uint64_t share_bytes = at_load_relaxed(&th->heap->control->limit_bytes) / SLAB_HEAP_SHARE;
+    uint64_t ahead_bytes = 0;
+
+    for (unsigned i = SHM_GRANT_NONMOVING; class >= SHM_GRANT_NONMOVING && i < SHM_GRANT_CLASSES; i++)
+        if (i != class)
+            ahead_bytes += th->slabs[i].ahead_bytes + (under_way(th, i) ? th->slabs[i].bytes : 0);
+    return MM_MIN(SLAB_MAX_BYTES, share_bytes - MM_MIN(share_bytes, ahead_bytes));
+}
+
+static uint64_t slab_adapt(struct thread *th, enum shm_grant_class class) /* G2 */
+{
+    struct slab *slab = &th->slabs[class];
+    bool one_of_many = class >= SHM_GRANT_NONMOVING;
     uint64_t now_ns = mm_now_ns();
     uint64_t lasted_ns = now_ns - slab->asked_ns;
 
@@ -38,13 +53,14 @@ static uint64_t slab_adapt(struct thread *th, struct slab *slab) /* G2 */
         slab->bytes = MM_MIN(slab->bytes, slab->came_bytes);
     slab->came_bytes = 0;
     if (slab->bytes == 0)
-        slab->bytes = SLAB_FIRST_BYTES;
+        slab->bytes = one_of_many ? SLAB_OTHERS_FIRST_BYTES : SLAB_FIRST_BYTES;
     else if (lasted_ns < SLAB_SHORT_NS)
         slab->bytes *= 2;
     else if (lasted_ns > 8 * SLAB_SHORT_NS)
         slab->bytes /= 2;
     slab->asked_ns = now_ns;
-    slab->bytes = MM_MAX(MM_MIN(slab->bytes, max_bytes), SLAB_MIN_BYTES);
+    slab->bytes = MM_MAX(MM_MIN(slab->bytes, slab_max(th, class)),
+                         one_of_many ? SLAB_OTHERS_MIN_BYTES : SLAB_MIN_BYTES);
     return slab->bytes;
 }
 
@@ -56,7 +72,7 @@ static int grant_send(struct thread *th, const struct grant_ask *ask)
 
     grant.thread = th->id;
     grant.grant_class = ask->class;
-    grant.bytes = ask->bytes != 0 ? ask->bytes : MM_MAX(slab_adapt(th, slab), ask->min_bytes);
+    grant.bytes = ask->bytes != 0 ? ask->bytes : MM_MAX(slab_adapt(th, ask->class), ask->min_bytes);
     grant.min_bytes = ask->min_bytes;
     grant.reserve = ask->reserve;
     grant.mail_serial = slab->mail_serial + 1;
@@ -68,17 +84,27 @@ static int grant_send(struct thread *th, const struct grant_ask *ask)
     return r;
 }
 
+/* What is left of the span in use and of the ring. */
+static uint64_t left(struct thread *th, enum shm_grant_class class)
+{
+    const struct shm_bump *bump = span_bump(th, class);
+
+    return (uint64_t)(bump->end - bump->cursor) + th->slabs[class].ahead_bytes;
+}
+
 void grant_ahead(struct thread *th, enum shm_grant_class class, uint32_t min_bytes)
 {
     struct slab *slab = &th->slabs[class];
 
-    if (MM_LIKELY(slab->ahead_bytes >= slab->bytes / 2) || under_way(th, class)) /* G1 */
+    if (MM_LIKELY(left(th, class) >= slab->bytes / 2) || under_way(th, class)) /* G1 */
         return;
     if (slab->refused || at_load_relaxed(&th->m->mail[class].error) != MMGC_E_OK) { /* G3 */
         slab->refused = true;
         return;
     }
-    if (span_ahead(th, class) >= slab->bytes / 2)
+    (void)span_ahead(th, class);
+    bool crumbs = slab->seen - slab->taken > shm_ring_capacity(class) / 2; /* so many that more would not fit */
+    if (crumbs || left(th, class) >= slab->bytes / 2)
         return;
     struct grant_ask ask = { .class = class, .min_bytes = min_bytes };
     (void)grant_send(th, &ask); /* if it fails, whoever waits will learn why */

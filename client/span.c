@@ -14,12 +14,6 @@
 
 #define ZERO_AHEAD_BYTES 2048u /* in cache until they are used; S7 found 1 to 4 KiB best */
 
-/* The bump's words are plain pointers for the fast path's sake. */
-static inline void word_store(char **word, char *value)
-{
-    __atomic_store_n(word, value, __ATOMIC_RELEASE);
-}
-
 struct shm_bump *span_bump(struct thread *th, enum shm_grant_class class)
 {
     return shm_mutator_bump(th->m, class);
@@ -28,7 +22,7 @@ struct shm_bump *span_bump(struct thread *th, enum shm_grant_class class)
 static void zero_to(struct shm_bump *bump, char *to)
 {
     memset(bump->limit, 0, (size_t)(to - bump->limit));
-    word_store(&bump->limit, to); /* P1 */
+    span_word_store(&bump->limit, to); /* P1 */
 }
 
 char *span_take(struct shm_bump *bump, uint64_t bytes)
@@ -44,7 +38,7 @@ char *span_take(struct shm_bump *bump, uint64_t bytes)
                        : bump->end;
         zero_to(bump, to);
     }
-    word_store(&bump->cursor, p + bytes);
+    span_word_store(&bump->cursor, p + bytes);
     return p;
 }
 
@@ -72,9 +66,9 @@ static void span_finish(struct thread *th, enum shm_grant_class class)
     zero_to(bump, bump->end); /* P2 */
     at_store_release(&th->m->mail[class].taken, ++slab->taken);
     slab->current = false;
-    word_store(&bump->limit, NULL); /* P3 */
-    word_store(&bump->cursor, NULL);
-    word_store(&bump->end, NULL);
+    span_word_store(&bump->limit, NULL); /* P3 */
+    span_word_store(&bump->cursor, NULL);
+    span_word_store(&bump->end, NULL);
 }
 
 bool span_next(struct thread *th, enum shm_grant_class class)
@@ -95,8 +89,8 @@ bool span_next(struct thread *th, enum shm_grant_class class)
     char *end = start + ((uint64_t)grant->granules << MM_GRANULE_LOG);
     slab->ahead_bytes -= (uint64_t)(end - start);
     slab->current = true;
-    word_store(&bump->limit, (grant->flags & SHM_GRANT_ZEROED) != 0 ? end : start); /* P1 */
-    word_store(&bump->cursor, start);
-    word_store(&bump->end, end);
+    span_word_store(&bump->limit, (grant->flags & SHM_GRANT_ZEROED) != 0 ? end : start); /* P1 */
+    span_word_store(&bump->cursor, start);
+    span_word_store(&bump->end, end);
     return true;
 }

@@ -12,6 +12,11 @@ struct thread;
 
 /* The bump of @class, any but LARGE. */
 struct shm_bump *span_bump(struct thread *th, enum shm_grant_class class);
+/* The bump's words are plain pointers for the fast path's sake. */
+static inline void span_word_store(char **word, char *value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
 /* @bytes from the current span, zeroed, the cursor moved past them; NULL: they do not fit. The header is the caller's. */
 char *span_take(struct shm_bump *bump, uint64_t bytes);
 /* Counts what the daemon has published since, and returns the bytes in spans not yet begun. */

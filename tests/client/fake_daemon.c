@@ -206,6 +206,8 @@ static enum mmgc_error grant_fill(struct fake_daemon *fake, struct shm_mutator *
         span_bytes = (uint32_t)mm_align_up(grant->bytes, MM_PAGE_BYTES);
     else if (span_bytes == 0 || grant->reserve || span_bytes < grant->min_bytes)
         span_bytes = MM_BLOCK_BYTES;
+    if (class >= SHM_GRANT_CELLS)
+        span_bytes -= span_bytes % shm_cell_bytes(class - SHM_GRANT_CELLS);
     while (given < grant->bytes && published - at_load_acquire(&mail->taken) < capacity) {
         if (!grant_span(fake, span_bytes, &shm_mutator_ring(m, class)[published % capacity]))
             break;

@@ -34,7 +34,7 @@ struct fake_daemon {
     char *arena;
 
     _Atomic int grant_error;                 /* [test] answer grants with this code */
-    _Atomic uint32_t span_bytes;             /* [test] of LINES and small BLOCKS; 0: whole blocks */
+    _Atomic uint32_t span_bytes;             /* [test] of spans, unless objects are longer; 0: whole blocks */
     _Atomic uint32_t spans_max;              /* [test] entries a LINES request brings at most; 0: any number */
     _Atomic bool zeroed;                     /* [test] what is granted is zero and said to be */
     _Atomic bool hold_grants;                /* [test] keep grant requests until this is false */

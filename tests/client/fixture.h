@@ -17,12 +17,14 @@ static struct mmgc_client *client;
 static struct mmgc_heap *heap;
 static struct mmgc_thread *t;
 static mmgc_type node_type, bytes_type, refs_type;
+static enum shm_allocator fixture_allocator;                 /* of the heap to be opened */
 
 #define ck_assert_ok(call) ck_assert_int_eq((call), MMGC_OK)
 
 static void fixture_open(const struct mmgc_heap_options *heap_options, const struct mmgc_thread_options *options)
 {
     fake = fake_start();
+    fake->control->allocator = fixture_allocator;
     ck_assert_ok(mmgc_connect(fake->path, "test", &client));
     ck_assert_ok(mmgc_heap_open(client, "heap", heap_options, &heap));
     ck_assert_ok(mmgc_attach(heap, options, &t));

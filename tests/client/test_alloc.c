@@ -153,9 +153,9 @@ static void on_trap(int signal)
     uint64_t objects = 0;
 
     traps++;
-    if (broken_at == 0 &&
-        !(mutator_parses(SHM_GRANT_LINES, &objects) && mutator_parses(SHM_GRANT_BLOCKS, &objects)))
-        broken_at = traps;
+    for (int class = 0; class < SHM_GRANT_CLASSES; class++)
+        if (shm_class_bumps(class) && !mutator_parses(class, &objects) && broken_at == 0)
+            broken_at = traps;
     parsed += objects;
 }
 
