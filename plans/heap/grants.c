@@ -210,7 +210,7 @@ static void open_cells(struct heap *h, struct grant_ring *ring, uint32_t cursor)
 
     ring->open = s != NULL;
     if (s != NULL) {
-        ring->cursor = cell_space_round_up(h, cursor);
+        ring->cursor = cell_space_round_up(h, *s, cursor);
         struct span rest = { ring->cursor, s->end };
         take_out(h, heap_current_index(h), rest);
         put_in(h, heap_current_index(h) ^ 1, rest);
@@ -408,7 +408,7 @@ static void seal_cells(struct heap *h, struct grant_ring *ring, uint32_t cursor)
     struct span *s = bumped_in(ring, cursor);
 
     if (s != NULL)
-        s->start = cell_space_round_up(h, cursor);
+        s->start = cell_space_round_up(h, *s, cursor);
     return_untouched(h, ring, ring->taken);
 }
 

@@ -52,12 +52,11 @@ void cell_space_mark_granted(struct heap *h, _Atomic uint64_t *objects, struct s
     }
 }
 
-uint32_t cell_space_round_up(const struct heap *h, uint32_t granule)
+uint32_t cell_space_round_up(const struct heap *h, struct span span, uint32_t granule)
 {
-    uint32_t block = (granule - 1) / MM_BLOCK_GRANULES, base = block * MM_BLOCK_GRANULES;
-    uint32_t size = cell_granules(h, block);
+    uint32_t size = cell_granules(h, span.start / MM_BLOCK_GRANULES);
 
-    return base + (granule - base + size - 1) / size * size;
+    return span.start + (granule - span.start + size - 1) / size * size;
 }
 
 bool cell_space_finished(const struct heap *h, uint32_t granule)

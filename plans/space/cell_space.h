@@ -25,5 +25,6 @@ size_t cell_space_grant(struct heap *h, struct heap_mutator *m, const struct gra
 bool cell_space_finished(const struct heap *h, uint32_t granule);
 /* Sets or clears the bits of @span's cells in @objects. */
 void cell_space_mark_granted(struct heap *h, _Atomic uint64_t *objects, struct span span, bool granted);
-uint32_t cell_space_round_up(const struct heap *h, uint32_t granule);         /* to where a cell begins, in its block */
+/* @granule, in @span or at its end, up to where a cell of it begins. */
+uint32_t cell_space_round_up(const struct heap *h, struct span span, uint32_t granule);
 void cell_space_return(struct heap *h, struct span span);    /* granted, never begun, and out of G again */
