@@ -221,19 +221,16 @@ static void free_block(struct heap *h, uint32_t block, struct sweep_tally *tally
     tally->freed_blocks[kind]++;
 }
 
-/* An object that was moved out left its mark bit and, before it, that of its settling (trace/evacuate.c E2); what stays in spite of
- * the flag has lines. */
+/* An object that was moved out left its mark bit (trace/evacuate.c E2); what stays in spite of the flag has lines. */
 static void drop_moved(struct heap *h, uint32_t block)
 {
     _Atomic uint64_t *marks = heap_marks(h);
     uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
 
-    for (at = bitmap_find_set(marks, at, end); at < end; at = bitmap_find_set(marks, at + 1, end)) {
-        bool settling = at + 1 < end && bitmap_test(marks, at + 1);
-        if (settling || at_load_relaxed(&h->meta.lines[at / MM_LINE_GRANULES]) == 0 ||
-            object_moved(h, (uint32_t)at))
+    for (at = bitmap_find_set(marks, at, end); at < end; at = bitmap_find_set(marks, at + 1, end))
+        if (at_load_relaxed(&h->meta.lines[at / MM_LINE_GRANULES]) == 0 || object_moved(h, (uint32_t)at))
             bitmap_clear(marks, at);
-    }
+    clear_objects(h->meta.live, block);
     at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_EVACUATE);
 }
 

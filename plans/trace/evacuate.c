@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evacuate.c - Evacuate: the closure of plans that move objects out of flagged blocks while they trace.
  *   E1  who sets an object's mark bit owns it: it alone copies, or decides that the object stays (no room, a bad header)
- *   E2  an object of a flagged block is settled when the bit of its header's granule, before its own, is set in the mark bitmap: then
- *       its header says where it went (OBJECT_MOVED), or is its own. The owner stores the header first (release: the bit);
- *       everybody else acquires the bit before the header. Both bits are the daemon's: nobody waits for a client's word
+ *   E2  an object of a flagged block is settled when its bit in meta.live is set: then its header says where it went
+ *       (OBJECT_MOVED), or is its own. The owner stores the header first (release: the bit); everybody else acquires the bit
+ *       before the header. Both bits are the daemon's, and no two granules share one: nobody waits for a client's word, and
+ *       what a forged reference claims is settled by who claimed it, like the rest
  *   E3  the address in a header is a client's word: it is used only if an object could be there (soundness S18)
  *   E4  each reference of each survivor is rewritten by who scanned it: its place is in a packet, in a ring, in a slice, or
  *       done; or overflowed is set, and a rescan looks at every reference of every survivor again
  *   E5  pinned objects are settled, and blocks that stay lose their flag, before anything is copied
- *   Honest objects are at least two granules long, so the header's granule is no other object's address. A forged reference to
- *   one can make its referrers miss a move: a client's lie, found by verify; no step here goes wrong by it.
+ *   Honest objects do not overlap. A forged reference into one can spoil its header when what it claims is moved: a client's lie,
+ *   found by verify; no step here goes wrong by it.
  *   Order  copies follow the trace, depth first: what refers to each other lies near each other
  *   From   Cheney's forwarding in the old copy; opportunistic evacuation after Immix (PLDI 2008); claim bit: soundness S18 */
 #include <sched.h>
@@ -89,16 +90,15 @@ static inline void scan(struct tracer *r, const struct object *o)
 
 static void set_settled(const struct trace *t, uint32_t granule)
 {
-    uint64_t bit = granule - 1;
-
-    atomic_fetch_or_explicit(&t->marks[bit / 64], UINT64_C(1) << bit % 64, memory_order_release); /* E2 */
+    atomic_fetch_or_explicit(&t->heap->meta.live[granule / 64], UINT64_C(1) << granule % 64,
+                             memory_order_release); /* E2 */
 }
 
 static bool is_settled(const struct trace *t, uint32_t granule)
 {
-    uint64_t bit = granule - 1;
+    uint64_t word = at_load_acquire(&t->heap->meta.live[granule / 64]); /* pairs with set_settled */
 
-    return (at_load_acquire(&t->marks[bit / 64]) >> bit % 64 & 1) != 0; /* pairs with set_settled */
+    return (word >> granule % 64 & 1) != 0;
 }
 
 /* An object that stays although its block is flagged. */
@@ -190,7 +190,7 @@ void evacuate_pin(struct tracer *r, uint32_t granule)
     struct object o;
 
     (void)stack_root_room(r, r->t->slots, ITEMS_A_PLACE);
-    if (kind == BLOCK_COPY) /* the block stays; before the mark bit, so that no bit of settling is left in it */
+    if (kind == BLOCK_COPY) /* the block stays; before the mark bit, so that no bit of settling is needed */
         at_and_relaxed(&r->t->heap->meta.flags[granule / MM_BLOCK_GRANULES], (uint8_t)~BLOCK_EVACUATE);
     if (!flagged(r->t, granule)) {
         mark_in_place(r, granule, kind);
@@ -313,14 +313,11 @@ static void rescan_object(struct tracer *r, uint32_t granule, enum block_kind ki
     }
 }
 
-/* In a flagged block the bit before another is one of settling, and what has moved is looked at where it went. */
-static bool survives_here(const struct trace *t, uint64_t at, uint64_t end)
+/* What has moved is looked at where it went. */
+static bool survives_here(const struct trace *t, uint64_t at)
 {
-    if (object_place(t->heap, (uint32_t)at) == BLOCK_UNCOMMITTED)
-        return false;
-    if (!flagged(t, (uint32_t)at))
-        return true;
-    return !(at + 1 < end && bitmap_test(t->marks, at + 1)) && !object_moved(t->heap, (uint32_t)at);
+    return object_place(t->heap, (uint32_t)at) != BLOCK_UNCOMMITTED &&
+           !(flagged(t, (uint32_t)at) && object_moved(t->heap, (uint32_t)at));
 }
 
 static void rescan_block(struct tracer *r, uint32_t block, enum block_kind kind)
@@ -329,7 +326,7 @@ static void rescan_block(struct tracer *r, uint32_t block, enum block_kind kind)
     uint64_t room = kind == BLOCK_LARGE ? UINT64_MAX : MM_BLOCK_GRANULES;
 
     for (at = bitmap_find_set(r->t->marks, at, end); at < end; at = bitmap_find_set(r->t->marks, at + 1, end))
-        if (survives_here(r->t, at, end))
+        if (survives_here(r->t, at))
             rescan_object(r, (uint32_t)at, kind, &room);
 }
 
