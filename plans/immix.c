@@ -8,6 +8,7 @@
 #include "plans/heap/state.h"
 #include "plans/plan.h"
 #include "plans/room.h"
+#include "plans/space/immix_defrag.h"
 
 static size_t grant_lines(struct heap *h, struct heap_mutator *m, uint64_t bytes, struct shm_grant *ret,
                           size_t capacity)
@@ -60,8 +61,15 @@ static size_t immix_grant(struct heap *h, struct heap_mutator *m, const struct g
 
 const struct plan plan_immix = {
     .name = "immix",
-    .constraints = { .trace = PLAN_TRACE_MARK, .restarts = true, .small_max_bytes = MM_SMALL_MAX_BYTES },
+    .constraints = { .trace = PLAN_TRACE_EVACUATE,
+                     .moves = true,
+                     .restarts = true,
+                     .small_max_bytes = MM_SMALL_MAX_BYTES },
     .spaces = { &immix_space, &large_space, &nonmoving_space, &immortal_space },
     .grant = immix_grant,
-    .end_stw = room_judge_stw,
+    .reserve_bytes = immix_defrag_headroom_bytes,
+    .begin_stw = immix_defrag_begin_stw,
+    .measure_block = immix_defrag_measure_block,
+    .choose_stw = immix_defrag_choose_stw,
+    .end_stw = immix_defrag_judge_stw,
 };

@@ -10,6 +10,7 @@
 #include "plans/heap.h"
 #include "plans/space/space.h"
 #include "shm/control.h"
+#include "shm/units.h"
 
 enum plan_trace {
     PLAN_TRACE_NONE,                         /* never collects */
@@ -27,6 +28,12 @@ struct plan_constraints {                    /* what others may rely on; constan
     uint32_t small_max_bytes;                /* larger objects are asked for one by one */
 };
 
+/* A spill histogram: lines in use in blocks of each rank; the higher, the more there is to be had from emptying them. */
+#define PLAN_SPILL_RANKS (MM_BLOCK_LINES + 1u)
+struct plan_spill {
+    uint64_t lines[PLAN_SPILL_RANKS];
+};
+
 #define PLAN_SPACES_MAX 6u
 
 struct plan {
@@ -41,6 +48,10 @@ struct plan {
     uint64_t (*reserve_bytes)(const struct heap *h);
     /* Optional, world stopped. Before anything is marked: the collection's own decisions. */
     void (*begin_stw)(struct heap *h, const struct heap_stop *stop);
+    /* Optional, for collections that evacuate: looks at each block in use while the marks of the last collection still stand, many
+     * workers at once; then chooses what to flag when blocks are prepared. */
+    void (*measure_block)(struct heap *h, uint32_t block, struct plan_spill *spill);
+    void (*choose_stw)(struct heap *h, const struct plan_spill *total);
     /* Optional, world stopped. When blocks are swept and counted. */
     void (*end_stw)(struct heap *h);
 };

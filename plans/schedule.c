@@ -17,11 +17,12 @@
 #include "plans/heap/walk.h"
 #include "plans/trace/trace.h"
 
-enum { STAGE_PREPARE, STAGE_PIN, STAGE_ROOTS, STAGE_CLOSURE, STAGE_RELEASE, STAGES };
-static const char *const stage_names[STAGES] = { "prepare", "pin", "roots", "closure", "release" };
+enum { STAGE_MEASURE, STAGE_PREPARE, STAGE_PIN, STAGE_ROOTS, STAGE_CLOSURE, STAGE_RELEASE, STAGES };
+static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "roots", "closure", "release" };
 
 /* clang-format off */
 #define PACKET_KINDS(X) /* stage           run               largest piece */ \
+    X(MEASURE_BLOCKS,      STAGE_MEASURE,  run_measure,      64 /* blocks */) \
     X(PREPARE_BLOCKS,      STAGE_PREPARE,  run_prepare,      64 /* blocks */) \
     X(RESOLVE_AMBIGUOUS,   STAGE_PIN,      run_ambiguous,   256 /* words */) \
     X(SCAN_IMMORTAL,       STAGE_PIN,      run_immortal,     16 /* blocks */) \
@@ -58,7 +59,7 @@ static_assert(PACKET_NAMES <= HEAP_PACKET_KINDS_MAX, "heap_collection.packets");
 struct collection { /* the job's context */
     struct heap *heap;
     const struct heap_stop *stop;
-    bool evacuates;     /* [const] */
+    unsigned workers;   /* [const] */
     uint64_t *row_ends; /* words in the rows of roots up to and with this one */
     struct trace trace;
 };
@@ -66,6 +67,7 @@ struct collection { /* the job's context */
 struct share { /* one worker's */
     struct trace_tally trace;
     struct sweep_tally sweep;
+    struct plan_spill spill;
 };
 
 static struct collection *collection_of(struct worker *w)
@@ -79,6 +81,29 @@ static struct trace_tally *tally_of(struct worker *w)
 }
 
 /* blocks */
+
+static void run_measure(struct worker *w, struct packet *p)
+{
+    struct heap *h = collection_of(w)->heap;
+    struct share *share = worker_local(w);
+
+    trace_split_range(w, p, grains[MEASURE_BLOCKS]);
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
+        if (block_kind_in_use(blocks_kind(&h->blocks, block)))
+            h->plan->measure_block(h, block, &share->spill);
+}
+
+static void choose(struct collection *c, struct job *job)
+{
+    struct plan_spill total = { 0 };
+
+    for (unsigned i = 0; i < c->workers; i++) {
+        const struct share *share = job_worker_local(job, i);
+        for (unsigned rank = 0; rank < PLAN_SPILL_RANKS; rank++)
+            total.lines[rank] += share->spill.lines[rank];
+    }
+    c->heap->plan->choose_stw(c->heap, &total);
+}
 
 static void run_prepare(struct worker *w, struct packet *p)
 {
@@ -123,7 +148,7 @@ static void run_slice(struct worker *w, struct packet *p)
 {
     struct collection *c = collection_of(w);
 
-    if (c->evacuates)
+    if (c->heap->evacuates)
         evacuate_run_slice(&c->trace, tally_of(w), w, p);
     else
         mark_run_slice(&c->trace, tally_of(w), w, p);
@@ -131,7 +156,7 @@ static void run_slice(struct worker *w, struct packet *p)
 
 static trace_rescan rescan_of(const struct collection *c)
 {
-    return c->evacuates ? evacuate_run_rescan : mark_run_rescan;
+    return c->heap->evacuates ? evacuate_run_rescan : mark_run_rescan;
 }
 
 static void run_rescan(struct worker *w, struct packet *p)
@@ -182,7 +207,7 @@ static void pin_word(struct collection *c, struct tracer *r, _Atomic uint32_t *w
 
     if (granule == 0)
         return;
-    if (c->evacuates) {
+    if (c->heap->evacuates) {
         evacuate_pin(r, granule);
         return;
     }
@@ -210,7 +235,7 @@ static void trace_word(struct collection *c, struct tracer *r, _Atomic uint32_t 
         r->tally->forged_refs++;
         return;
     }
-    if (!c->evacuates) {
+    if (!c->heap->evacuates) {
         mark_root(r, was);
         return;
     }
@@ -238,7 +263,7 @@ static void scan_immortal_block(struct collection *c, struct tracer *r, uint32_t
     for (at = bitmap_find_set(vo, at, end); at < end; at = bitmap_find_set(vo, at + 1, end)) {
         if (object_place(c->heap, (uint32_t)at) == BLOCK_UNCOMMITTED)
             continue;
-        if (c->evacuates)
+        if (c->heap->evacuates)
             evacuate_pin(r, (uint32_t)at);
         else
             mark_root(r, (uint32_t)at);
@@ -269,8 +294,9 @@ static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
     struct collection *c = job_context(job);
 
     switch (stage) {
+    case STAGE_MEASURE: choose(c, job); return false;
     case STAGE_PREPARE: grants_open_stw(c->heap, c->stop); return false;
-    case STAGE_PIN: journal(c->heap, c->evacuates ? HEAP_EVACUATE : HEAP_MARK); return false;
+    case STAGE_PIN: journal(c->heap, c->heap->evacuates ? HEAP_EVACUATE : HEAP_MARK); return false;
     case STAGE_CLOSURE:
         if (trace_on_drained(&c->trace, tally_of(w), w, rescan_of(c)))
             return true;
@@ -357,7 +383,11 @@ static bool add_packets(struct collection *c, struct job *job)
     uint32_t blocks = c->heap->blocks.high;
     uint64_t words = fill_row_ends(c);
 
-    return add_range(job, PREPARE_BLOCKS, blocks) && add_range(job, RESOLVE_AMBIGUOUS, words) &&
+    bool measures = c->heap->evacuates && c->heap->plan->measure_block != NULL;
+
+    if (!measures)
+        job_disable_stage(job, STAGE_MEASURE);
+    return add_range(job, MEASURE_BLOCKS, measures ? blocks : 0) && add_range(job, PREPARE_BLOCKS, blocks) && add_range(job, RESOLVE_AMBIGUOUS, words) &&
            add_range(job, SCAN_IMMORTAL, c->heap->blocks.counts[BLOCK_IMMORTAL] > 0 ? blocks : 0) &&
            add_range(job, TRACE_EXACT, words) && add_range(job, SWEEP_BLOCKS, blocks);
 }
@@ -366,14 +396,15 @@ static void begin(struct collection *c, struct engine *engine)
 {
     struct heap *h = c->heap;
 
-    trace_init(&c->trace, h, engine_workers(engine) == 1);
+    c->workers = engine_workers(engine);
+    trace_init(&c->trace, h, c->workers == 1);
     c->trace.objects = &kinds[MARK_OBJECTS];
     c->trace.slots = &kinds[EVACUATE_SLOTS];
     c->trace.slice = &kinds[SCAN_SLICE];
     c->trace.rescan = &kinds[RESCAN_BLOCKS];
+    h->evacuates = h->plan->constraints.trace == PLAN_TRACE_EVACUATE;
     if (h->plan->begin_stw != NULL)
         h->plan->begin_stw(h, c->stop);
-    c->evacuates = h->plan->constraints.trace == PLAN_TRACE_EVACUATE;
 }
 
 static int run(struct collection *c, struct engine *engine, struct heap_collection *ret)
@@ -390,9 +421,9 @@ static int run(struct collection *c, struct engine *engine, struct heap_collecti
     int r = job_new(&job, engine, &config);
     if (r < 0)
         return r;
+    begin(c, engine);
     if (!add_packets(c, job))
         return -ENOMEM;
-    begin(c, engine);
     journal(h, HEAP_MARK);
     engine_run(engine, job);
     ret->packet_kinds = job_counters(job, ret->packets, HEAP_PACKET_KINDS_MAX);

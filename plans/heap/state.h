@@ -27,8 +27,10 @@ struct heap {
     struct line_holes holes[BLOCK_KINDS];    /* of the kinds that have lines */
     uint32_t cell_cursor[SHM_CELL_CLASSES];  /* blocks below have no free cell of that class; 0 after each collection */
     bool full;                               /* the last collection found next to nothing: room.h */
-    bool defragments;                        /* [stw] this collection, under immix */
-    uint32_t defrag_threshold;               /* [stw] holes that make a block be evacuated */
+    bool evacuates;                          /* [stw] this collection: else it marks in place */
+    bool by_used_lines;                      /* [stw] how its blocks are ranked: space/immix_defrag.c */
+    uint32_t defrag_rank;                    /* [stw] blocks of this rank and above are emptied */
+    bool fragmented;                         /* the last collection left gaps, but few whole blocks */
     pthread_mutex_t block_lock;              /* guards blocks while workers take some for copies; leaf */
     uint32_t large_cursor;                   /* block where the next search for free pages starts */
     uint64_t large_free_pages;               /* in LARGE blocks */
