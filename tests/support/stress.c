@@ -16,6 +16,7 @@ static struct {
     uint64_t seed;
     double times;
     bool is_long;
+    const char *plan; /* NULL: all */
 } settled = { .times = 1 };
 
 static void settle_seed(void)
@@ -28,15 +29,25 @@ static void settle_seed(void)
     fprintf(stderr, "MMGC_SEED=%" PRIu64 "\n", settled.seed);
 }
 
+static void settle_times(void)
+{
+    const char *given = getenv("MMGC_STRESS");
+    if (given != NULL && strtod(given, NULL) > 0)
+        settled.times = strtod(given, NULL);
+}
+
 int stress_main(int argc, char **argv, Suite *(*make)(void))
 {
     int kept = 1;
+    settle_times();
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--long") == 0) {
             settled.is_long = true;
             settled.times = LONG_TIMES;
         } else if (strcmp(argv[i], "--times") == 0 && i + 1 < argc) {
             settled.times = strtod(argv[++i], NULL);
+        } else if (strcmp(argv[i], "--plan") == 0 && i + 1 < argc) {
+            settled.plan = argv[++i];
         } else {
             argv[kept++] = argv[i];
         }
@@ -62,6 +73,16 @@ uint64_t stress_count(uint64_t by_default)
     return (uint64_t)((double)by_default * settled.times / STRESS_SLOWER) + 1;
 }
 
+double stress_seconds_each(double all, int cases)
+{
+    return stress_seconds(MM_MAX(all / cases, 0.3));
+}
+
+uint64_t stress_count_each(uint64_t all, int cases)
+{
+    return stress_count(MM_MAX(all / (uint64_t)cases, 4u));
+}
+
 bool stress_long(void)
 {
     return settled.is_long;
@@ -72,18 +93,24 @@ void stress_limit(TCase *tc, double by_default_s)
     tcase_set_timeout(tc, settled.times > 1 ? 0 : by_default_s); /* 0: none */
 }
 
+static bool is_chosen(const struct plan *plan)
+{
+    return plan->constraints.trace != PLAN_TRACE_NONE &&
+           (settled.plan == NULL || strcmp(plan->name, settled.plan) == 0);
+}
+
 int stress_plan_count(void)
 {
     int count = 0;
     for (size_t i = 0; i < PLAN_COUNT; i++)
-        count += (plans[i]->constraints.trace != PLAN_TRACE_NONE);
+        count += is_chosen(plans[i]);
     return count;
 }
 
 const char *stress_plan(int i)
 {
     for (size_t p = 0; p < PLAN_COUNT; p++)
-        if (plans[p]->constraints.trace != PLAN_TRACE_NONE && i-- == 0)
+        if (is_chosen(plans[p]) && i-- == 0)
             return plans[p]->name;
     return NULL;
 }

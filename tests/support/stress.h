@@ -3,7 +3,9 @@
 /* Stress: what long random tests share: a seed that is printed and can be replayed, a budget of time, sizes that fit the
  * build, the plans to try.
  *   Env       MMGC_SEED=N replays a run, as far as processes that race can be replayed
+ *   Env       MMGC_STRESS=N is --times N, for what is started by meson
  *   Options   --long: hours instead of seconds, with a new seed for each round     --times N: N times as long
+ *             --plan NAME: this plan alone
  *   Threads   settled in stress_main(), constant afterwards; a struct rng belongs to one thread                          */
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,6 +32,9 @@ int stress_main(int argc, char **argv, Suite *(*make)(void));
 uint64_t stress_seed(uint64_t which); /* differs for each @which, the same in every replay */
 double stress_seconds(double by_default); /* how long something may go on: multiplied by --times or --long */
 uint64_t stress_count(uint64_t by_default); /* the same for a number of rounds */
+/* What each of @cases cases gets of a program's whole budget: tables of plans grow, and a suite that is run often does not. */
+double stress_seconds_each(double all, int cases);
+uint64_t stress_count_each(uint64_t all, int cases);
 bool stress_long(void);
 void stress_limit(TCase *tc, double by_default_s); /* tcase_set_timeout() that knows of --long */
 
