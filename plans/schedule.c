@@ -17,8 +17,8 @@
 #include "plans/heap/walk.h"
 #include "plans/trace/trace.h"
 
-enum { STAGE_MEASURE, STAGE_PREPARE, STAGE_PIN, STAGE_ROOTS, STAGE_CLOSURE, STAGE_RELEASE, STAGES };
-static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "roots", "closure", "release" };
+enum { STAGE_MEASURE, STAGE_PREPARE, STAGE_PIN, STAGE_SETTLE, STAGE_ROOTS, STAGE_CLOSURE, STAGE_RELEASE, STAGES };
+static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "settle", "roots", "closure", "release" };
 
 /* clang-format off */
 #define PACKET_KINDS(X) /* stage           run               largest piece */ \
@@ -26,6 +26,7 @@ static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "r
     X(PREPARE_BLOCKS,      STAGE_PREPARE,  run_prepare,      64 /* blocks */) \
     X(RESOLVE_AMBIGUOUS,   STAGE_PIN,      run_ambiguous,   256 /* words */) \
     X(SCAN_IMMORTAL,       STAGE_PIN,      run_immortal,     16 /* blocks */) \
+    X(SETTLE_PINS,         STAGE_SETTLE,   run_settle,       64 /* blocks */) \
     X(TRACE_EXACT,         STAGE_ROOTS,    run_exact,       256 /* words */) \
     X(MARK_OBJECTS,        STAGE_CLOSURE,  run_objects,       0 /* a packet */) \
     X(EVACUATE_SLOTS,      STAGE_CLOSURE,  run_slots,         0 /* a packet */) \
@@ -224,6 +225,16 @@ static void run_ambiguous(struct worker *w, struct packet *p)
     trace_roots_end(&r);
 }
 
+static void run_settle(struct worker *w, struct packet *p)
+{
+    struct heap *h = collection_of(w)->heap;
+
+    trace_split_range(w, p, grains[SETTLE_PINS]);
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
+        if (blocks_flag(&h->blocks, block, BLOCK_EVACUATE))
+            evacuate_settle_pins(h, block);
+}
+
 /* A handle's owner may change it while we move what it refers to (S8): then its new value is its own business. */
 static void trace_word(struct collection *c, struct tracer *r, _Atomic uint32_t *word)
 {
@@ -387,8 +398,11 @@ static bool add_packets(struct collection *c, struct job *job)
 
     if (!measures)
         job_disable_stage(job, STAGE_MEASURE);
+    if (!c->heap->evacuates)
+        job_disable_stage(job, STAGE_SETTLE);
     return add_range(job, MEASURE_BLOCKS, measures ? blocks : 0) && add_range(job, PREPARE_BLOCKS, blocks) && add_range(job, RESOLVE_AMBIGUOUS, words) &&
            add_range(job, SCAN_IMMORTAL, c->heap->blocks.counts[BLOCK_IMMORTAL] > 0 ? blocks : 0) &&
+           add_range(job, SETTLE_PINS, c->heap->evacuates ? blocks : 0) &&
            add_range(job, TRACE_EXACT, words) && add_range(job, SWEEP_BLOCKS, blocks);
 }
 

@@ -16,11 +16,6 @@ static uint64_t arena_bytes(uint64_t max_bytes)
     return mm_align_up(max_bytes, MM_CHUNK_BYTES);
 }
 
-static bool plan_moves(const struct plan *plan)
-{
-    return plan->constraints.trace == PLAN_TRACE_EVACUATE || plan->constraints.trace == PLAN_TRACE_SLIDE;
-}
-
 static bool plan_slides(const struct plan *plan)
 {
     return plan->constraints.trace == PLAN_TRACE_SLIDE;
@@ -31,7 +26,7 @@ size_t heap_private_bytes(const char *name, uint64_t max_bytes)
     const struct plan *plan = plan_find(name);
     struct metadata meta;
 
-    return plan == NULL ? 0 : layout_place(&meta, NULL, arena_bytes(max_bytes), plan_moves(plan), plan_slides(plan));
+    return plan == NULL ? 0 : layout_place(&meta, NULL, arena_bytes(max_bytes), plan_slides(plan));
 }
 
 /* Checking all blocks after each collection costs a serial pass: for tests and for builds without optimisation. */
@@ -79,7 +74,7 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     h->check = wants_checks();
     h->options = config->options;
     pthread_mutex_init(&h->block_lock, NULL);
-    layout_place(&h->meta, shm_segment_address(private), bytes, plan_moves(plan), plan_slides(plan));
+    layout_place(&h->meta, shm_segment_address(private), bytes, plan_slides(plan));
     blocks_init(&h->blocks, &h->meta, bytes, config->limit_bytes == 0 ? bytes : config->limit_bytes);
     write_header(h, bytes);
     *ret_heap = h;

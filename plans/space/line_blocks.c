@@ -230,7 +230,6 @@ static void drop_moved(struct heap *h, uint32_t block)
     for (at = bitmap_find_set(marks, at, end); at < end; at = bitmap_find_set(marks, at + 1, end))
         if (at_load_relaxed(&h->meta.lines[at / MM_LINE_GRANULES]) == 0 || object_moved(h, (uint32_t)at))
             bitmap_clear(marks, at);
-    clear_objects(h->meta.live, block);
     at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_EVACUATE);
 }
 

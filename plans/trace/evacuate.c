@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evacuate.c - Evacuate: the closure of plans that move objects out of flagged blocks while they trace.
  *   E1  who sets an object's mark bit owns it: it alone copies, or decides that the object stays (no room, a bad header)
- *   E2  an object of a flagged block is settled when its bit in meta.live is set: then its header says where it went
- *       (OBJECT_MOVED), or is its own. The owner stores the header first (release: the bit); everybody else acquires the bit
- *       before the header. Both bits are the daemon's, and no two granules share one: nobody waits for a client's word, and
- *       what a forged reference claims is settled by who claimed it, like the rest
+ *   E2  an object of a flagged block is settled when its bit in VO is set, which nobody needs once ambiguous roots are resolved: then
+ *       its header says where it went (OBJECT_MOVED), or is its own. The owner stores the header first (release: the bit);
+ *       everybody else acquires the bit before the header. Both bits are the daemon's, and no two granules share one: nobody waits
+ *       for a client's word, and what a forged reference claims is settled by who claimed it, like the rest
  *   E3  the address in a header is a client's word: it is used only if an object could be there (soundness S18)
  *   E4  each reference of each survivor is rewritten by who scanned it: its place is in a packet, in a ring, in a slice, or
  *       done; or overflowed is set, and a rescan looks at every reference of every survivor again
- *   E5  pinned objects are settled, and blocks that stay lose their flag, before anything is copied
+ *   E5  pinned objects are marked, and blocks that stay lose their flag, before anything is copied. Then VO changes its meaning in
+ *       flagged blocks: what is marked is settled, nothing else is
  *   Honest objects do not overlap. A forged reference into one can spoil its header when what it claims is moved: a client's lie,
  *   found by verify; no step here goes wrong by it.
  *   Order  copies follow the trace, depth first: what refers to each other lies near each other
@@ -90,13 +91,13 @@ static inline void scan(struct tracer *r, const struct object *o)
 
 static void set_settled(const struct trace *t, uint32_t granule)
 {
-    atomic_fetch_or_explicit(&t->heap->meta.live[granule / 64], UINT64_C(1) << granule % 64,
+    atomic_fetch_or_explicit(&heap_vo(t->heap)[granule / 64], UINT64_C(1) << granule % 64,
                              memory_order_release); /* E2 */
 }
 
 static bool is_settled(const struct trace *t, uint32_t granule)
 {
-    uint64_t word = at_load_acquire(&t->heap->meta.live[granule / 64]); /* pairs with set_settled */
+    uint64_t word = at_load_acquire(&heap_vo(t->heap)[granule / 64]); /* pairs with set_settled */
 
     return (word >> granule % 64 & 1) != 0;
 }
@@ -187,21 +188,19 @@ static inline uint32_t visit(struct tracer *r, uint32_t granule)
 void evacuate_pin(struct tracer *r, uint32_t granule)
 {
     enum block_kind kind = kind_at(r->t, granule);
-    struct object o;
 
     (void)stack_root_room(r, r->t->slots, ITEMS_A_PLACE);
-    if (kind == BLOCK_COPY) /* the block stays; before the mark bit, so that no bit of settling is needed */
+    if (kind == BLOCK_COPY) /* its block stays */
         at_and_relaxed(&r->t->heap->meta.flags[granule / MM_BLOCK_GRANULES], (uint8_t)~BLOCK_EVACUATE);
-    if (!flagged(r->t, granule)) {
-        mark_in_place(r, granule, kind);
-        return;
-    }
-    if (!settle_try_mark(r->t, granule))
-        return;
-    bool good = settle_size(r->t, r->tally, granule, kind, &o);
-    stay(r, kind, &o);
-    if (good)
-        scan(r, &o);
+    mark_in_place(r, granule, kind);
+}
+
+void evacuate_settle_pins(struct heap *h, uint32_t block)
+{
+    size_t first = (size_t)block * MM_BLOCK_GRANULES / 64;
+
+    for (size_t i = first; i < first + MM_BLOCK_GRANULES / 64; i++)
+        at_store_relaxed(&heap_vo(h)[i], at_load_relaxed(&heap_marks(h)[i]));
 }
 
 uint32_t evacuate_root(struct tracer *r, uint32_t granule)

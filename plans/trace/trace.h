@@ -47,6 +47,8 @@ struct tracer {                              /* what one packet's run carries ab
 void mark_root(struct tracer *r, uint32_t granule);          /* which object_place() allows */
 /* The same; the object is pinned: it stays, and under a plan that moves whole blocks its block does. Before anything is copied. */
 void evacuate_pin(struct tracer *r, uint32_t granule);
+/* Between the two, for each flagged block: E5. */
+void evacuate_settle_pins(struct heap *h, uint32_t block);
 /* The object's address from now on. */
 uint32_t evacuate_root(struct tracer *r, uint32_t granule);
 void trace_roots_end(struct tracer *r);
