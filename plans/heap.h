@@ -110,6 +110,11 @@ struct heap_stop {                            /* all that a collection needs to 
     bool emergency;                           /* the collection before this one did not make the room that is needed */
     bool full_heap;                           /* somebody asked for all that can be had: a defragmentation, too */
 };
+enum heap_fault {                             /* what verify and sanity can find */
+    HEAP_FAULT_NONE, HEAP_FAULT_BAD_HEADER, HEAP_FAULT_OVERLAP, HEAP_FAULT_DANGLING_REF, HEAP_FAULT_LINE_MARK, HEAP_FAULT_BLOCK, HEAP_FAULT_ROOT,
+    HEAP_FAULT_UNREACHED, HEAP_FAULT_COUNT, HEAP_FAULT_GRAPH
+};
+const char *heap_fault_sentence(enum heap_fault fault);
 #define HEAP_PACKET_KINDS_MAX 24u
 struct heap_collection {                      /* what it did */
     uint64_t live_objects, live_bytes, freed_bytes;
@@ -118,23 +123,25 @@ struct heap_collection {                      /* what it did */
     size_t packet_kinds;                      /* rows of packets: how much work of which kind, by stage */
     struct packet_counters packets[HEAP_PACKET_KINDS_MAX];
     uint32_t forged_refs;                     /* references to no object's place, and objects with bad headers: counted, not followed */
+    bool sanity_ran;                          /* heap_options.sanity, and memory sufficed for it */
+    uint64_t sanity_faults;                   /* what the independent trace found: the collector's own, or a client wrote meanwhile */
+    enum heap_fault sanity_first;
+    uint32_t sanity_object, sanity_ref;       /* of the first, granules; 0: of none in particular */
 };
 /* Collects. Needs the world stopped. Named roots are heap_roots rows of kind EXACT, too. After roots_overflowed the live figures are
  * those of the collection before. 0; -ENOTSUP for a plan that never collects; -ENOMEM: nothing was marked or freed, try later (the
  * collections of other heaps have all packets). */
 int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
 
-enum heap_fault {                             /* what verify can find */
-    HEAP_FAULT_NONE, HEAP_FAULT_BAD_HEADER, HEAP_FAULT_OVERLAP, HEAP_FAULT_DANGLING_REF, HEAP_FAULT_LINE_MARK, HEAP_FAULT_BLOCK, HEAP_FAULT_ROOT
-};
-const char *heap_fault_sentence(enum heap_fault fault);
 struct heap_verdict {
     uint64_t objects, references, faults;
+    uint64_t reachable_objects, reachable_bytes;         /* of those, what the roots reach: the others are garbage */
     enum heap_fault first_fault;
     uint32_t first_object;                    /* granule */
     uint32_t first_ref;                       /* granule */
 };
-/* Checks every space's invariants and that every reference of every object (VO or parsed in G) and every exact root is null or an object. */
+/* Checks every space's invariants, that every reference of every object (VO or parsed in G) and every exact root is null or an object,
+ * and that what the roots reach is known. 0, or -ENOMEM. */
 int heap_verify_stw(struct heap *heap, struct engine *engine, const struct heap_stop *stop, struct heap_verdict *ret);
 
 struct heap_histogram_row { uint64_t objects, bytes; };              /* indexed by type id; row 0 counts unparsable pieces */

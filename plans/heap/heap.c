@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plans/heap/sanity.h"
 #include "plans/heap/state.h"
 #include "plans/room.h"
 #include "plans/schedule.h"
@@ -242,18 +243,18 @@ size_t heap_grant(struct heap *h, struct heap_mutator *m, enum shm_grant_class c
 int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop,
                      struct heap_collection *ret)
 {
-    uint64_t start = mm_now_ns();
-    int r = 0;
-
     *ret = (struct heap_collection){ 0 };
     if (!heap_plan_collects(h))
         return -ENOTSUP;
     if (stop->roots_overflowed) { /* whatever is unmarked may be alive: what was known stays known */
         ret->live_objects = h->live_objects;
         ret->live_bytes = h->live_bytes;
-    } else {
-        r = schedule_collect_stw(h, engine, stop, ret);
+        return 0;
     }
+    struct sanity *sanity = h->options.sanity ? sanity_begin_stw(h, stop) : NULL;
+    uint64_t start = mm_now_ns();
+    int r = schedule_collect_stw(h, engine, stop, ret);
     ret->duration_ns = mm_now_ns() - start;
+    sanity_end_stw(sanity, stop, r == 0 ? ret : NULL);
     return r;
 }

@@ -5,6 +5,7 @@
 
 #include "plans/heap/bitmap.h"
 #include "plans/heap/census.h"
+#include "plans/heap/sanity.h"
 #include "plans/heap/state.h"
 #include "plans/heap/walk.h"
 
@@ -17,6 +18,9 @@ static const char *const sentences[] = {
     [HEAP_FAULT_LINE_MARK] = "an object lies in a line that counts as free",
     [HEAP_FAULT_BLOCK] = "a block's record disagrees with its lines, pages or grants",
     [HEAP_FAULT_ROOT] = "an exact root is to a place where no object is",
+    [HEAP_FAULT_UNREACHED] = "an object that nothing refers to outlived a collection",
+    [HEAP_FAULT_COUNT] = "a collection counted other objects or bytes than live",
+    [HEAP_FAULT_GRAPH] = "what the roots reach is another graph than before the collection",
 };
 
 const char *heap_fault_sentence(enum heap_fault fault)
@@ -155,6 +159,24 @@ static void check_roots(const struct heap *h, const struct heap_stop *stop, stru
     }
 }
 
+/* The roots' side of it: what they reach must be objects that the blocks know, too. A fault that the blocks' side has named is not
+ * named again. */
+static int check_reach(struct heap *h, const struct heap_stop *stop, struct heap_verdict *v)
+{
+    struct sanity_reach reach;
+
+    int r = sanity_reach_stw(h, stop, &reach);
+    if (r < 0)
+        return r;
+    v->reachable_objects = reach.objects;
+    v->reachable_bytes = reach.bytes;
+    if (v->faults == 0 && reach.faults > 0) {
+        note(v, reach.first_fault, reach.first_object, reach.first_ref);
+        v->faults = reach.faults;
+    }
+    return 0;
+}
+
 int heap_verify_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop,
                     struct heap_verdict *ret)
 {
@@ -169,6 +191,8 @@ int heap_verify_stw(struct heap *h, struct engine *engine, const struct heap_sto
     r = census_run_stw(&objects, engine);
     if (r == 0)
         check_roots(h, stop, ret);
+    if (r == 0)
+        r = check_reach(h, stop, ret);
     grants_end_unchanged_stw(h, stop);
     return r;
 }

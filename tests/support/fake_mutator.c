@@ -9,7 +9,7 @@
 
 void fake_world_open(struct fake_world *w, const char *plan, uint64_t max_bytes, unsigned workers)
 {
-    struct heap_config config = { .plan = plan, .max_bytes = max_bytes };
+    struct heap_config config = { .plan = plan, .max_bytes = max_bytes, .options.sanity = true };
 
     fake_world_open_with(w, &config, workers);
 }
@@ -272,6 +272,10 @@ struct heap_collection fake_collect(struct fake_world *w)
     struct heap_collection c;
 
     MM_ASSERT(heap_collect_stw(w->heap, w->engine, &stop, &c) == 0);
+    if (c.sanity_faults != 0)
+        fprintf(stderr, "%u faults; first at granule %u, reference %u: %s\n", (unsigned)c.sanity_faults,
+                c.sanity_object, c.sanity_ref, heap_fault_sentence(c.sanity_first));
+    MM_ASSERT(c.sanity_faults == 0);
     return c;
 }
 

@@ -87,6 +87,6 @@ static inline uint32_t fake_root_word(const struct fake_world *w, unsigned row, 
 }
 void fake_roots_clear(struct fake_world *w);
 struct heap_stop fake_stop(struct fake_world *w);                    /* of the roots above; valid till the next call */
-struct heap_collection fake_collect(struct fake_world *w);           /* asserts that it succeeds */
+struct heap_collection fake_collect(struct fake_world *w);           /* asserts that it succeeds, and is sane */
 struct heap_verdict fake_verify(struct fake_world *w);
 void fake_verify_clean(struct fake_world *w);                        /* asserts that there is no fault */
