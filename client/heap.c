@@ -86,6 +86,8 @@ static int heap_call_open(struct mmgc_heap *heap, const char *name,
     open.limit_bytes = options->limit_bytes;
     if (options->plan != NULL)
         open.plan = (char *)options->plan;
+    if (options->options != NULL)
+        open.options = (char *)options->options;
     request.body_case = WIRE_REQUEST(HEAP_OPEN);
     request.heap_open = &open;
     int r = connection_call(&heap->connection, &request, NULL, WIRE_REPLY(HEAP_OPENED), &reply, &fds);

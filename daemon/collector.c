@@ -3,7 +3,10 @@
  *   C1  task belongs to the thread from posted to finished, to the loop otherwise; these two flags are all that both touch
  *   C2  the lock is taken when the world has stopped and dropped before the resume; the thread may wait for it (the loop
  *       holds it for microseconds), the loop never waits for the thread
- *   C3  counters in control are raised before the resume: who wakes up sees them */
+ *   C3  counters in control are raised before the resume: who wakes up sees them
+ *   C4  of which kind a collection is, is decided when the world has stopped, not when it was posted: the loop, with the lock,
+ *       may still have counted on it in between. Without the lock it counts on a later one; seen too early, that makes a
+ *       collection more thorough than asked, no more */
 #include "daemon/collector.h"
 
 #include <errno.h>
@@ -28,6 +31,7 @@ static void publish_collection(struct shared_heap *h, struct collector_task *t)
     at_store_relaxed(&c->live_objects, t->collection.live_objects);
     at_store_relaxed(&c->last_pause_ns, t->pause_ns);
     (void)at_add_relaxed(&c->total_pause_ns, t->pause_ns);
+    h->granted_at_collection = at_load_relaxed(&c->granted_bytes);
     (void)atomic_fetch_add_explicit(&c->collections, 1, memory_order_release);
 }
 
@@ -58,6 +62,14 @@ static int run_stw(struct shared_heap *h, struct collector_task *t, const struct
     return -EINVAL;
 }
 
+static void choose_kind(struct shared_heap *h, struct collector_task *t, struct heap_stop *stop)
+{
+    uint64_t number = shared_heap_next_collection_locked(h);
+
+    stop->emergency = t->emergency = at_load_relaxed(&h->emergency_until) >= number;
+    stop->full_heap = at_load_relaxed(&h->full_until) >= number;
+}
+
 static void run_stopped(struct shared_heap *h, struct collector_task *t)
 {
     struct heap_stop stop;
@@ -66,6 +78,7 @@ static void run_stopped(struct shared_heap *h, struct collector_task *t)
     t->stop_ns = mm_now_ns() - t->asked_ns;
     t->error = safepoint_world(h, t, &stop);
     if (t->error == 0) {
+        choose_kind(h, t, &stop);
         t->error = run_stw(h, t, &stop);
         safepoint_world_fini(&stop);
     }

@@ -35,6 +35,7 @@ struct collector_task {
     uint64_t asked_ns;                        /* when the epoch became odd */
 
     enum collector_outcome outcome;           /* [collector] from here on */
+    bool emergency;                           /* a collection: the one before had not made room */
     int error;                                /* -errno of a task that failed */
     uint64_t stop_ns, pause_ns;               /* asked to all stopped; asked to resume */
     struct heap_collection collection;

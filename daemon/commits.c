@@ -74,7 +74,7 @@ static bool ask_unit(struct shared_heap *h)
     if (h->commits_in_flight == COMMITS_MAX || !heap_commit_next(h->heap, &offset))
         return false;
     int r = committer_ask(h->server->committer, shm_segment_fd(h->arena), offset, MM_COMMIT_BYTES,
-                          (enum shm_huge)h->server->config.heap_huge_pages, on_committed,
+                          (enum shm_huge)h->settings.huge_pages, on_committed,
                           shared_heap_ref(h));
     if (r < 0) {
         shared_heap_unref(h);

@@ -1,178 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config.c - Config: the table of options, and the two ways a value reaches it.
- *   C1  an option is a row of CONFIG_OPTIONS and nothing else: file, command line, defaults and --help follow from it
- *   C2  nothing is guessed: an unknown section, key or word is an error that names file and line
- *   libinih gives no line numbers in every build of it, so our reader counts the lines it hands over. */
+/* config.c - Config: defaults, then the file, then the command line.
+ *   C1  an option is a row of DAEMON_OPTIONS or HEAP_OPTIONS and nothing else: file, command line, defaults and --help follow from it */
 #include "daemon/config.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <getopt.h>
-#include <ini.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/config_value.h"
+#include "daemon/config_file.h"
 
-struct option_row {
-    const char *section, *key;
-    size_t offset, bytes; /* of its field in struct config */
-    enum config_type type;
-    const char *fallback;
-    struct config_range range;
-    const char *help;
-};
-
-#define OPTION_ROW(section_, key_, field, type_, fallback_, least, most, words, help_) \
-    { .section = section_, \
-      .key = key_, \
+#define OPTION_ROW(key_, field, type_, fallback_, least, most, words, help_) \
+    { .key = key_, \
       .offset = offsetof(struct config, field), \
       .bytes = sizeof(((struct config *)0)->field), \
       .type = CONFIG_TYPE_##type_, \
       .fallback = fallback_, \
       .range = { least, most, words }, \
       .help = help_ },
-static const struct option_row rows[] = { CONFIG_OPTIONS(OPTION_ROW) };
+static const struct option_row rows[] = { DAEMON_OPTIONS(OPTION_ROW) };
+
+const struct option_table daemon_option_table = { "daemon", rows, MM_ARRAY_LEN(rows) };
+
+static const struct option_table *const tables[] = { &daemon_option_table, &heap_option_table };
+
+/* What a table's rows fill. */
+static void *fields_of(struct config *config, const struct option_table *table)
+{
+    return table == &heap_option_table ? (void *)&config->heap : config;
+}
 
 /* How a row is called on the command line: --max-heaps, and --heap-size for what is of [heap]. */
-#define OPTION_NAME_MAX 40
-static void option_name(const struct option_row *row, char ret_name[OPTION_NAME_MAX])
+#define OPTION_NAME_MAX 48
+static void option_name(const struct option_table *table, const struct option_row *row,
+                        char ret_name[OPTION_NAME_MAX])
 {
-    const char *prefix = strcmp(row->section, "daemon") == 0 ? "" : "heap-";
-
-    snprintf(ret_name, OPTION_NAME_MAX, "%s%s", prefix, row->key);
+    snprintf(ret_name, OPTION_NAME_MAX, "%s%s", table == &heap_option_table ? "heap-" : "", row->key);
     for (char *c = ret_name; *c != '\0'; c++)
         if (*c == '_')
             *c = '-';
 }
 
-static bool row_set(const struct option_row *row, struct config *config, const char *value,
-                    const char **ret_why)
+/* ---- what no single value can say ---- */
+
+static bool size_fits(const struct heap_settings *heap, const char *whose)
 {
-    return config_value_parse(row->type, &row->range, value, (char *)config + row->offset,
-                              row->bytes, ret_why);
-}
-
-static void set_defaults(struct config *config)
-{
-    const char *why;
-
-    *config = (struct config){ 0 };
-    for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++)
-        MM_ASSERT(row_set(&rows[i], config, rows[i].fallback, &why));
-}
-
-/* ---- the file ---- */
-
-struct reader {
-    FILE *file;
-    const char *path;
-    int line;
-    bool bad;
-    struct config *config;
-};
-
-__attribute__((format(printf, 2, 3))) static void reader_complain(struct reader *r,
-                                                                  const char *format, ...)
-{
-    va_list args;
-
-    r->bad = true;
-    fprintf(stderr, "mmgcd: %s:%d: ", r->path, r->line);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-}
-
-/* libinih takes an indented line for a continuation of the one before; here it is a line like any other. */
-static char *read_line(char *text, int size, void *stream)
-{
-    struct reader *r = stream;
-
-    if (fgets(text, size, r->file) == NULL)
-        return NULL;
-    r->line++;
-    if (strchr(text, '\n') == NULL && !feof(r->file)) {
-        reader_complain(r, "the line is too long");
-        return NULL;
-    }
-    size_t blank = strspn(text, " \t");
-    memmove(text, text + blank, strlen(text + blank) + 1);
-    return text;
-}
-
-static bool section_exists(const char *section)
-{
-    for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++)
-        if (strcmp(rows[i].section, section) == 0)
-            return true;
+    if (heap->size_bytes <= heap->max_size_bytes)
+        return true;
+    fprintf(stderr, "mmgcd: %s: size %" PRIu64 " is above max_size %" PRIu64 "\n", whose, heap->size_bytes,
+            heap->max_size_bytes);
     return false;
 }
-
-static int take_pair(void *context, const char *section, const char *key, const char *value)
-{
-    struct reader *r = context;
-    const char *why;
-
-    for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++) {
-        if (strcmp(rows[i].section, section) != 0 || strcmp(rows[i].key, key) != 0)
-            continue;
-        if (!row_set(&rows[i], r->config, value, &why))
-            reader_complain(r, "%s = %s: %s", key, value, why);
-        return 1;
-    }
-    if (section[0] == '\0')
-        reader_complain(r, "'%s' stands before the first section: write [daemon] or [heap] above it",
-                        key);
-    else if (!section_exists(section))
-        reader_complain(r, "there is no section [%s]: [daemon] and [heap] are", section);
-    else
-        reader_complain(r, "there is no key '%s' in [%s]", key, section);
-    return 1;
-}
-
-static bool read_file_into(struct config *config, const char *path)
-{
-    struct reader r = { .file = fopen(path, "re"), .path = path, .config = config };
-
-    if (r.file == NULL) {
-        fprintf(stderr, "mmgcd: %s: %s\n", path, strerror(errno));
-        return false;
-    }
-    int odd_line = ini_parse_stream(read_line, &r, take_pair, &r);
-    fclose(r.file);
-    if (odd_line > 0 && !r.bad) {
-        r.line = odd_line;
-        reader_complain(&r, "neither [section] nor key = value");
-    }
-    return !r.bad;
-}
-
-/* ---- what no single value can say ---- */
 
 static bool fits_together(const struct config *config)
 {
-    if (config->heap_bytes <= config->heap_max_bytes)
-        return true;
-    fprintf(stderr, "mmgcd: heap size %" PRIu64 " is above heap max_size %" PRIu64 "\n",
-            config->heap_bytes, config->heap_max_bytes);
-    return false;
+    bool fits = size_fits(&config->heap, "heaps");
+
+    for (size_t i = 0; i < config->section_count; i++) {
+        struct heap_settings heap = config->heap;
+        heap_layer_apply(&config->sections[i].layer, &heap);
+        fits = size_fits(&heap, config->sections[i].name) && fits;
+    }
+    return fits;
 }
 
 static bool read_file(struct config *ret_config, const char *file)
 {
-    set_defaults(ret_config);
-    ret_config->file = file;
-    return file == NULL || read_file_into(ret_config, file);
+    *ret_config = (struct config){ .file = file };
+    for (size_t i = 0; i < MM_ARRAY_LEN(tables); i++)
+        option_set_defaults(tables[i], fields_of(ret_config, tables[i]));
+    return file == NULL || config_file_read(ret_config, file);
 }
 
 bool config_read_file(struct config *ret_config, const char *file)
 {
     return read_file(ret_config, file) && fits_together(ret_config);
+}
+
+void config_fini(struct config *config)
+{
+    free(config->sections);
+    config->sections = NULL;
+    config->section_count = 0;
+}
+
+void config_heap(const struct config *config, const char *name, struct heap_settings *ret_settings)
+{
+    *ret_settings = config->heap;
+    for (size_t i = 0; i < config->section_count; i++)
+        if (strcmp(config->sections[i].name, name) == 0)
+            heap_layer_apply(&config->sections[i].layer, ret_settings);
 }
 
 /* ---- the command line ---- */
@@ -186,7 +104,15 @@ static const struct option own_options[] = {
     { "version", no_argument, NULL, OPT_VERSION },
     { "list-options", no_argument, NULL, OPT_LIST },
 };
-#define OPTION_COUNT (MM_ARRAY_LEN(rows) + MM_ARRAY_LEN(own_options) + 1)
+
+#define ROWS_MAX 64
+struct argument_names { /* what getopt_long gives back is an index here, or one of the above */
+    char names[ROWS_MAX][OPTION_NAME_MAX];
+    const struct option_table *table[ROWS_MAX];
+    const struct option_row *row[ROWS_MAX];
+    int count;
+    struct option options[ROWS_MAX + MM_ARRAY_LEN(own_options) + 1];
+};
 
 static void print_help(void)
 {
@@ -198,55 +124,68 @@ static void print_help(void)
          "  --check-config        read everything, say what is wrong, and end\n"
          "  --foreground          do not go to the background\n"
          "  --help, --version     print that, and end\n");
-    for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++) {
-        option_name(&rows[i], name);
-        printf("  --%-19s %s (%s)\n", name, rows[i].help, rows[i].fallback);
-    }
+    for (size_t t = 0; t < MM_ARRAY_LEN(tables); t++)
+        for (size_t i = 0; i < tables[t]->count; i++) {
+            const struct option_row *row = &tables[t]->rows[i];
+            option_name(tables[t], row, name);
+            printf(strlen(name) > 19 ? "  --%s\n%24s%s (%s)\n" : "  --%-19s %s%s (%s)\n", name, "", row->help,
+                   row->fallback);
+        }
     puts("\nSizes take K, M, G; times take ms, s, min. In the file, --max-heaps is max_heaps below [daemon],\n"
-         "and --heap-size is size below [heap].");
+         "and --heap-size is size below [heap]. Options of a heap can be said for the heap of that name below\n"
+         "[heap NAME], and by who creates it.");
 }
 
 void config_print_options(void)
 {
-    for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++)
-        printf("%s.%s\t%s\t%s\n", rows[i].section, rows[i].key, rows[i].fallback, rows[i].help);
+    for (size_t t = 0; t < MM_ARRAY_LEN(tables); t++)
+        for (size_t i = 0; i < tables[t]->count; i++) {
+            const struct option_row *row = &tables[t]->rows[i];
+            printf("%s.%s\t%s\t%s\n", tables[t]->section, row->key, row->fallback, row->help);
+        }
 }
 
-static bool take_argument(struct config *config, const struct option_row *row, const char *value)
+static void add_argument_names(struct argument_names *args, const struct option_table *table)
 {
-    char name[OPTION_NAME_MAX];
+    for (size_t i = 0; i < table->count; i++) {
+        int n = args->count++;
+        args->table[n] = table;
+        args->row[n] = &table->rows[i];
+        option_name(table, &table->rows[i], args->names[n]);
+        args->options[n] = (struct option){ args->names[n], required_argument, NULL, n };
+    }
+}
+
+static void make_argument_names(struct argument_names *args)
+{
+    *args = (struct argument_names){ 0 };
+    MM_ASSERT(daemon_option_table.count + heap_option_table.count <= ROWS_MAX);
+    for (size_t i = 0; i < MM_ARRAY_LEN(tables); i++)
+        add_argument_names(args, tables[i]);
+    memcpy(args->options + args->count, own_options, sizeof(own_options));
+}
+
+static bool take_argument(struct config *config, const struct argument_names *args, int chosen,
+                          const char *value)
+{
     const char *why;
 
-    if (row_set(row, config, value, &why))
+    if (option_set(args->row[chosen], fields_of(config, args->table[chosen]), value, &why))
         return true;
-    option_name(row, name);
-    fprintf(stderr, "mmgcd: --%s %s: %s\n", name, value, why);
+    fprintf(stderr, "mmgcd: --%s %s: %s\n", args->names[chosen], value, why);
     return false;
-}
-
-static void make_options(struct option options[OPTION_COUNT], char names[][OPTION_NAME_MAX])
-{
-    size_t n = MM_ARRAY_LEN(rows);
-
-    for (size_t i = 0; i < n; i++) {
-        option_name(&rows[i], names[i]);
-        options[i] = (struct option){ names[i], required_argument, NULL, (int)i };
-    }
-    memcpy(options + n, own_options, sizeof(own_options));
-    options[OPTION_COUNT - 1] = (struct option){ 0 };
 }
 
 /* One walk over argv. The first one looks for the file, the second lets the command line win over it. */
 static enum config_outcome walk(struct config *config, int argc, char **argv, bool find_file,
                                 bool *ret_check)
 {
-    struct option options[OPTION_COUNT];
-    char names[MM_ARRAY_LEN(rows)][OPTION_NAME_MAX];
+    struct argument_names args;
     int chosen;
 
-    make_options(options, names);
+    make_argument_names(&args);
     optind = 0; /* glibc: start over */
-    while ((chosen = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((chosen = getopt_long(argc, argv, "", args.options, NULL)) != -1) {
         switch (chosen) {
         case OPT_CONFIG: config->file = optarg; break;
         case OPT_CHECK: *ret_check = true; break;
@@ -256,7 +195,7 @@ static enum config_outcome walk(struct config *config, int argc, char **argv, bo
         case OPT_LIST: config_print_options(); return CONFIG_DONE;
         case '?': return CONFIG_BAD;
         default:
-            if (!find_file && !take_argument(config, &rows[chosen], optarg))
+            if (!find_file && !take_argument(config, &args, chosen, optarg))
                 return CONFIG_BAD;
         }
     }

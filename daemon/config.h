@@ -1,58 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Config: what an administrator can set. One table of options (CONFIG_OPTIONS) drives the keys of the file, the command
- * line, the defaults, --help and the manual. The file is read first, then the command line wins.
+/* Config: what an administrator can set. Two tables of options (DAEMON_OPTIONS here, HEAP_OPTIONS in heap_options.h) drive the keys
+ * of the file, the command line, the defaults, --help and the manual. The file is read first, then the command line wins, and
+ * for the heap of that name its section [heap NAME] wins over both.
  *   Threads  read before any other thread starts; constant afterwards                                    */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/heap_options.h"
 #include "daemon/log.h"
-#include "shm/commit.h"
+#include "proto/wire.h"
 
 enum stop_policy { STOP_ABANDON, STOP_STRANGERS, STOP_KILL };
 
 #define CONFIG_PATH_MAX 108u                  /* a socket's path, with its zero byte */
-#define CONFIG_PLAN_MAX 24u
+#define CONFIG_AFFINITY_MAX 256u
 
-struct config {                               /* [const] after config_read */
+struct heap_section {                         /* [heap NAME] */
+    char name[WIRE_NAME_MAX + 1];
+    struct heap_layer layer;
+};
+
+struct config {                               /* [const] after config_read; whoever has read it calls config_fini */
     char socket[CONFIG_PATH_MAX];
     unsigned socket_mode;
-    unsigned workers;                         /* 0: as many as processors, 2 to 8 */
+    unsigned threads;                         /* 0: as many as processors, 2 to 8 */
+    char thread_affinity[CONFIG_AFFINITY_MAX];           /* engine_affinity_parse() takes it */
     unsigned max_heaps, max_sessions, max_threads;
     uint64_t hello_timeout_ns, stop_deadline_ns;
     int stop_policy;                          /* enum stop_policy */
     int log_level;                            /* enum log_level */
-    uint64_t heap_bytes, heap_max_bytes;      /* of a heap whose creator does not say, and of any */
-    char heap_plan[CONFIG_PLAN_MAX];
-    unsigned heap_max_names;
-    int heap_huge_pages;                      /* enum shm_huge */
-    unsigned heap_mode;                       /* of a new heap, for its creator's user and group and for others */
+    struct heap_settings heap;                /* of a heap of which nobody says more */
+    struct heap_section *sections;            /* in the order of the file */
+    size_t section_count;
     bool foreground;
     const char *file;                         /* borrowed from argv; NULL: none */
 };
 
-/* type: text, size, time, count, mode, choice. The last column is the line of --help and of the manual. */
+/* type, range and words as in config_value.h. The last column is the line of --help. */
 /* clang-format off */
-#define CONFIG_OPTIONS(X) \
-    /* section   key             field             type    default        smallest .. largest, or choices; what it says */ \
-    X("daemon", "socket",        socket,           text,   "/run/mmgcd/mmgcd.sock", 0, 0, NULL, "where clients connect; a leading @ is the abstract namespace") \
-    X("daemon", "socket_mode",   socket_mode,      mode,   "0666",        0, 0777, NULL, "who may connect; heaps have modes of their own") \
-    X("daemon", "workers",       workers,          count,  "0",           0, 64, NULL, "collector threads, shared by all heaps; 0: one a processor, 2 to 8") \
-    X("daemon", "max_heaps",     max_heaps,        count,  "64",          1, 65536, NULL, "heaps there may be") \
-    X("daemon", "max_sessions",  max_sessions,     count,  "1024",        1, 262144, NULL, "connections there may be") \
-    X("daemon", "max_threads",   max_threads,      count,  "256",         1, 65536, NULL, "attached threads that one connection may have") \
-    X("daemon", "hello_timeout", hello_timeout_ns, time,   "5s",          1000000, 3600000000000, NULL, "how long a connection may take to say hello") \
-    X("daemon", "stop_deadline", stop_deadline_ns, time,   "10s",         1000000, 3600000000000, NULL, "how long a collection waits for a thread that does not stop") \
-    X("daemon", "stop_policy",   stop_policy,      choice, "strangers",   0, 0, "abandon strangers kill", "then: give the collection up, or kill the thread's process; strangers: if it only reads, or the heap is another user's") \
-    X("daemon", "log_level",     log_level,        choice, "info",        0, 0, "error warning info debug", "what is logged; read again on SIGHUP") \
-    X("heap",   "size",          heap_bytes,       size,   "256M",        4194304, 34359738368, NULL, "maximum of a heap whose creator names none") \
-    X("heap",   "max_size",      heap_max_bytes,   size,   "32G",         4194304, 34359738368, NULL, "maximum that a creator may name") \
-    X("heap",   "plan",          heap_plan,        text,   "immix",       0, 0, NULL, "collector of a heap whose creator names none") \
-    X("heap",   "max_names",     heap_max_names,   count,  "65536",       1, 16777216, NULL, "named roots that one heap may have") \
-    X("heap",   "huge_pages",    heap_huge_pages,  choice, "auto",        0, 0, "auto never", "2 MiB pages where the system has them, or never") \
-    X("heap",   "mode",          heap_mode,        mode,   "0600",        0, 0777, NULL, "who may open a new heap, like a file's: r reads, rw allocates and stores")
+#define DAEMON_OPTIONS(X) \
+    /* key             field             type    default        smallest .. largest, or choices; what it says */ \
+    X("socket",        socket,           text,   "/run/mmgcd/mmgcd.sock", 0, 0, NULL, "where clients connect; a leading @ is the abstract namespace") \
+    X("socket_mode",   socket_mode,      mode,   "0666",        0, 0777, NULL, "who may connect; heaps have modes of their own") \
+    X("threads",       threads,          count,  "0",           0, 64, NULL, "collector threads, shared by all heaps; 0: one a processor, 2 to 8") \
+    X("thread_affinity", thread_affinity, affinity, "os-default", 0, 0, NULL, "where they run: os-default, round-robin[:LIST] or all-in-set[:LIST]") \
+    X("max_heaps",     max_heaps,        count,  "64",          1, 65536, NULL, "heaps there may be") \
+    X("max_sessions",  max_sessions,     count,  "1024",        1, 262144, NULL, "connections there may be") \
+    X("max_threads",   max_threads,      count,  "256",         1, 65536, NULL, "attached threads that one connection may have") \
+    X("hello_timeout", hello_timeout_ns, time,   "5s",          1000000, 3600000000000, NULL, "how long a connection may take to say hello") \
+    X("stop_deadline", stop_deadline_ns, time,   "10s",         1000000, 3600000000000, NULL, "how long a collection waits for a thread that does not stop") \
+    X("stop_policy",   stop_policy,      choice, "strangers",   0, 0, "abandon strangers kill", "then: give the collection up, or kill the thread's process; strangers: if it only reads, or the heap is another user's") \
+    X("log_level",     log_level,        choice, "info",        0, 0, "error warning info debug", "what is logged; read again on SIGHUP")
 /* clang-format on */
+
+extern const struct option_table daemon_option_table;     /* of struct config */
 
 enum config_outcome { CONFIG_RUN, CONFIG_DONE, CONFIG_BAD };
 
@@ -61,5 +64,8 @@ enum config_outcome { CONFIG_RUN, CONFIG_DONE, CONFIG_BAD };
 enum config_outcome config_read(struct config *ret_config, int argc, char **argv);
 /* Reads the file alone, for SIGHUP. False: stderr says why, *ret_config is not to be used. */
 bool config_read_file(struct config *ret_config, const char *file);
-/* Appends the table as "section.key default help" rows to stdout: the manual's source. */
+void config_fini(struct config *config);      /* also after a read that failed */
+/* What the administrator says of the heap @name. */
+void config_heap(const struct config *config, const char *name, struct heap_settings *ret_settings);
+/* Appends the tables as "section.key default help" rows to stdout: the manual's source. */
 void config_print_options(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config_value.c - Config value: texts into numbers, without a corner where one silently becomes another. */
+/* config_value.c - Config value: texts into fields and back, without a corner where one value silently becomes another. */
 #include "daemon/config_value.h"
 
 #include <ctype.h>
@@ -7,7 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "daemon/heap_options.h"
+#include "plans/plan.h"
+#include "plans/work/engine.h"
 #include "shm/base.h"
 
 struct unit {
@@ -21,6 +25,11 @@ static const struct unit time_units[] = {
     { "ms", 1000000 }, { "s", 1000000000 }, { "min", UINT64_C(60000000000) }, { NULL, 0 }
 };
 static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
+
+static const struct unit *units_of(enum config_type type)
+{
+    return type == CONFIG_TYPE_size ? size_units : type == CONFIG_TYPE_time ? time_units : no_units;
+}
 
 static bool parse_number(const char *text, int base, const struct unit *units, uint64_t *ret_number)
 {
@@ -64,6 +73,40 @@ static bool parse_text(const char *text, char *field, size_t bytes, const char *
     return true;
 }
 
+static bool parse_flag(const char *text, bool *field, const char **ret_why)
+{
+    static const char *const words[] = { "off", "on", "no", "yes", "false", "true", "0", "1" };
+
+    for (size_t i = 0; i < MM_ARRAY_LEN(words); i++)
+        if (strcmp(text, words[i]) == 0) {
+            *field = i % 2 != 0;
+            return true;
+        }
+    *ret_why = "it can be on or off";
+    return false;
+}
+
+static bool parse_plan(const char *text, char *field, size_t bytes, const char **ret_why)
+{
+    static char why[256];
+    size_t length;
+
+    if (plan_find(text) != NULL)
+        return parse_text(text, field, bytes, ret_why);
+    length = (size_t)snprintf(why, sizeof(why), "it can be one of:");
+    for (size_t i = 0; i < PLAN_COUNT && length < sizeof(why); i++)
+        length += (size_t)snprintf(why + length, sizeof(why) - length, " %s", plans[i]->name);
+    *ret_why = why;
+    return false;
+}
+
+static bool parse_affinity(const char *text, char *field, size_t bytes, const char **ret_why)
+{
+    struct engine_config config = { 0 };
+
+    return engine_affinity_parse(text, &config, ret_why) == 0 && parse_text(text, field, bytes, ret_why);
+}
+
 static bool refuse_choice(const char *words, const char **ret_why)
 {
     static char why[128];
@@ -84,52 +127,100 @@ static const char *number_sentence(enum config_type type)
 }
 
 /* In the largest unit that divides it. */
-static void print_number(char *out, size_t size, uint64_t number, enum config_type type,
-                         const struct unit *units)
+static void print_number(char *out, size_t size, uint64_t number, enum config_type type)
 {
-    const struct unit *best = &units[0];
+    const struct unit *best = &units_of(type)[0];
 
-    for (const struct unit *u = units; u->name != NULL; u++)
+    for (const struct unit *u = best; u->name != NULL; u++)
         if (number != 0 && number % u->factor == 0)
             best = u;
     snprintf(out, size, type == CONFIG_TYPE_mode ? "%04llo%s" : "%llu%s",
              (unsigned long long)(number / best->factor), best->name);
 }
 
-static bool refuse_range(enum config_type type, const struct config_range *range,
-                         const struct unit *units, const char **ret_why)
+static bool refuse_range(enum config_type type, const struct config_range *range, const char **ret_why)
 {
     static char why[128];
     char least[32], most[32];
 
-    print_number(least, sizeof(least), range->least, type, units);
-    print_number(most, sizeof(most), range->most, type, units);
+    print_number(least, sizeof(least), range->least, type);
+    print_number(most, sizeof(most), range->most, type);
     snprintf(why, sizeof(why), "it can be %s to %s", least, most);
     *ret_why = why;
     return false;
 }
 
-bool config_value_parse(enum config_type type, const struct config_range *range, const char *text,
-                        void *field, size_t bytes, const char **ret_why)
+static bool parse_in_range(enum config_type type, const struct config_range *range, const char *text,
+                           void *field, size_t bytes, const char **ret_why)
 {
     uint64_t number;
 
-    if (type == CONFIG_TYPE_text)
-        return parse_text(text, field, bytes, ret_why);
-    if (type == CONFIG_TYPE_choice)
-        return parse_choice(range->words, text, field) || refuse_choice(range->words, ret_why);
-
-    const struct unit *units = type == CONFIG_TYPE_size   ? size_units
-                               : type == CONFIG_TYPE_time ? time_units
-                                                          : no_units;
     *ret_why = number_sentence(type);
-    if (!parse_number(text, type == CONFIG_TYPE_mode ? 8 : 10, units, &number))
+    if (!parse_number(text, type == CONFIG_TYPE_mode ? 8 : 10, units_of(type), &number))
         return false;
     if (number < range->least || number > range->most)
-        return refuse_range(type, range, units, ret_why);
+        return refuse_range(type, range, ret_why);
     if (bytes == sizeof(uint64_t))
         memcpy(field, &number, bytes);
     else
         *(unsigned *)field = (unsigned)number;
     return true;
+}
+
+bool config_value_parse(enum config_type type, const struct config_range *range, const char *text,
+                        void *field, size_t bytes, const char **ret_why)
+{
+    switch (type) {
+    case CONFIG_TYPE_text: return parse_text(text, field, bytes, ret_why);
+    case CONFIG_TYPE_choice:
+        return parse_choice(range->words, text, field) || refuse_choice(range->words, ret_why);
+    case CONFIG_TYPE_flag: return parse_flag(text, field, ret_why);
+    case CONFIG_TYPE_plan: return parse_plan(text, field, bytes, ret_why);
+    case CONFIG_TYPE_affinity: return parse_affinity(text, field, bytes, ret_why);
+    case CONFIG_TYPE_trigger: return heap_trigger_parse(text, field, ret_why);
+    case CONFIG_TYPE_size:
+    case CONFIG_TYPE_time:
+    case CONFIG_TYPE_count:
+    case CONFIG_TYPE_mode: return parse_in_range(type, range, text, field, bytes, ret_why);
+    }
+    return false;
+}
+
+static void print_choice(const char *words, int index, char *out, size_t size)
+{
+    for (; index > 0; index--)
+        words += strcspn(words, " ") + 1;
+    snprintf(out, size, "%.*s", (int)strcspn(words, " "), words);
+}
+
+static void print_trigger(const struct trigger_config *trigger, char *out, size_t size)
+{
+    char least[32], most[32];
+
+    print_number(least, sizeof(least), trigger->min_bytes, CONFIG_TYPE_size);
+    print_number(most, sizeof(most), trigger->max_bytes, CONFIG_TYPE_size);
+    if (trigger->kind == TRIGGER_DYNAMIC)
+        snprintf(out, size, "dynamic:%s,%s", least, most);
+    else
+        snprintf(out, size, "%s", trigger->kind == TRIGGER_FIXED ? "fixed" : "delegated");
+}
+
+void config_value_print(enum config_type type, const struct config_range *range, const void *field,
+                        size_t bytes, char *ret_text, size_t size)
+{
+    switch (type) {
+    case CONFIG_TYPE_text:
+    case CONFIG_TYPE_plan:
+    case CONFIG_TYPE_affinity: snprintf(ret_text, size, "%s", (const char *)field); return;
+    case CONFIG_TYPE_choice: print_choice(range->words, *(const int *)field, ret_text, size); return;
+    case CONFIG_TYPE_flag: snprintf(ret_text, size, "%s", *(const bool *)field ? "on" : "off"); return;
+    case CONFIG_TYPE_trigger: print_trigger(field, ret_text, size); return;
+    case CONFIG_TYPE_size:
+    case CONFIG_TYPE_time:
+    case CONFIG_TYPE_count:
+    case CONFIG_TYPE_mode:
+        print_number(ret_text, size,
+                     bytes == sizeof(uint64_t) ? *(const uint64_t *)field : *(const unsigned *)field, type);
+        return;
+    }
 }

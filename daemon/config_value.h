@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Config value: one option's text into its field: sizes, times, counts, modes, words.                     */
+/* Config value: one option's text into its field, and back: sizes, times, counts, modes, words, and what needs a grammar of its own.
+ *   Threads  loop, and before there is any other: sentences are static */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,6 +13,10 @@ enum config_type {
     CONFIG_TYPE_count,                        /* unsigned */
     CONFIG_TYPE_mode,                         /* unsigned, octal */
     CONFIG_TYPE_choice,                       /* int: which of the words */
+    CONFIG_TYPE_flag,                         /* bool: on off, yes no, true false, 1 0 */
+    CONFIG_TYPE_plan,                         /* char[]: the name of one of the plans */
+    CONFIG_TYPE_affinity,                     /* char[]: what engine_affinity_parse() takes */
+    CONFIG_TYPE_trigger,                      /* struct trigger_config: fixed, dynamic:16M,1G, delegated */
 };
 struct config_range {
     uint64_t least, most;                     /* of a number, both included */
@@ -21,3 +26,6 @@ struct config_range {
 /* True and *@field (@bytes large) set; or false, with *ret_why a sentence (static) and the field as it was. */
 bool config_value_parse(enum config_type type, const struct config_range *range, const char *text,
                         void *field, size_t bytes, const char **ret_why);
+/* The shortest text that parses to the field again; numbers in the largest unit that divides them. */
+void config_value_print(enum config_type type, const struct config_range *range, const void *field, size_t bytes, char *ret_text,
+                        size_t size);

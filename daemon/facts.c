@@ -4,6 +4,7 @@
  *   open, and its own sessions. A page ends at its most rows or when the packet is full.                     */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "daemon/request.h"
@@ -87,7 +88,7 @@ static size_t history_read(const struct history *history, uint64_t ret_ns[HISTOR
 
 static const char *pages_sentence(const struct shared_heap *h)
 {
-    if (h->server->config.heap_huge_pages == SHM_HUGE_NEVER)
+    if (h->settings.huge_pages == SHM_HUGE_NEVER)
         return "4 KiB pages, as huge_pages = never says";
     return h->pages_known ? shm_pages_name(h->pages) : "not known before the first commit";
 }
@@ -97,6 +98,7 @@ static void fill_pauses(wire_heap_facts *facts, const struct shared_heap *h)
     const struct history *stops = &h->stops, *pauses = &h->pauses;
 
     facts->abandoned_stops = h->abandoned_stops;
+    facts->emergency_collections = h->emergencies;
     facts->last_pause_ns = at_load_relaxed(&h->control->last_pause_ns);
     facts->max_pause_ns = pauses->max_ns;
     facts->total_pause_ns = pauses->total_ns;
@@ -132,6 +134,32 @@ static void fill_sizes(wire_heap_facts *facts, const struct shared_heap *h)
     facts->workers = engine_workers(h->server->engine);
 }
 
+/* Those that are not the default. */
+struct option_facts {
+    wire_option_row rows[HEAP_OPTIONS_MAX], *pointers[HEAP_OPTIONS_MAX];
+    char values[HEAP_OPTIONS_MAX][OPTION_TEXT_MAX];
+};
+
+static void fill_options(wire_heap_facts *facts, const struct heap_settings *settings,
+                         struct option_facts *options)
+{
+    const struct option_table *table = &heap_option_table;
+    size_t n = 0;
+
+    for (size_t i = 0; i < table->count; i++) {
+        option_print(&table->rows[i], settings, options->values[n]);
+        if (strcmp(options->values[n], table->rows[i].fallback) == 0)
+            continue;
+        options->rows[n] = wire_option_row_init();
+        options->rows[n].key = (char *)table->rows[i].key;
+        options->rows[n].value = options->values[n];
+        options->pointers[n] = &options->rows[n];
+        n++;
+    }
+    facts->n_options = n;
+    facts->options = options->pointers;
+}
+
 enum handled request_heap_info(struct request *r)
 {
     const char *name = r->message->heap_info->name;
@@ -141,6 +169,7 @@ enum handled request_heap_info(struct request *r)
     wire_space_row spaces[SPACES_MAX], *space_pointers[SPACES_MAX];
     wire_packet_row packets[HEAP_PACKET_KINDS_MAX], *packet_pointers[HEAP_PACKET_KINDS_MAX];
     uint64_t stops[HISTORY_ROWS], pauses[HISTORY_ROWS];
+    struct option_facts options;
 
     if (h == NULL)
         return answer_error(r, MMGC_E_NO_HEAP, "'%s'", name);
@@ -158,8 +187,10 @@ enum handled request_heap_info(struct request *r)
         spaces[i].name = (char *)h->gauges.spaces[i].name;
         spaces[i].used_bytes = h->gauges.spaces[i].used_bytes;
         spaces[i].blocks = h->gauges.spaces[i].blocks;
+        spaces[i].live_bytes = h->settings.collector.count_live_bytes_in_gc ? h->gauges.spaces[i].live_bytes : 0;
         space_pointers[i] = &spaces[i];
     }
+    fill_options(&facts, &h->settings, &options);
     facts.n_spaces = h->gauges.space_count;
     facts.spaces = space_pointers;
     for (size_t i = 0; i < h->last.packet_kinds; i++) {

@@ -2,11 +2,14 @@
 /* grants.c - Grants: what a thread asked for, from the request to the word that wakes it.
  *   G1  entries are written first, published is raised (release), then error, then answered = serial (release), then the wake:
  *       who acquires answered sees the rest
- *   G2  a request fails with NOMEM only after a collection that looked at the heap after it had arrived
+ *   G2  a request fails with NOMEM only after a collection that looked at the heap after it had arrived, and an emergency collection
+ *       after that
  *   G3  the ring's place and free room follow from our own counts; of the client's words only taken is read, once
  *   G4  one grant brings at most a thread's share of what is free, and of an eighth of the heap: with a slab in use and one ahead
  *       the threads together hold a quarter of the heap at most, however many they are. Never less than a block, or nobody would
- *       get anywhere */
+ *       get anywhere
+ *   G5  stress_factor: a collection is promised as soon as so much was granted since the last one. If precise_stress is on, too, nothing
+ *       is granted that would go beyond; what is larger by itself comes first after a collection */
 #include "daemon/grants.h"
 
 #include "daemon/log.h"
@@ -18,7 +21,7 @@
 
 #define ROWS_A_GRANT 512u
 
-enum service { SERVED, REFUSED, NOT_YET };
+enum service { SERVED, REFUSED, NOT_YET, HELD };
 
 static void answer_mail(struct mutator *m, enum shm_grant_class class, uint32_t serial,
                         enum mmgc_error error)
@@ -42,8 +45,6 @@ static void finish(struct shared_heap *h, struct grant_wait *w, enum mmgc_error 
     answer_mail(w->mutator, w->class, w->serial, error);
 }
 
-/* ---- serving ---- */
-
 static uint64_t share(const struct shared_heap *h)
 {
     uint64_t threads = MM_MAX(h->mutator_count, 1u);
@@ -52,6 +53,39 @@ static uint64_t share(const struct shared_heap *h)
 
     return MM_MAX(bytes, (uint64_t)MM_BLOCK_BYTES);
 }
+
+/* ---- stress (G5) ---- */
+
+static bool stresses(const struct shared_heap *h)
+{
+    return h->settings.stress_bytes > 0 && h->collects;
+}
+
+static uint64_t granted_since_collection(const struct shared_heap *h)
+{
+    return at_load_relaxed(&h->control->granted_bytes) - h->granted_at_collection;
+}
+
+static void collect_if_stressed(struct shared_heap *h)
+{
+    if (stresses(h) && granted_since_collection(h) >= h->settings.stress_bytes)
+        shared_heap_promise_collection_locked(h);
+}
+
+/* What a grant to @w may be asked to bring; 0: nothing before a collection. A grant's last piece may go beyond by all but a byte of it. */
+static uint64_t stress_allows(const struct shared_heap *h, const struct grant_wait *w)
+{
+    uint64_t piece = w->class == SHM_GRANT_LARGE ? mm_align_up(w->bytes, MM_PAGE_BYTES) : MM_BLOCK_BYTES;
+    uint64_t since = granted_since_collection(h), factor = h->settings.stress_bytes;
+
+    if (!stresses(h) || !h->settings.precise_stress)
+        return UINT64_MAX;
+    if (since == 0)
+        return MM_MAX(factor, piece) - piece + 1;
+    return since + piece <= factor ? factor - since - piece + 1 : 0;
+}
+
+/* ---- serving ---- */
 
 static uint32_t ring_room(const struct mutator *m, enum shm_grant_class class)
 {
@@ -78,15 +112,18 @@ static uint64_t publish(struct shared_heap *h, struct mutator *m, enum shm_grant
     m->granted_bytes += bytes;
     (void)at_add_relaxed(&h->control->granted_bytes, bytes);
     commits_note_granted(h, bytes);
+    collect_if_stressed(h);
     return bytes;
 }
 
 /* One bite of what is wanted; 0 rows: nothing there. */
-static size_t bite(struct shared_heap *h, struct grant_wait *w, uint32_t room, uint64_t *ret_bytes)
+static size_t bite(struct shared_heap *h, struct grant_wait *w, uint32_t room, uint64_t most,
+                   uint64_t *ret_bytes)
 {
     struct shm_grant rows[ROWS_A_GRANT];
-    bool whole = w->all || w->class == SHM_GRANT_LARGE;
-    uint64_t bytes = whole ? w->bytes : MM_MIN(w->bytes, share(h));
+    uint64_t bytes = w->all ? w->bytes : MM_MIN(w->bytes, share(h));
+
+    bytes = w->class == SHM_GRANT_LARGE ? w->bytes : MM_MIN(bytes, most);
     size_t count = heap_grant(h->heap, w->mutator->record, w->class, bytes, w->min_bytes, rows,
                               MM_MIN(room, ROWS_A_GRANT));
 
@@ -117,7 +154,12 @@ static enum service serve(struct shared_heap *h, struct grant_wait *w, enum mmgc
         *ret_error = MMGC_E_LIMIT; /* it has a ring full of memory that it did not touch */
         if (room == 0)
             return REFUSED;
-        if (bite(h, w, room, &got) == 0)
+        uint64_t most = stress_allows(h, w);
+        if (most == 0) {
+            shared_heap_promise_collection_locked(h);
+            return HELD;
+        }
+        if (bite(h, w, room, most, &got) == 0)
             return NOT_YET;
         w->bytes -= MM_MIN(w->bytes, got);
         if (!w->all || w->bytes == 0)
@@ -132,7 +174,8 @@ static bool try_finish(struct shared_heap *h, struct grant_wait *w)
     enum mmgc_error error = MMGC_E_OK;
     enum service service = serve(h, w, &error);
 
-    if (service == NOT_YET)
+    w->held = service == HELD;
+    if (service == NOT_YET || service == HELD)
         return false;
     finish(h, w, service == SERVED ? MMGC_E_OK : error);
     return true;
@@ -145,30 +188,43 @@ static uint64_t serve_all(struct shared_heap *h)
 
     for (w = TAILQ_FIRST(&h->waiting); w != NULL; w = next) {
         next = TAILQ_NEXT(w, link);
-        if (!try_finish(h, w) && !is_newcomer(h, w->mutator))
+        if (!try_finish(h, w) && !w->held && !is_newcomer(h, w->mutator))
             wanted += w->bytes;
     }
     return wanted;
 }
 
+static const char *what_is_wanted(enum shm_grant_class class)
+{
+    switch (class) {
+    case SHM_GRANT_LINES: return "of lines";
+    case SHM_GRANT_BLOCKS: return "of blocks";
+    case SHM_GRANT_LARGE: return "in one piece";
+    case SHM_GRANT_NONMOVING: return "of what does not move";
+    case SHM_GRANT_IMMORTAL: return "of what is never freed";
+    default: return "of cells";
+    }
+}
+
 static void say_full(const struct shared_heap *h, const struct grant_wait *w)
 {
-    static const char *const wants[SHM_GRANT_CLASSES] = { "of lines", "of blocks", "in one piece" };
-
     log_debug("heap '%s' is full: thread %u of client '%s' (pid %d) wants %llu bytes %s, %llu lie free in blocks, %llu between objects",
              h->name, w->mutator->id, w->mutator->session->name, (int)w->mutator->session->peer.pid,
-             (unsigned long long)(w->all || w->class == SHM_GRANT_LARGE ? w->bytes : w->min_bytes), wants[w->class],
+             (unsigned long long)(w->all || w->class == SHM_GRANT_LARGE ? w->bytes : w->min_bytes), what_is_wanted(w->class),
              (unsigned long long)heap_free_bytes(h->heap), (unsigned long long)heap_hole_bytes(h->heap));
 }
 
-/* No memory can be committed for it: a collection, or the end of its hopes (G2). */
+/* No memory can be committed for it: a collection, an emergency collection, then the end of its hopes (G2). */
 static void collect_or_fail(struct shared_heap *h, struct grant_wait *w)
 {
-    if (is_newcomer(h, w->mutator))
+    if (w->held || is_newcomer(h, w->mutator) || w->collection > h->completed)
         return;
-    if (w->collection == 0 && heap_plan_collects(h->heap))
-        w->collection = h->promised = MM_MAX(h->promised, shared_heap_next_collection_locked(h));
-    else if (w->collection <= h->completed) {
+    if (h->collects && !w->emergency) {
+        w->emergency = w->collection != 0;
+        w->collection = shared_heap_promise_collection_locked(h);
+        if (w->emergency)
+            at_store_relaxed(&h->emergency_until, w->collection);
+    } else {
         say_full(h, w);
         finish(h, w,
                w->commit_failed ? MMGC_E_SYSTEM_NOMEM
@@ -228,4 +284,5 @@ void grants_ask(struct shared_heap *h, struct mutator *m, const wire_grant *gran
     w->min_bytes = MM_MIN(grant->min_bytes, MM_BLOCK_BYTES);
     w->serial = grant->mail_serial;
     w->collection = 0;
+    w->emergency = w->held = false;
 }

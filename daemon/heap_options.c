@@ -1,10 +1,133 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* heap_options.c - Heap options: texts into what one heap is made of. */
+/* heap_options.c - Heap options: texts into what one heap is made of.
+ *   O1  an option is a row of HEAP_OPTIONS and nothing else; a layer is a set of rows that somebody has said
+ *   O2  a creator's text has no more effect than its keys: it is cut into words of bounded length before anything reads it */
 #include "daemon/heap_options.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "daemon/config_value.h"
+#include "proto/wire.h"
+#include "shm/base.h"
+
+#define OPTION_ROW(key_, field, type_, fallback_, least, most, words, creators_, help_) \
+    { .key = key_, \
+      .offset = offsetof(struct heap_settings, field), \
+      .bytes = sizeof(((struct heap_settings *)0)->field), \
+      .type = CONFIG_TYPE_##type_, \
+      .fallback = fallback_, \
+      .range = { least, most, words }, \
+      .creators = creators_, \
+      .help = help_ },
+static const struct option_row rows[] = { HEAP_OPTIONS(OPTION_ROW) };
+static_assert(MM_ARRAY_LEN(rows) <= HEAP_OPTIONS_MAX, "a layer has a bit for each");
+
+const struct option_table heap_option_table = { "heap", rows, MM_ARRAY_LEN(rows) };
+
+/* ---- layers ---- */
+
+bool heap_layer_set(struct heap_layer *layer, const struct option_row *row, const char *text,
+                    const char **ret_why)
+{
+    bool good = option_set(row, &layer->values, text, ret_why);
+
+    if (good)
+        layer->said |= UINT64_C(1) << (row - rows);
+    return good;
+}
+
+void heap_layer_apply(const struct heap_layer *layer, struct heap_settings *settings)
+{
+    for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++)
+        if ((layer->said >> i & 1) != 0)
+            memcpy((char *)settings + rows[i].offset, (const char *)&layer->values + rows[i].offset,
+                   rows[i].bytes);
+}
+
+/* ---- a creator's text ---- */
+
+#define SEPARATORS " ,"
+
+/* Does "KEY=" stand here? */
+static bool begins_option(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz_");
+
+    return length > 0 && text[length] == '=';
+}
+
+/* Bytes up to the separator that ends the option at @text. */
+static size_t option_length(const char *text)
+{
+    size_t length = strcspn(text, SEPARATORS);
+
+    while (text[length] == ',') {
+        const char *next = text + length + 1;
+        if (*next == '\0' || strchr(SEPARATORS, *next) != NULL || begins_option(next))
+            break;
+        length += 1 + strcspn(next, SEPARATORS);
+    }
+    return length;
+}
+
+static bool refuse_key(const char *key, char ret_why[HEAP_OPTIONS_WHY_MAX])
+{
+    const struct option_row *row = option_find(&heap_option_table, key);
+    size_t length;
+
+    if (row != NULL) {
+        snprintf(ret_why, HEAP_OPTIONS_WHY_MAX, "%s: only the administrator sets it, in mmgcd.conf",
+                 row->key);
+        return false;
+    }
+    length = (size_t)snprintf(ret_why, HEAP_OPTIONS_WHY_MAX, "there is no option '%.64s'; there are", key);
+    for (size_t i = 0; i < MM_ARRAY_LEN(rows) && length < HEAP_OPTIONS_WHY_MAX; i++)
+        if (rows[i].creators)
+            length += (size_t)snprintf(ret_why + length, HEAP_OPTIONS_WHY_MAX - length, " %s", rows[i].key);
+    return false;
+}
+
+/* Cuts @option at its '='. */
+static bool take_option(struct heap_layer *layer, char *option, char ret_why[HEAP_OPTIONS_WHY_MAX])
+{
+    char *equals = strchr(option, '=');
+    const char *why;
+
+    if (equals == NULL) {
+        snprintf(ret_why, HEAP_OPTIONS_WHY_MAX, "'%.64s' is not KEY=VALUE", option);
+        return false;
+    }
+    *equals = '\0';
+    const struct option_row *row = option_find(&heap_option_table, option);
+    if (row == NULL || !row->creators)
+        return refuse_key(option, ret_why);
+    if (heap_layer_set(layer, row, equals + 1, &why))
+        return true;
+    snprintf(ret_why, HEAP_OPTIONS_WHY_MAX, "%s=%.64s: %s", row->key, equals + 1, why);
+    return false;
+}
+
+bool heap_layer_parse(struct heap_layer *layer, const char *options, char ret_why[HEAP_OPTIONS_WHY_MAX])
+{
+    char option[WIRE_OPTIONS_MAX + 1];
+
+    for (options += strspn(options, SEPARATORS); *options != '\0'; options += strspn(options, SEPARATORS)) {
+        size_t length = option_length(options);
+        if (length >= sizeof(option)) {
+            snprintf(ret_why, HEAP_OPTIONS_WHY_MAX, "an option is longer than %u bytes", WIRE_OPTIONS_MAX);
+            return false;
+        }
+        memcpy(option, options, length);
+        option[length] = '\0';
+        if (!take_option(layer, option, ret_why))
+            return false;
+        options += length;
+    }
+    return true;
+}
+
+/* ---- triggers ---- */
 
 #define SIZE_TEXT_MAX 24u
 

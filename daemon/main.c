@@ -50,8 +50,10 @@ int main(int argc, char **argv)
         return committer_main();
     switch (config_read(&config, argc, argv)) {
     case CONFIG_DONE: return EXIT_SUCCESS;
-    case CONFIG_BAD: return 2;
+    case CONFIG_BAD: return 2; /* with the process goes what was read */
     case CONFIG_RUN: break;
     }
-    return server_run(&config, config.foreground ? -1 : go_background());
+    int status = server_run(&config, config.foreground ? -1 : go_background());
+    config_fini(&config);
+    return status;
 }

@@ -26,7 +26,9 @@ struct grant_wait {
     bool commit_failed;                       /* memory was missing to the system, not (only) to the heap */
     uint64_t bytes;                           /* still wanted */
     uint32_t min_bytes, serial;
-    uint64_t collection;                      /* collections that must have been completed before it fails */
+    uint64_t collection;                      /* collections that must have been completed before it fails, or is helped further */
+    bool emergency;                           /* the last of those is an emergency collection */
+    bool held;                                /* nothing is granted before the collection that stress_factor asks for */
 };
 TAILQ_HEAD(grant_queue, grant_wait);
 

@@ -26,14 +26,16 @@ static void collected(struct shared_heap *h, const struct collector_task *task)
     switch (task->outcome) {
     case OUTCOME_DONE:
         h->completed++;
+        h->emergencies += task->emergency;
         h->last = task->collection;
         history_add(&h->stops, task->stop_ns);
         history_add(&h->pauses, task->pause_ns);
         if (task->collection.forged_refs > 0)
             log_warning("heap '%s': %u references to no object were passed over", h->name,
                         task->collection.forged_refs);
-        log_debug("heap '%s': collection %llu: stopped in %llu us, paused %llu us, %llu bytes live",
-                  h->name, (unsigned long long)h->completed, (unsigned long long)(task->stop_ns / 1000),
+        log_debug("heap '%s': %scollection %llu: stopped in %llu us, paused %llu us, %llu bytes live",
+                  h->name, task->emergency ? "emergency " : "", (unsigned long long)h->completed,
+                  (unsigned long long)(task->stop_ns / 1000),
                   (unsigned long long)(task->pause_ns / 1000),
                   (unsigned long long)task->collection.live_bytes);
         return;

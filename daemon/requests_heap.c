@@ -15,26 +15,46 @@
 
 /* ---- open and destroy ---- */
 
-static enum handled refuse_new(struct request *r, const wire_heap_open *open, int error)
+static enum handled refuse_new(struct request *r, const struct heap_settings *settings, int error)
 {
-    const struct config *config = &r->session->server->config;
-
     switch (error) {
     case -E2BIG:
         return answer_error(r, MMGC_E_TOO_LARGE,
                             "a heap of %" PRIu64 " bytes: the most is %" PRIu64 " (max_size)",
-                            open->max_bytes, config->heap_max_bytes);
-    case -EINVAL:
-        return answer_error(r, MMGC_E_INVALID, "its limit of %" PRIu64 " bytes is above its maximum",
-                            open->limit_bytes);
-    case -ENOENT:
-        return answer_error(r, MMGC_E_NO_PLAN, "'%s'",
-                            open->plan[0] == '\0' ? config->heap_plan : open->plan);
+                            settings->size_bytes, settings->max_size_bytes);
+    case -ENOENT: return answer_error(r, MMGC_E_NO_PLAN, "'%s'", settings->plan);
     case -ENOSPC:
         return answer_error(r, MMGC_E_LIMIT, "there are %u heaps, the most there may be (max_heaps)",
-                            config->max_heaps);
+                            r->session->server->config.max_heaps);
     default: return answer_errno(r, error, "making a heap");
     }
+}
+
+/* What the creator says over what the administrator says; the message's own fields over its options. False: it was refused. */
+static bool choose_settings(struct request *r, const wire_heap_open *open, struct heap_settings *ret)
+{
+    struct heap_layer said = { 0 };
+    char why[HEAP_OPTIONS_WHY_MAX];
+
+    config_heap(&r->session->server->config, open->name, ret);
+    uint64_t administrators = ret->limit_bytes;
+    if (!heap_layer_parse(&said, open->options, why)) {
+        answer_error(r, MMGC_E_INVALID, "%s", why);
+        return false;
+    }
+    heap_layer_apply(&said, ret);
+    if (open->max_bytes != 0)
+        ret->size_bytes = open->max_bytes;
+    if (open->limit_bytes != 0)
+        ret->limit_bytes = open->limit_bytes;
+    if (open->plan[0] != '\0')
+        snprintf(ret->plan, sizeof(ret->plan), "%s", open->plan);
+    if (ret->limit_bytes > ret->size_bytes && ret->limit_bytes != administrators) {
+        answer_error(r, MMGC_E_INVALID, "its limit of %" PRIu64 " bytes is above its maximum",
+                     ret->limit_bytes);
+        return false;
+    }
+    return true;
 }
 
 static enum handled answer_opened(struct request *r, struct shared_heap *h, bool created)
@@ -64,12 +84,30 @@ static enum handled answer_opened(struct request *r, struct shared_heap *h, bool
     return HANDLED;
 }
 
+static enum handled open_heap(struct request *r, struct shared_heap *h, bool created)
+{
+    int error = session_enter_heap(r->session, h, r->message->heap_open->read_only);
+
+    return error < 0 ? answer_errno(r, error, "making a session's segment") : answer_opened(r, h, created);
+}
+
+static enum handled create_heap(struct request *r, const wire_heap_open *open)
+{
+    struct session *s = r->session;
+    struct heap_settings settings;
+    struct shared_heap *h;
+
+    if (!choose_settings(r, open, &settings))
+        return HANDLED;
+    int error = shared_heap_new(&h, s->server, open->name, &settings, s);
+    return error < 0 ? refuse_new(r, &settings, error) : open_heap(r, h, true);
+}
+
 enum handled request_heap_open(struct request *r)
 {
     const wire_heap_open *open = r->message->heap_open;
     struct session *s = r->session;
     struct shared_heap *h = registry_find(&s->server->heaps, open->name);
-    bool created = h == NULL;
 
     if (s->heap != NULL)
         return answer_error(r, MMGC_E_ORDER, "this connection has heap '%s' open", s->heap->name);
@@ -80,15 +118,7 @@ enum handled request_heap_open(struct request *r)
     if (h != NULL && !shared_heap_may_open(h, s, open->read_only))
         return answer_error(r, MMGC_E_DENIED, "heap '%s' is user %u's, mode %04o", h->name,
                             (unsigned)h->owner, h->mode);
-    if (h == NULL) {
-        int error = shared_heap_new(&h, s->server, open, s);
-        if (error < 0)
-            return refuse_new(r, open, error);
-    }
-    int error = session_enter_heap(s, h, open->read_only);
-    if (error < 0)
-        return answer_errno(r, error, "making a session's segment");
-    return answer_opened(r, h, created);
+    return h == NULL ? create_heap(r, open) : open_heap(r, h, false);
 }
 
 enum handled request_heap_destroy(struct request *r)
@@ -284,7 +314,8 @@ enum handled request_collect(struct request *r)
         return answer_error(r, MMGC_E_CORRUPT, "heap '%s'", h->name);
     if (!h->collects)
         return answer_error(r, MMGC_E_UNSUPPORTED, "plan %s never collects", h->control->plan);
-    started.number = shared_heap_ask_collection(h);
+    started.ignored = h->settings.ignore_system_gc;
+    started.number = started.ignored ? at_load_acquire(&h->control->collections) : shared_heap_ask_collection(h);
     reply.body_case = WIRE_REPLY(COLLECT_STARTED);
     reply.collect_started = &started;
     answer(r, &reply, NULL);

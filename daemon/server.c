@@ -99,10 +99,11 @@ static void on_hangup(uv_signal_t *signal, int number)
     struct config fresh;
 
     (void)number;
-    if (!config_read_file(&fresh, server->config.file))
-        return;
-    log_set_level((enum log_level)fresh.log_level);
-    log_info("log_level is read again; the other options take a restart");
+    if (config_read_file(&fresh, server->config.file)) {
+        log_set_level((enum log_level)fresh.log_level);
+        log_info("log_level is read again; the other options take a restart");
+    }
+    config_fini(&fresh);
 }
 
 /* ---- up ---- */
@@ -111,7 +112,22 @@ static unsigned worker_count(const struct config *config)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
 
-    return config->workers > 0 ? config->workers : (unsigned)MM_MIN(MM_MAX(processors, 2L), 8L);
+    return config->threads > 0 ? config->threads : (unsigned)MM_MIN(MM_MAX(processors, 2L), 8L);
+}
+
+static int start_engine(struct server *server)
+{
+    struct engine_config config = { .workers = worker_count(&server->config) };
+    const char *why = NULL;
+    int r = engine_affinity_parse(server->config.thread_affinity, &config, &why); /* again: it was good */
+
+    if (r == 0)
+        r = engine_new_with(&server->engine, &config);
+    if (r == -EINVAL)
+        log_error("thread_affinity = %s: mmgcd may not run on all of these cores", server->config.thread_affinity);
+    else if (r < 0)
+        log_error("the collector's threads do not start: %s", strerror(-r));
+    return r;
 }
 
 static uid_t overflow_uid(void)
@@ -161,12 +177,10 @@ static void listen_to_signals(struct server *server)
 
 static int server_init(struct server *server)
 {
-    int r = engine_new(&server->engine, worker_count(&server->config));
+    int r = start_engine(server);
 
-    if (r < 0) {
-        log_error("the collector's workers do not start: %s", strerror(-r));
+    if (r < 0)
         return r;
-    }
     r = uv_loop_init(&server->loop);
     if (r < 0) {
         log_error("the loop does not start: %s", uv_strerror(r));
@@ -197,7 +211,7 @@ int server_run(const struct config *config, int ready_fd)
         server->incarnation = mm_now_ns();
     if (server_init(server) < 0) /* the process ends: the system takes back what was made */
         return EXIT_FAILURE;
-    log_info("mmgcd " MM_VERSION " listens on %s with %u workers",
+    log_info("mmgcd " MM_VERSION " listens on %s with %u collector threads",
              server->socket_is_ours ? server->config.socket : "systemd's socket",
              engine_workers(server->engine));
     if (procfs_swaps())

@@ -65,18 +65,19 @@ void shared_heap_unlock(struct shared_heap *h)
 
 /* ---- making ---- */
 
-static int choose_sizes(struct shared_heap *h, const struct config *config, const wire_heap_open *wanted)
+/* What was said, in the units that memory comes in. */
+static int choose_sizes(struct shared_heap *h)
 {
-    uint64_t max = wanted->max_bytes == 0 ? config->heap_bytes : wanted->max_bytes;
-    uint64_t limit = wanted->limit_bytes == 0 ? max : wanted->limit_bytes;
+    struct heap_settings *s = &h->settings;
+    uint64_t limit = s->limit_bytes == 0 ? s->size_bytes : MM_MIN(s->limit_bytes, s->size_bytes);
 
-    if (max > config->heap_max_bytes)
+    if (s->size_bytes > s->max_size_bytes)
         return -E2BIG;
-    if (limit > max)
-        return -EINVAL;
-    h->max_bytes = MM_MIN(mm_align_up(MM_MAX(max, ARENA_BYTES_MIN), MM_CHUNK_BYTES), ARENA_BYTES_MAX);
+    h->max_bytes = MM_MIN(mm_align_up(MM_MAX(s->size_bytes, ARENA_BYTES_MIN), MM_CHUNK_BYTES), ARENA_BYTES_MAX);
     h->limit_bytes =
         MM_MIN(mm_align_up(MM_MAX(limit, (uint64_t)MM_COMMIT_BYTES), MM_COMMIT_BYTES), h->max_bytes);
+    s->trigger.max_bytes = MM_MIN(s->trigger.max_bytes, h->max_bytes);
+    s->trigger.min_bytes = MM_MIN(s->trigger.min_bytes, s->trigger.max_bytes);
     return 0;
 }
 
@@ -109,30 +110,26 @@ static void publish(struct shared_heap *h)
     at_store_release(&c->magic, SHM_CONTROL_MAGIC); /* pairs with the client's acquire */
 }
 
-static int make_heap(struct shared_heap *h, const wire_heap_open *wanted)
+static int make_heap(struct shared_heap *h)
 {
-    const struct config *config = &h->server->config;
-    struct heap_config heap_config = {
-        .plan = wanted->plan[0] == '\0' ? config->heap_plan : wanted->plan,
-        .limit_bytes = h->limit_bytes,
-    };
-    int r = choose_sizes(h, config, wanted);
+    struct heap_config config = { .plan = h->settings.plan, .options = h->settings.collector };
+    int r = choose_sizes(h);
 
     if (r < 0)
         return r;
-    heap_config.max_bytes = h->max_bytes;
-    heap_config.limit_bytes = h->limit_bytes;
-    if (heap_private_bytes(heap_config.plan, h->max_bytes) == 0)
+    config.max_bytes = h->max_bytes;
+    config.limit_bytes = h->limit_bytes;
+    if (heap_private_bytes(config.plan, h->max_bytes) == 0)
         return -ENOENT;
-    r = make_segments(h, heap_config.plan);
+    r = make_segments(h, config.plan);
     if (r < 0)
         return r;
-    r = heap_new(&h->heap, &heap_config, h->arena, h->private);
+    r = heap_new(&h->heap, &config, h->arena, h->private);
     return r == -EINVAL ? -ENOENT : r; /* the sizes are good */
 }
 
-static struct shared_heap *heap_blank(struct server *server, const wire_heap_open *wanted,
-                                      const struct session *creator)
+static struct shared_heap *heap_blank(struct server *server, const char *name,
+                                      const struct heap_settings *settings, const struct session *creator)
 {
     struct shared_heap *h = calloc(1, sizeof(*h));
 
@@ -140,12 +137,13 @@ static struct shared_heap *heap_blank(struct server *server, const wire_heap_ope
         return NULL;
     h->refs = 1;
     h->server = server;
-    snprintf(h->name, sizeof(h->name), "%s", wanted->name);
+    snprintf(h->name, sizeof(h->name), "%s", name);
     h->owner = creator->peer.uid;
     h->group = creator->peer.gid;
-    h->mode = server->config.heap_mode;
+    h->settings = *settings;
+    h->mode = settings->mode;
     pthread_mutex_init(&h->lock, NULL);
-    names_init(&h->names, server->config.heap_max_names);
+    names_init(&h->names, settings->max_names);
     TAILQ_INIT(&h->sessions);
     TAILQ_INIT(&h->mutators);
     TAILQ_INIT(&h->seals);
@@ -156,15 +154,15 @@ static struct shared_heap *heap_blank(struct server *server, const wire_heap_ope
     return h;
 }
 
-int shared_heap_new(struct shared_heap **ret_heap, struct server *server,
-                    const wire_heap_open *wanted, const struct session *creator)
+int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const char *name,
+                    const struct heap_settings *settings, const struct session *creator)
 {
     if (server->heaps.count >= server->config.max_heaps)
         return -ENOSPC;
-    struct shared_heap *h = heap_blank(server, wanted, creator);
+    struct shared_heap *h = heap_blank(server, name, settings, creator);
     if (h == NULL)
         return -ENOMEM;
-    int r = make_heap(h, wanted);
+    int r = make_heap(h);
     if (r == 0) {
         publish(h);
         r = registry_add(&server->heaps, h);
@@ -317,16 +315,32 @@ uint64_t shared_heap_next_collection_locked(const struct shared_heap *h)
            1; /* the lock orders it: raised before the collector drops it */
 }
 
+uint64_t shared_heap_promise_collection_locked(struct shared_heap *h)
+{
+    uint64_t next = shared_heap_next_collection_locked(h);
+
+    h->promised = MM_MAX(h->promised, next);
+    return next;
+}
+
+static void note_wish(struct shared_heap *h, uint64_t number)
+{
+    if (h->settings.full_heap_system_gc)
+        at_store_relaxed(&h->full_until, number);
+}
+
 uint64_t shared_heap_ask_collection(struct shared_heap *h)
 {
     uint64_t next;
 
     if (shared_heap_try_lock(h)) { /* if one is pending, it has not stopped the world: what is garbage now it will find */
         next = shared_heap_next_collection_locked(h);
+        note_wish(h, next);
         shared_heap_unlock(h);
     } else {
         bool collecting = h->collector.busy && h->collector.task.work == WORK_COLLECT;
         next = h->completed + 1 + collecting;
+        note_wish(h, next);
     }
     h->promised = MM_MAX(h->promised, next);
     if (at_load_relaxed(&h->control->abandoned_stops) != h->given_up_seen)

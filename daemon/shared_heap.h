@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "daemon/collector.h"
+#include "daemon/heap_options.h"
 #include "daemon/mutator.h"
 #include "daemon/names.h"
 #include "daemon/request.h"
@@ -53,6 +54,7 @@ struct shared_heap {
     uid_t owner;                              /* [const] with group and mode: who may open it, like a file's */
     gid_t group;
     unsigned mode;
+    struct heap_settings settings;            /* [const] what it was made of; trigger within size_bytes */
     bool ending, end_posted;
     bool collects;                            /* [const] its plan ever does */
     bool corrupt;                             /* quarantined; control says it to clients */
@@ -74,6 +76,9 @@ struct shared_heap {
     struct collector collector;
     uint64_t completed, promised;             /* collections: done, and asked for by number */
     uint64_t promised_late;                   /* the same, after the task under way was given up, before the loop heard of it */
+    _Atomic uint64_t emergency_until, full_until;        /* [loop stores] collections up to this number are of that kind (collector.c C4) */
+    uint64_t granted_at_collection;           /* [lock] control's granted_bytes at the last one: what stress_factor counts from */
+    uint64_t emergencies;                     /* collections done because the one before had not made room */
     uint64_t given_up_seen;                   /* control's abandoned_stops when the loop last heard of a task's end */
     struct grant_queue waiting;               /* for memory */
     struct request_queue deferred;            /* for the lock */
@@ -96,9 +101,9 @@ struct shared_heap {
 };
 
 /* Makes a heap, in the registry, with its first commits under way. *ret_heap is borrowed from the registry.
- * 0; -E2BIG: too large; -EINVAL: limit above maximum; -ENOENT: no such plan; -ENOSPC: max_heaps; -errno. */
-int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const wire_heap_open *wanted,
-                    const struct session *creator);
+ * 0; -E2BIG: larger than max_size; -ENOENT: no such plan; -ENOSPC: max_heaps; -errno. */
+int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const char *name,
+                    const struct heap_settings *settings, const struct session *creator);
 struct shared_heap *shared_heap_ref(struct shared_heap *h);
 struct shared_heap *shared_heap_unref(struct shared_heap *h);
 /* True: h->heap and h->names are the caller's until shared_heap_unlock. False: the world is stopped; come back later. */
@@ -110,6 +115,7 @@ void shared_heap_pump(struct shared_heap *h);
 /* A collection that begins after now: its number, done when control's collections has reached it, a moment before completed does. */
 uint64_t shared_heap_ask_collection(struct shared_heap *h);
 uint64_t shared_heap_next_collection_locked(const struct shared_heap *h);    /* the same, and nobody is promised it */
+uint64_t shared_heap_promise_collection_locked(struct shared_heap *h);       /* its number; the caller sees to the pump */
 /* The collector handed @task back. */
 void shared_heap_task_done(struct shared_heap *h, const struct collector_task *task);     /* outcome.c */
 /* Takes the heap out of the registry and ends it: its world is stopped for good, the arena given back, sessions told. */

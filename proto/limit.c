@@ -14,6 +14,7 @@
     X(hello,        client_name, true,  WIRE_LABEL_MAX, NAME_TOO_LONG)          \
     X(heap_open,    name,        false, WIRE_NAME_MAX,  NAME_TOO_LONG)          \
     X(heap_open,    plan,        true,  WIRE_PLAN_MAX,  NO_PLAN)                \
+    X(heap_open,    options,     true,  WIRE_OPTIONS_MAX, INVALID)              \
     X(heap_destroy, name,        false, WIRE_NAME_MAX,  NAME_TOO_LONG)          \
     X(heap_list,    after,       true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
     X(heap_info,    name,        false, WIRE_NAME_MAX,  NAME_TOO_LONG)          \

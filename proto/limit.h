@@ -9,7 +9,7 @@
 #define WIRE_REQUEST_LIMITS(X)            \
     X(HELLO,               256, 0, 0)     \
     X(PING,                 64, 0, 0)     \
-    X(HEAP_OPEN,           512, 0, 0)     \
+    X(HEAP_OPEN,          1024, 0, 0)     \
     X(HEAP_DESTROY,        384, 0, 0)     \
     X(HEAP_LIST,           384, 0, 0)     \
     X(HEAP_INFO,           384, 0, 0)     \

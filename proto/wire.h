@@ -18,6 +18,7 @@
 #define WIRE_NAME_MAX 255u                    /* heaps and named roots */
 #define WIRE_LABEL_MAX 63u                    /* types; clients and threads, for people */
 #define WIRE_PLAN_MAX 23u
+#define WIRE_OPTIONS_MAX 511u                 /* a creator's options of a heap */
 #define WIRE_REFS_MAX 256u                    /* of a TypeDefine, refs and element_refs together: SHM_TYPE_REFS_MAX */
 #define WIRE_REQUEST_BYTES_MAX 4096u          /* no request is larger; each kind's own limit is in limit.h */
 
@@ -39,6 +40,7 @@
     X(heap_info, HeapInfo, HEAP_INFO)          \
     X(space_row, SpaceRow, SPACE_ROW)          \
     X(packet_row, PacketRow, PACKET_ROW)       \
+    X(option_row, OptionRow, OPTION_ROW)       \
     X(heap_facts, HeapFacts, HEAP_FACTS)       \
     X(type_define, TypeDefine, TYPE_DEFINE)    \
     X(type_defined, TypeDefined, TYPE_DEFINED) \

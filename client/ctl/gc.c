@@ -36,7 +36,7 @@ static enum mmgc_error look(struct ctl *ctl, struct progress *ret_progress)
     return MMGC_E_OK;
 }
 
-static enum mmgc_error start(struct ctl *ctl, uint64_t *ret_number)
+static enum mmgc_error start(struct ctl *ctl, uint64_t *ret_number, bool *ret_ignored)
 {
     wire_collect body = wire_collect_init();
     wire_request request = wire_request_init();
@@ -49,6 +49,7 @@ static enum mmgc_error start(struct ctl *ctl, uint64_t *ret_number)
     if (e != MMGC_E_OK)
         return e;
     *ret_number = reply->collect_started->number;
+    *ret_ignored = reply->collect_started->ignored;
     wire_reply_free(reply);
     return MMGC_E_OK;
 }
@@ -75,15 +76,17 @@ static enum mmgc_error gc_ask(struct ctl *ctl, json_t *document)
 {
     struct progress before, after;
     uint64_t number = 0;
+    bool ignored = false;
     enum mmgc_error e = look(ctl, &before);
 
     if (e == MMGC_E_OK)
-        e = start(ctl, &number);
+        e = start(ctl, &number, &ignored);
     if (e == MMGC_E_OK)
         e = wait_for(ctl, number, &before, &after);
     if (e != MMGC_E_OK)
         return e;
     document_text(document, "heap", ctl->options.operand);
+    document_flag(document, "ignored", ignored);
     document_count(document, "collection", number);
     document_count(document, "used_before_bytes", before.used_bytes);
     document_count(document, "used_bytes", after.used_bytes);
@@ -100,6 +103,10 @@ static void gc_show(const struct ctl *ctl, const json_t *document)
     char pause[UNITS_TEXT_MAX], stop[UNITS_TEXT_MAX];
 
     text_show(document_get_text(document, "heap"));
+    if (document_get_flag(document, "ignored")) {
+        puts(": not collected: ignore_system_gc is on");
+        return;
+    }
     printf(": collection %" PRIu64 " freed ", document_get_count(document, "collection"));
     bytes_show(document_get_count(document, "freed_bytes"), ctl->options.bytes);
     printf(" of ");

@@ -32,13 +32,19 @@ static const struct column content_facts[] = {
 static const struct column collection_facts[] = {
     { "done",                            "collections",     CELL_COUNT },
     { "given up, a thread did not stop", "abandoned_stops", CELL_COUNT },
+    { "of the done, in an emergency",    "emergency_collections", CELL_COUNT },
     { "workers",                         "workers",         CELL_COUNT },
     { "paused in all",                   "total_pause_ns",  CELL_NS },
 };
 static const struct column space_columns[] = {
     { "SPACE",  "name",       CELL_TEXT },
     { "USED",   "used_bytes", CELL_BYTES },
+    { "LIVE",   "live_bytes", CELL_BYTES },
     { "BLOCKS", "blocks",     CELL_COUNT },
+};
+static const struct column option_columns[] = {
+    { "OPTION", "key",   CELL_TEXT },
+    { "VALUE",  "value", CELL_TEXT },
 };
 static const struct column time_columns[] = {
     { "TIME",        "time",    CELL_TEXT },
@@ -75,7 +81,19 @@ static void fill_memory(json_t *document, const wire_heap_facts *facts)
         json_t *row = document_row(spaces);
         document_text(row, "name", facts->spaces[i]->name);
         document_count(row, "used_bytes", facts->spaces[i]->used_bytes);
+        document_count(row, "live_bytes", facts->spaces[i]->live_bytes);
         document_count(row, "blocks", facts->spaces[i]->blocks);
+    }
+}
+
+static void fill_options(json_t *document, const wire_heap_facts *facts)
+{
+    json_t *options = document_array(document, "options");
+
+    for (size_t i = 0; i < facts->n_options; i++) {
+        json_t *row = document_row(options);
+        document_text(row, "key", facts->options[i]->key);
+        document_text(row, "value", facts->options[i]->value);
     }
 }
 
@@ -118,6 +136,7 @@ static void fill_times(json_t *document, const char *time, uint64_t last_ns, uin
 static void fill_collections(json_t *document, const wire_heap_facts *facts)
 {
     document_count(document, "abandoned_stops", facts->abandoned_stops);
+    document_count(document, "emergency_collections", facts->emergency_collections);
     document_count(document, "workers", facts->workers);
     document_count(document, "total_pause_ns", facts->total_pause_ns);
     fill_times(document, "pause", facts->last_pause_ns, facts->max_pause_ns, facts->recent_pause_ns,
@@ -146,6 +165,7 @@ static enum mmgc_error info_ask(struct ctl *ctl, json_t *document)
         return e;
     ctl_heap_row(document, reply->heap_facts->row);
     fill_memory(document, reply->heap_facts);
+    fill_options(document, reply->heap_facts);
     fill_contents(document, reply->heap_facts);
     fill_collections(document, reply->heap_facts);
     wire_reply_free(reply);
@@ -206,6 +226,8 @@ static void info_show(const struct ctl *ctl, const json_t *document)
     puts("\nContents");
     facts_show(document, content_facts, MM_ARRAY_LEN(content_facts), 2, exact);
     show_table(document, "spaces", "Spaces", space_columns, MM_ARRAY_LEN(space_columns), exact);
+    show_table(document, "options", "Options that are not the default", option_columns,
+               MM_ARRAY_LEN(option_columns), exact);
     puts("\nCollections");
     facts_show(document, collection_facts, MM_ARRAY_LEN(collection_facts), 2, exact);
     show_times(document);
@@ -216,7 +238,7 @@ static void info_show(const struct ctl *ctl, const json_t *document)
 const struct ctl_command ctl_info = {
     .name = "info",
     .synopsis = "info HEAP",
-    .summary = "a heap's plan, memory, pages, collections and pauses",
+    .summary = "a heap's plan, options, memory, pages, collections and pauses",
     .takes = CTL_TAKES_HEAP,
     .options = CTL_OPTION_BYTES,
     .timeout_ns = CTL_TIMEOUT_NS,

@@ -15,7 +15,7 @@ from harness import Broken, Case, Contender, Metric, Skip, java_takes, newest_jd
 
 WHAT = "full collections of a tree, a shuffled hash table, a list and a large array; objects marked a second"
 WORKERS = (1, 2)
-WORKERS_OPTION = "--workers"
+WORKERS_OPTION = "--threads"
 HEAP_MIB = 2048
 TARGETS = ("daemon/mmgcd", "tests/bench/trace_mmgc")
 

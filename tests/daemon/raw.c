@@ -140,9 +140,11 @@ enum mmgc_error raw_try_open(struct raw *c, const char *heap, uint64_t max_bytes
     RAW(request, HEAP_OPEN, heap_open);
 
     request_body.name = (char *)heap;
-    request_body.create = max_bytes > 0;
+    request_body.create = max_bytes > 0 || c->options != NULL;
     request_body.max_bytes = max_bytes;
     request_body.read_only = c->read_only;
+    if (c->options != NULL)
+        request_body.options = (char *)c->options;
     wire_reply *reply = ask(c, &request, &fds);
     enum mmgc_error code = code_of(reply);
     if (reply->body_case == WIRE_REPLY(HEAP_OPENED)) {

@@ -13,6 +13,7 @@
 
 struct raw {
     bool read_only; /* set before the heap is opened */
+    const char *options;                      /* of a heap that is made, even with 0 bytes; NULL: none */
     int sock;                                 /* -1: closed */
     uint32_t serial;
     uint64_t session;

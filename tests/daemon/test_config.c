@@ -57,7 +57,7 @@ static void expect_complaint(const char *file_text, int line, const char *words)
 START_TEST(a_good_file_is_good)
 {
     ck_assert_int_eq(
-        run("; comment\n[daemon]\nworkers = 3\n  max_heaps=7 ; why\nstop_deadline = 250ms\n\n[heap]\nsize = 8M\n",
+        run("; comment\n[daemon]\nthreads = 3\n  max_heaps=7 ; why\nstop_deadline = 250ms\n\n[heap]\nsize = 8M\n",
             "--check-config"),
         0);
     ck_assert_ptr_nonnull(strstr(said, "valid"));
@@ -67,12 +67,12 @@ END_TEST
 
 START_TEST(mistakes_are_named_by_file_and_line)
 {
-    expect_complaint("[daemon]\nworkers = 3\nworker = 3\n", 3, "no key 'worker'");
-    expect_complaint("\n[deamon]\nworkers = 3\n", 3, "no section [deamon]");
-    expect_complaint("workers = 3\n", 1, "before the first section");
-    expect_complaint("[daemon]\n\n\nworkers = many\n", 4, "not a whole number");
-    expect_complaint("[daemon]\nworkers = 65\n", 2, "0 to 64");
-    expect_complaint("[daemon]\nworkers = -1\n", 2, "not a whole number");
+    expect_complaint("[daemon]\nthreads = 3\nworker = 3\n", 3, "no key 'worker'");
+    expect_complaint("\n[deamon]\nthreads = 3\n", 3, "no section [deamon]");
+    expect_complaint("threads = 3\n", 1, "before the first section");
+    expect_complaint("[daemon]\n\n\nthreads = many\n", 4, "not a whole number");
+    expect_complaint("[daemon]\nthreads = 65\n", 2, "0 to 64");
+    expect_complaint("[daemon]\nthreads = -1\n", 2, "not a whole number");
     expect_complaint("[daemon]\nstop_deadline = 5\n", 2, "not a time");
     expect_complaint("[daemon]\nstop_policy = murder\n", 2, "abandon strangers kill");
     expect_complaint("[daemon]\nsocket_mode = 0888\n", 2, "not a mode");
@@ -81,13 +81,34 @@ START_TEST(mistakes_are_named_by_file_and_line)
     expect_complaint("[heap]\nsize = 99999999999G\n", 2, "not a size");
     expect_complaint("[heap]\nsize = 1K\n", 2, "4M to 32G");
     expect_complaint("[daemon]\njust words\n", 2, "neither");
+    expect_complaint("[heap]\nplan = imix\n", 2, "nogc immix");
+    expect_complaint("[heap]\nsanity = maybe\n", 2, "on or off");
+    expect_complaint("[heap]\ngc_trigger = dynamic\n", 2, "dynamic:MIN,MAX");
+    expect_complaint("[heap]\nimmix_defrag_headroom_percent = 51\n", 2, "1 to 50");
+    expect_complaint("[daemon]\nthread_affinity = somewhere\n", 2, "thread_affinity = somewhere");
+    expect_complaint("[daemon]\nworkers = 2\n", 2, "no key 'workers'");
     expect_complaint("[daemon]\n  hello_timeout = 1\n", 2, "not a time");
+}
+END_TEST
+
+START_TEST(mistakes_in_the_section_of_a_heap_are_named_too)
+{
+    expect_complaint("[heap trees]\nsize = 8M\nstress = 1M\n", 3, "no key 'stress' in [heap trees]");
+    expect_complaint("[heap trees]\n\nsize = 8X\n", 3, "size = 8X: not a size");
+    expect_complaint("[heap ]\nsize = 8M\n", 2, "no heap can be called so");
+    expect_complaint("[heaptrees]\nsize = 8M\n", 2, "no section [heaptrees]");
+    expect_complaint("[heap trees]\nthreads = 2\n", 2, "no key 'threads'");
+    ck_assert_int_eq(run("[heap]\nmax_size = 16M\nsize = 8M\n[heap trees]\nsize = 32M\n", "--check-config"), 2);
+    ck_assert_ptr_nonnull(strstr(said, "trees: size 33554432 is above max_size 16777216"));
+    ck_assert_int_eq(run("[heap]\nmax_size = 16M\nsize = 8M\n[heap trees]\nsize = 32M\nmax_size = 1G\n",
+                         "--check-config"),
+                     0);
 }
 END_TEST
 
 START_TEST(every_mistake_is_named_at_once)
 {
-    ck_assert_int_eq(run("[daemon]\nworkers = x\nmax_heaps = y\n", "--check-config"), 2);
+    ck_assert_int_eq(run("[daemon]\nthreads = x\nmax_heaps = y\n", "--check-config"), 2);
     ck_assert_ptr_nonnull(strstr(said, ":2: "));
     ck_assert_ptr_nonnull(strstr(said, ":3: "));
 }
@@ -126,7 +147,8 @@ END_TEST
 START_TEST(help_names_every_option_and_version_the_version)
 {
     static const char *const names[] = { "--socket ",      "--socket-mode ", "--max-sessions ",
-                                         "--stop-policy ", "--heap-size ",   "--heap-huge-pages ",
+                                         "--stop-policy ", "--heap-size ",   "--heap-huge-pages ", "--heap-gc-trigger ", "--thread-affinity ",
+                                         "--heap-immix-defrag-headroom-percent\n",
                                          "--config ",      "--check-config", "--foreground" };
 
     ck_assert_int_eq(run("", "--help"), 0);
@@ -149,7 +171,7 @@ START_TEST(the_installed_file_is_valid_and_shows_every_default)
     ck_assert_int_eq(system(command), 0);
     snprintf(command, sizeof(command), "%s --list-options", daemon_program());
     FILE *list = popen(command, "re");
-    while (fgets(line, sizeof(line), list) != NULL) { /* "daemon.workers\t0\thelp": as the file has it */
+    while (fgets(line, sizeof(line), list) != NULL) { /* "daemon.threads\t0\thelp": as the file has it */
         char *key = strchr(line, '.') + 1, *fallback = strchr(line, '\t') + 1;
         key[strcspn(key, "\t")] = '\0';
         fallback[strcspn(fallback, "\t")] = '\0';
@@ -160,7 +182,143 @@ START_TEST(the_installed_file_is_valid_and_shows_every_default)
         options++;
     }
     pclose(list);
-    ck_assert_int_eq(options, 16);
+    ck_assert_int_eq(options, (int)(daemon_option_table.count + heap_option_table.count));
+}
+END_TEST
+
+/* ---- by what was read ---- */
+
+static struct config was_read;
+
+/* Reads these two, and what the administrator says of heap @name by them. */
+static struct heap_settings settings_of(const char *file_text, const char *name, int argc, char **argv)
+{
+    struct heap_settings settings;
+    char *with_file[8] = { (char *)"mmgcd", (char *)"--config", path };
+    FILE *file = fopen(path, "we");
+
+    fputs(file_text, file);
+    fclose(file);
+    for (int i = 0; i < argc; i++)
+        with_file[3 + i] = argv[i];
+    ck_assert_int_eq(config_read(&was_read, 3 + argc, with_file), CONFIG_RUN);
+    config_heap(&was_read, name, &settings);
+    return settings;
+}
+
+/* A value of each option that is not its default. */
+static const struct {
+    const char *key, *value;
+} others[] = {
+    { "size", "12M" }, { "max_size", "1G" }, { "limit", "8M" }, { "plan", "nogc" },
+    { "gc_trigger", "dynamic:4M,12M" }, { "max_names", "7" }, { "huge_pages", "never" }, { "mode", "0640" },
+    { "ignore_system_gc", "on" }, { "full_heap_system_gc", "on" }, { "immix_always_defrag", "on" },
+    { "immix_defrag_every_block", "on" }, { "immix_defrag_headroom_percent", "9" },
+    { "count_live_bytes_in_gc", "on" }, { "stress_factor", "64K" }, { "precise_stress", "on" }, { "sanity", "on" },
+};
+
+static void expect_value(const struct heap_settings *settings, const char *key, const char *value)
+{
+    char text[OPTION_TEXT_MAX];
+
+    option_print(option_find(&heap_option_table, key), settings, text);
+    ck_assert_str_eq(text, value);
+}
+
+static void expect_default(const struct heap_settings *settings, const char *key)
+{
+    expect_value(settings, key, option_find(&heap_option_table, key)->fallback);
+}
+
+START_TEST(every_option_of_a_heap_comes_from_file_section_and_command_line)
+{
+    const char *key = others[_i].key, *value = others[_i].value;
+    char text[160], option[64];
+
+    ck_assert_uint_eq(heap_option_table.count, MM_ARRAY_LEN(others));
+    struct heap_settings settings = settings_of("", "trees", 0, NULL);
+    expect_default(&settings, key);
+
+    snprintf(text, sizeof(text), "[heap]\n%s = %s\n", key, value);
+    settings = settings_of(text, "trees", 0, NULL);
+    expect_value(&settings, key, value);
+
+    snprintf(text, sizeof(text), "[heap trees]\n%s = %s\n", key, value);
+    settings = settings_of(text, "trees", 0, NULL);
+    expect_value(&settings, key, value);
+    config_heap(&was_read, "tree", &settings);
+    expect_default(&settings, key);
+    config_fini(&was_read);
+
+    snprintf(option, sizeof(option), "--heap-%s", key);
+    for (char *c = option; *c != '\0'; c++)
+        *c = *c == '_' ? '-' : *c;
+    settings = settings_of("", "trees", 2, (char *[]){ option, (char *)value });
+    expect_value(&settings, key, value);
+}
+END_TEST
+
+START_TEST(the_section_of_a_heap_wins_over_the_command_line_and_that_over_the_file)
+{
+    char *arguments[] = { (char *)"--heap-plan", (char *)"semispace" };
+    static const char file_text[] = "[heap]\nplan = marksweep\nmode = 0666\n[heap a b]\nplan = nogc\n[daemon]\n"
+                                    "max_heaps = 3\n[heap a b]\nmode = 0640\n";
+    struct heap_settings settings = settings_of(file_text, "a b", 2, arguments);
+
+    expect_value(&settings, "plan", "nogc");
+    expect_value(&settings, "mode", "0640");
+    config_heap(&was_read, "a", &settings);
+    expect_value(&settings, "plan", "semispace");
+    expect_value(&settings, "mode", "0666");
+    ck_assert_uint_eq(was_read.max_heaps, 3);
+    config_fini(&was_read);
+}
+END_TEST
+
+START_TEST(the_section_of_a_heap_takes_its_whole_name)
+{
+    char text[256] = "[heap ", name[101] = { 0 };
+
+    memset(name, 'n', 100);
+    snprintf(text + strlen(text), 200, "%s]\nplan = nogc\n", name);
+    struct heap_settings settings = settings_of(text, name, 0, NULL);
+    expect_value(&settings, "plan", "nogc");
+    name[99] = '\0'; /* what libinih alone would keep is shorter still */
+    config_heap(&was_read, name, &settings);
+    expect_value(&settings, "plan", "immix");
+    config_fini(&was_read);
+}
+END_TEST
+
+START_TEST(a_printed_default_is_the_text_of_the_table)
+{
+    static const struct option_table *const tables[] = { &daemon_option_table, &heap_option_table };
+    char text[OPTION_TEXT_MAX];
+
+    (void)settings_of("", "trees", 0, NULL);
+    for (size_t t = 0; t < MM_ARRAY_LEN(tables); t++)
+        for (size_t i = 0; i < tables[t]->count; i++) {
+            option_print(&tables[t]->rows[i], t == 0 ? (void *)&was_read : &was_read.heap, text);
+            ck_assert_str_eq(text, tables[t]->rows[i].fallback);
+        }
+}
+END_TEST
+
+START_TEST(a_flag_has_many_words)
+{
+    static const char *const words[] = { "on", "off", "true", "false", "yes", "no", "1", "0" };
+    static const char *const wrong[] = { "", "On", "2", "on ", "enabled" };
+    const struct option_row *row = option_find(&heap_option_table, "sanity");
+    struct heap_settings settings;
+    const char *why;
+
+    for (size_t i = 0; i < MM_ARRAY_LEN(words); i++) {
+        settings.collector.sanity = i % 2 != 0;
+        ck_assert_msg(option_set(row, &settings, words[i], &why), "%s", words[i]);
+        ck_assert_int_eq(settings.collector.sanity, i % 2 == 0);
+    }
+    for (size_t i = 0; i < MM_ARRAY_LEN(wrong); i++)
+        ck_assert_msg(!option_set(row, &settings, wrong[i], &why), "%s", wrong[i]);
 }
 END_TEST
 
@@ -208,12 +366,19 @@ static Suite *config_suite(void)
     tcase_add_checked_fixture(config, set_up, tear_down);
     tcase_add_test(config, a_good_file_is_good);
     tcase_add_test(config, mistakes_are_named_by_file_and_line);
+    tcase_add_test(config, mistakes_in_the_section_of_a_heap_are_named_too);
     tcase_add_test(config, every_mistake_is_named_at_once);
     tcase_add_test(config, a_line_too_long_is_an_error_not_two_lines);
     tcase_add_test(config, the_command_line_is_checked_like_the_file);
     tcase_add_test(config, a_missing_file_is_named);
     tcase_add_test(config, help_names_every_option_and_version_the_version);
     tcase_add_test(config, the_installed_file_is_valid_and_shows_every_default);
+    tcase_add_loop_test(config, every_option_of_a_heap_comes_from_file_section_and_command_line, 0,
+                        MM_ARRAY_LEN(others));
+    tcase_add_test(config, the_section_of_a_heap_wins_over_the_command_line_and_that_over_the_file);
+    tcase_add_test(config, the_section_of_a_heap_takes_its_whole_name);
+    tcase_add_test(config, a_printed_default_is_the_text_of_the_table);
+    tcase_add_test(config, a_flag_has_many_words);
     tcase_add_test(config, numbers_are_read_exactly);
     suite_add_tcase(suite, config);
     return suite;

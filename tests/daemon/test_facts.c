@@ -14,7 +14,7 @@ static struct raw admin;
 
 static void set_up(void)
 {
-    d = daemon_start("[daemon]\nworkers = 2\nmax_heaps = 200\nmax_threads = 300\n");
+    d = daemon_start("[daemon]\nthreads = 2\nmax_heaps = 200\nmax_threads = 300\n");
     raw_start(&admin, d, "admin");
 }
 

@@ -163,7 +163,7 @@ START_TEST(a_socket_that_systemd_passes_is_used)
         snprintf(pid_text, sizeof(pid_text), "%d", (int)getpid());
         setenv("LISTEN_FDS", "1", 1);
         setenv("LISTEN_PID", pid_text, 1);
-        execl(daemon_program(), "mmgcd", "--foreground", "--workers", "2", (char *)NULL);
+        execl(daemon_program(), "mmgcd", "--foreground", "--threads", "2", (char *)NULL);
         _exit(127);
     }
     struct raw c = { .sock = packet_connect(address.sun_path) };
@@ -186,7 +186,7 @@ START_TEST(in_the_background_it_is_ready_when_the_command_returns)
     int pid = 0;
 
     snprintf(sock, sizeof(sock), "%s/other", daemon_directory(d));
-    snprintf(command, sizeof(command), "%s --socket %s --workers 2", daemon_program(), sock);
+    snprintf(command, sizeof(command), "%s --socket %s --threads 2", daemon_program(), sock);
     ck_assert_int_eq(system(command), 0);
     struct raw c = { .sock = packet_connect(sock) };
     raw_hello(&c, "client");

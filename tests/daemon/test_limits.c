@@ -14,7 +14,7 @@
 START_TEST(connections_up_to_the_limit_then_a_clear_error)
 {
     enum { MOST = 2000, MORE = 100 };
-    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nmax_sessions = 2000\n");
+    struct daemon *d = daemon_start("[daemon]\nthreads = 2\nmax_sessions = 2000\n");
     struct raw *c = calloc(MOST + MORE, sizeof(*c));
     RAW(ping, PING, ping);
 
@@ -43,7 +43,7 @@ END_TEST
 
 START_TEST(who_does_not_say_hello_is_told_and_closed)
 {
-    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nhello_timeout = 100ms\n");
+    struct daemon *d = daemon_start("[daemon]\nthreads = 2\nhello_timeout = 100ms\n");
     struct raw silent, other;
     RAW(ping, PING, ping);
 
@@ -59,7 +59,7 @@ END_TEST
 
 START_TEST(heaps_and_threads_have_limits)
 {
-    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nmax_heaps = 2\nmax_threads = 3\n");
+    struct daemon *d = daemon_start("[daemon]\nthreads = 2\nmax_heaps = 2\nmax_threads = 3\n");
     struct raw c[3];
     struct raw_thread t[3];
     RAW(attach, ATTACH, attach);
@@ -84,7 +84,7 @@ END_TEST
 
 START_TEST(names_have_a_limit)
 {
-    struct daemon *d = daemon_start("[daemon]\nworkers = 2\n[heap]\nmax_names = 3\n");
+    struct daemon *d = daemon_start("[daemon]\nthreads = 2\n[heap]\nmax_names = 3\n");
     char name[8];
     struct raw c;
     RAW(set, NAME_SET, name_set);

@@ -220,7 +220,7 @@ static void reconnect(struct raw *c, const struct daemon *d)
 START_TEST(random_requests_and_forged_words_harm_nobody_else)
 {
     struct daemon *d = daemon_start(
-        "[daemon]\nworkers = 2\nstop_deadline = 5ms\nmax_threads = 20\nlog_level = error\n");
+        "[daemon]\nthreads = 2\nstop_deadline = 5ms\nmax_threads = 20\nlog_level = error\n");
     struct raw c[CONNECTIONS] = { 0 }, honest;
     struct bodies bodies;
 

@@ -66,7 +66,7 @@ END_TEST
 
 START_TEST(the_deadline_abandons_and_names_the_thread)
 {
-    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nstop_deadline = 200ms\n");
+    struct daemon *d = daemon_start("[daemon]\nthreads = 2\nstop_deadline = 200ms\n");
     struct raw c;
     struct raw_thread t, other;
     RAW(clients, CLIENTS, clients);
@@ -102,7 +102,7 @@ END_TEST
 
 START_TEST(who_waits_for_memory_behind_a_stalled_stop_is_told)
 {
-    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nstop_deadline = 200ms\n");
+    struct daemon *d = daemon_start("[daemon]\nthreads = 2\nstop_deadline = 200ms\n");
     struct raw c;
     struct raw_thread stubborn, hungry;
     enum mmgc_error code = MMGC_E_OK;
@@ -190,7 +190,7 @@ END_TEST
 START_TEST(by_policy_the_late_process_is_killed)
 {
     struct daemon *d =
-        daemon_start("[daemon]\nworkers = 2\nstop_deadline = 100ms\nstop_policy = kill\n");
+        daemon_start("[daemon]\nthreads = 2\nstop_deadline = 100ms\nstop_policy = kill\n");
     struct raw c;
 
     pid_t pid = sleeper_start(d, INSIDE);
@@ -207,7 +207,7 @@ END_TEST
 
 START_TEST(a_reader_that_does_not_stop_is_killed)
 {
-    struct daemon *d = daemon_start("[daemon]\nworkers = 2\nstop_deadline = 100ms\n");
+    struct daemon *d = daemon_start("[daemon]\nthreads = 2\nstop_deadline = 100ms\n");
     struct raw c;
 
     raw_start(&c, d, "owner");

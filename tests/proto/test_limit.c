@@ -104,6 +104,8 @@ static size_t longest(const char *kind, const char *field)
 {
     if (strcmp(field, "plan") == 0)
         return WIRE_PLAN_MAX;
+    if (strcmp(field, "options") == 0)
+        return WIRE_OPTIONS_MAX;
     if (strcmp(field, "client_name") == 0 || strcmp(kind, "Attach") == 0 ||
         strcmp(kind, "TypeDefine") == 0)
         return WIRE_LABEL_MAX;
@@ -119,7 +121,9 @@ START_TEST(every_string_of_every_request_has_a_limit)
         char **slot = string_slot(request, n, &field);
         if (slot != NULL) {
             enum mmgc_error error,
-                expected = strcmp(field, "plan") == 0 ? MMGC_E_NO_PLAN : MMGC_E_NAME_TOO_LONG;
+                expected = strcmp(field, "plan") == 0      ? MMGC_E_NO_PLAN
+                           : strcmp(field, "options") == 0 ? MMGC_E_INVALID
+                                                           : MMGC_E_NAME_TOO_LONG;
             size_t max = longest(wire_request_name(request), field);
             char *letters = sample_letters(max + 1);
             sample_set_string(slot, letters + 1);

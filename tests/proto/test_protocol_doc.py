@@ -122,6 +122,7 @@ def numbers_of_the_headers_are_said():
                                ('WIRE_LABEL_MAX', WIRE, '| names of types | 1 to {} bytes |'),
                                ('WIRE_LABEL_MAX', WIRE, '| labels of clients and threads | 0 to {} bytes |'),
                                ('WIRE_PLAN_MAX', WIRE, '| name of a plan | 0 to {} bytes |'),
+                               ('WIRE_OPTIONS_MAX', WIRE, '| options of a heap | 0 to {} bytes |'),
                                ('WIRE_REFS_MAX', WIRE, '| references of a type | {},'),
                                ('WIRE_VERSION_MAX', WIRE, 'Today there is version {}.')):
         value = re.search(r'#define %s (\d+)u' % name, text)[1]

@@ -207,7 +207,7 @@ static void expect_nothing_left(struct inspect *ask)
 START_TEST(every_graph_equals_its_model_after_every_collection)
 {
     char config[64];
-    snprintf(config, sizeof(config), "[daemon]\nworkers = %d\n", 1 + _i % WORKERS_MAX);
+    snprintf(config, sizeof(config), "[daemon]\nthreads = %d\n", 1 + _i % WORKERS_MAX);
     struct daemon *daemon = daemon_start(config);
     struct shadow_case c = { .socket = daemon_socket(daemon),
                              .plan = stress_plan(_i / ROOT_MODES),

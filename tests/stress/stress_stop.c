@@ -52,7 +52,7 @@ static void stage_init(struct stage *s, int i, const char *policy, unsigned dead
 {
     char config[128];
     snprintf(config, sizeof(config),
-             "[daemon]\nworkers = 2\nstop_deadline = %ums\nstop_policy = %s\n", deadline_ms, policy);
+             "[daemon]\nthreads = 2\nstop_deadline = %ums\nstop_policy = %s\n", deadline_ms, policy);
     s->daemon = daemon_start(config);
     s->c = (struct stop_case){ .socket = daemon_socket(s->daemon),
                                .plan = stress_plan(i / 2),

@@ -121,7 +121,7 @@ struct daemon *daemon_start(const char *config)
     snprintf(d->socket, sizeof(d->socket), "%s/sock", d->directory);
     snprintf(d->config, sizeof(d->config), "%s/conf", d->directory);
     snprintf(d->log, sizeof(d->log), "%s/log", d->directory);
-    write_file(d->config, config == NULL ? "[daemon]\nworkers = 2\n" : config);
+    write_file(d->config, config == NULL ? "[daemon]\nthreads = 2\n" : config);
     d->pid = fork();
     ck_assert_int_ge(d->pid, 0);
     if (d->pid == 0)

@@ -68,7 +68,7 @@ class Daemon:
         self.socket = self.place / 'sock'
         self.log = open(self.place / 'log', 'w+', errors='replace')
         self.process = subprocess.Popen(
-            [self.program, '--foreground', '--socket', self.socket, '--workers', '2', *self.options],
+            [self.program, '--foreground', '--socket', self.socket, '--threads', '2', *self.options],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, preexec_fn=die_with_parent)
         for _ in range(400):
             if self.process.poll() is not None:

@@ -89,6 +89,9 @@ struct mmgc_heap_options {                   /* zero-initialise: every default i
     uint64_t max_bytes;                      /* for creation: what the heap may ever hold; 0: the daemon's default */
     uint64_t limit_bytes;                    /* for creation: what it may hold now; 0: max_bytes */
     const char *plan;                        /* for creation: the collector; NULL: the daemon's default */
+    const char *options;                     /* for creation: "stress_factor=1M, sanity=on": KEY=VALUE by blanks or commas, keys of mmgcd(8)'s
+                                              * section heap; at most 511 bytes; NULL: as the daemon has them. What the fields above say
+                                              * wins. MMGC_E_INVALID, and mmgc_error_detail() names the key and what it can be */
 };
 
 /* Opens the heap @name (1 to 255 bytes). @options may be NULL: an existing heap, read and write. */

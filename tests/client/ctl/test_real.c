@@ -39,7 +39,7 @@ static void set_up(void)
 {
     struct mmgc_heap_options options = { .create = true, .max_bytes = UINT64_C(32) << 20 };
 
-    d = daemon_start("[daemon]\nworkers = 2\nstop_deadline = 200ms\n");
+    d = daemon_start("[daemon]\nthreads = 2\nstop_deadline = 200ms\n");
     ok(mmgc_connect(daemon_socket(d), "filler", &client));
     ok(mmgc_heap_open(client, "trees", &options, &heap));
     ok(MMGC_DEFINE_TYPE(heap, node, &node_type, next));
