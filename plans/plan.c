@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-const struct plan *const plans[PLAN_COUNT] = { &plan_nogc, &plan_immix, &plan_semispace, &plan_marksweep };
+const struct plan *const plans[PLAN_COUNT] = { &plan_nogc,      &plan_immix,       &plan_semispace,
+                                               &plan_marksweep, &plan_markcompact, &plan_compressor };
 
 const struct plan *plan_find(const char *name)
 {

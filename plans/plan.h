@@ -36,6 +36,8 @@ struct plan_spill {
 
 #define PLAN_SPACES_MAX 6u
 
+struct slide_policy;                         /* space/slide/slide.h */
+
 struct plan {
     const char *name;
     struct plan_constraints constraints;
@@ -44,6 +46,7 @@ struct plan {
      * the same under every plan. */
     size_t (*grant)(struct heap *h, struct heap_mutator *m, const struct grant_request *request, struct shm_grant *ret,
                     size_t capacity);
+    const struct slide_policy *slide;                    /* of plans that slide, else NULL */
     /* Bytes of free blocks that a collection needs for copies: kept from every grant. NULL: none. */
     uint64_t (*reserve_bytes)(const struct heap *h);
     /* Optional, world stopped. Before anything is marked: the collection's own decisions. */
@@ -56,8 +59,8 @@ struct plan {
     void (*end_stw)(struct heap *h);
 };
 
-#define PLAN_COUNT 4
+#define PLAN_COUNT 6
 extern const struct plan *const plans[PLAN_COUNT];
 const struct plan *plan_find(const char *name);      /* NULL: no such */
 
-extern const struct plan plan_nogc, plan_immix, plan_semispace, plan_marksweep;
+extern const struct plan plan_nogc, plan_immix, plan_semispace, plan_marksweep, plan_markcompact, plan_compressor;

@@ -15,10 +15,14 @@
 #include "plans/heap/resolve.h"
 #include "plans/heap/state.h"
 #include "plans/heap/walk.h"
+#include "plans/space/slide/forward.h"
+#include "plans/space/slide/slide.h"
 #include "plans/trace/trace.h"
 
-enum { STAGE_MEASURE, STAGE_PREPARE, STAGE_PIN, STAGE_SETTLE, STAGE_ROOTS, STAGE_CLOSURE, STAGE_RELEASE, STAGES };
-static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "settle", "roots", "closure", "release" };
+enum { STAGE_MEASURE, STAGE_PREPARE, STAGE_PIN, STAGE_SETTLE, STAGE_ROOTS, STAGE_CLOSURE, STAGE_LAYOUT, STAGE_MAP, STAGE_SLIDE,
+       STAGE_RELEASE, STAGES };
+static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "settle", "roots", "closure", "layout", "map", "slide",
+                                                 "release" };
 
 /* clang-format off */
 #define PACKET_KINDS(X) /* stage           run               largest piece */ \
@@ -32,6 +36,11 @@ static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "s
     X(EVACUATE_SLOTS,      STAGE_CLOSURE,  run_slots,         0 /* a packet */) \
     X(SCAN_SLICE,          STAGE_CLOSURE,  run_slice,         0 /* 512 references, or 256 places */) \
     X(RESCAN_BLOCKS,       STAGE_CLOSURE,  run_rescan,        0 /* 64 blocks */) \
+    X(LAYOUT_GROUPS,       STAGE_LAYOUT,   run_layout,        1 /* group */) \
+    X(MAP_GROUPS,          STAGE_MAP,      run_map,           1 /* group */) \
+    X(SLIDE_PARTS,         STAGE_SLIDE,    run_slide,         1 /* group, or 16 blocks or 256 words to update */) \
+    X(SLIDE_READY,         STAGE_SLIDE,    run_slide_ready,   0 /* a group, and those that waited for it alone */) \
+    X(UPDATE_ELEMENTS,     STAGE_SLIDE,    run_elements,      0 /* 4096 references */) \
     X(SWEEP_BLOCKS,        STAGE_RELEASE,  run_sweep,        64 /* blocks */)
 
 #define X(name, stage, run, grain) static void run(struct worker *w, struct packet *p);
@@ -62,7 +71,9 @@ struct collection { /* the job's context */
     const struct heap_stop *stop;
     unsigned workers;   /* [const] */
     uint64_t *row_ends; /* words in the rows of roots up to and with this one */
+    uint64_t row_words; /* [const] in all of them */
     struct trace trace;
+    struct slide slide;
 };
 
 struct share { /* one worker's */
@@ -184,17 +195,16 @@ static size_t row_of(const struct collection *c, uint64_t at)
     return low;
 }
 
-/* Calls @visit for the words [args[0], args[1]) of all rows laid end to end that are of @kind. */
-static void each_word(struct worker *w, struct packet *p, enum heap_root_kind kind, struct tracer *r,
+/* Calls @visit for the words [@at, @stop) of all rows laid end to end that are of @kind. */
+static void each_word(struct collection *c, uint64_t at, uint64_t stop, enum heap_root_kind kind, struct tracer *r,
                       void (*visit)(struct collection *c, struct tracer *r, _Atomic uint32_t *word))
 {
-    struct collection *c = collection_of(w);
-    size_t row = row_of(c, p->args[0]);
+    size_t row = row_of(c, at);
 
-    for (uint64_t at = p->args[0], end; at < p->args[1]; at = end, row++) {
+    for (uint64_t end; at < stop; at = end, row++) {
         const struct heap_roots *roots = &c->stop->roots[row];
         uint64_t first = c->row_ends[row] - roots->count;
-        end = MM_MIN(p->args[1], c->row_ends[row]);
+        end = MM_MIN(stop, c->row_ends[row]);
         for (uint64_t i = at; roots->kind == kind && i < end; i++)
             visit(c, r, &roots->words[i - first]);
     }
@@ -221,7 +231,7 @@ static void run_ambiguous(struct worker *w, struct packet *p)
     struct tracer r = { &collection_of(w)->trace, tally_of(w), w, NULL };
 
     trace_split_range(w, p, grains[RESOLVE_AMBIGUOUS]);
-    each_word(w, p, HEAP_ROOTS_AMBIGUOUS, &r, pin_word);
+    each_word(collection_of(w), p->args[0], p->args[1], HEAP_ROOTS_AMBIGUOUS, &r, pin_word);
     trace_roots_end(&r);
 }
 
@@ -260,7 +270,7 @@ static void run_exact(struct worker *w, struct packet *p)
     struct tracer r = { &collection_of(w)->trace, tally_of(w), w, NULL };
 
     trace_split_range(w, p, grains[TRACE_EXACT]);
-    each_word(w, p, HEAP_ROOTS_EXACT, &r, trace_word);
+    each_word(collection_of(w), p->args[0], p->args[1], HEAP_ROOTS_EXACT, &r, trace_word);
     trace_roots_end(&r);
 }
 
@@ -293,6 +303,82 @@ static void run_immortal(struct worker *w, struct packet *p)
     trace_roots_end(&r);
 }
 
+/* sliding: space/slide/slide.h */
+
+static void run_layout(struct worker *w, struct packet *p)
+{
+    trace_split_range(w, p, grains[LAYOUT_GROUPS]);
+    for (uint32_t group = (uint32_t)p->args[0]; group < p->args[1]; group++)
+        slide_layout(&collection_of(w)->slide, group);
+}
+
+static void run_map(struct worker *w, struct packet *p)
+{
+    trace_split_range(w, p, grains[MAP_GROUPS]);
+    for (uint32_t group = (uint32_t)p->args[0]; group < p->args[1]; group++)
+        slide_map(&collection_of(w)->slide, group);
+}
+
+static void run_slide_ready(struct worker *w, struct packet *p)
+{
+    slide_run_ready(&collection_of(w)->slide, tally_of(w), w, (uint32_t)p->args[0]);
+}
+
+static void run_elements(struct worker *w, struct packet *p)
+{
+    slide_update_elements(&collection_of(w)->slide, w, p);
+}
+
+/* As trace_word(): what its owner has put there meanwhile is its own business (S8). */
+static void update_word(struct collection *c, struct tracer *r, _Atomic uint32_t *word)
+{
+    uint32_t was = at_load_relaxed(word), now = was == 0 ? 0 : slide_forward(c->heap, was);
+
+    (void)r;
+    if (now != was)
+        (void)at_cas_acq_rel(word, &was, now);
+}
+
+/* The parts of the slide stage, as one range: groups, then blocks whose references are updated, then words. */
+#define UPDATE_BLOCKS 16u
+#define UPDATE_WORDS 256u
+
+static uint64_t parts_of(uint64_t count, uint64_t part)
+{
+    return (count + part - 1) / part;
+}
+
+static uint64_t slide_parts(const struct collection *c)
+{
+    return c->slide.count + parts_of(c->heap->blocks.high, UPDATE_BLOCKS) +
+           parts_of(c->row_words, UPDATE_WORDS);
+}
+
+static void slide_part(struct collection *c, struct worker *w, uint64_t part)
+{
+    uint64_t blocks = c->heap->blocks.high, words = c->row_words;
+
+    if (part < c->slide.count) {
+        slide_take_turn(&c->slide, tally_of(w), w, (uint32_t)part);
+        return;
+    }
+    part -= c->slide.count;
+    if (part < parts_of(blocks, UPDATE_BLOCKS)) {
+        for (uint64_t i = part * UPDATE_BLOCKS; i < MM_MIN((part + 1) * UPDATE_BLOCKS, blocks); i++)
+            slide_update_block(&c->slide, w, (uint32_t)i);
+        return;
+    }
+    part -= parts_of(blocks, UPDATE_BLOCKS);
+    each_word(c, part * UPDATE_WORDS, MM_MIN((part + 1) * UPDATE_WORDS, words), HEAP_ROOTS_EXACT, NULL, update_word);
+}
+
+static void run_slide(struct worker *w, struct packet *p)
+{
+    trace_split_range(w, p, grains[SLIDE_PARTS]);
+    for (uint64_t part = p->args[0]; part < p->args[1]; part++)
+        slide_part(collection_of(w), w, part);
+}
+
 /* the run */
 
 static void journal(struct heap *h, enum heap_journal word)
@@ -311,8 +397,10 @@ static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
     case STAGE_CLOSURE:
         if (trace_on_drained(&c->trace, tally_of(w), w, rescan_of(c)))
             return true;
-        journal(c->heap, HEAP_RELEASE);
+        journal(c->heap, c->slide.count == 0 ? HEAP_RELEASE : HEAP_MARK);
         return false;
+    case STAGE_LAYOUT: slide_layout_end_stw(&c->slide); journal(c->heap, HEAP_SLIDE); return false;
+    case STAGE_SLIDE: journal(c->heap, HEAP_RELEASE); return false;
     default: return false;
     }
 }
@@ -336,6 +424,7 @@ static uint64_t fill_row_ends(struct collection *c)
         words += c->stop->roots[i].count;
         c->row_ends[i] = words;
     }
+    c->row_words = words;
     return words;
 }
 
@@ -389,6 +478,17 @@ static void finish(struct heap *h, const struct heap_stop *stop)
         MM_ASSERT(spaces_check_block_stw(h, block) == HEAP_FAULT_NONE);
 }
 
+/* Stages that only plans that slide have; of no groups, if there is nothing to slide. */
+static bool add_slide_packets(struct collection *c, struct job *job)
+{
+    uint32_t groups = c->slide.count;
+
+    for (uint32_t stage = STAGE_LAYOUT; groups == 0 && stage <= STAGE_SLIDE; stage++)
+        job_disable_stage(job, stage);
+    return groups == 0 || (add_range(job, LAYOUT_GROUPS, groups) && add_range(job, MAP_GROUPS, groups) &&
+                           add_range(job, SLIDE_PARTS, slide_parts(c)));
+}
+
 static bool add_packets(struct collection *c, struct job *job)
 {
     uint32_t blocks = c->heap->blocks.high;
@@ -403,7 +503,8 @@ static bool add_packets(struct collection *c, struct job *job)
     return add_range(job, MEASURE_BLOCKS, measures ? blocks : 0) && add_range(job, PREPARE_BLOCKS, blocks) && add_range(job, RESOLVE_AMBIGUOUS, words) &&
            add_range(job, SCAN_IMMORTAL, c->heap->blocks.counts[BLOCK_IMMORTAL] > 0 ? blocks : 0) &&
            add_range(job, SETTLE_PINS, c->heap->evacuates ? blocks : 0) &&
-           add_range(job, TRACE_EXACT, words) && add_range(job, SWEEP_BLOCKS, blocks);
+           add_range(job, TRACE_EXACT, words) && add_slide_packets(c, job) &&
+           add_range(job, SWEEP_BLOCKS, blocks);
 }
 
 static void begin(struct collection *c, struct engine *engine)
@@ -416,6 +517,8 @@ static void begin(struct collection *c, struct engine *engine)
     c->trace.slots = &kinds[EVACUATE_SLOTS];
     c->trace.slice = &kinds[SCAN_SLICE];
     c->trace.rescan = &kinds[RESCAN_BLOCKS];
+    c->slide.ready = &kinds[SLIDE_READY];
+    c->slide.elements = &kinds[UPDATE_ELEMENTS];
     h->evacuates = h->plan->constraints.trace == PLAN_TRACE_EVACUATE;
     if (h->plan->begin_stw != NULL)
         h->plan->begin_stw(h, c->stop);
@@ -454,7 +557,10 @@ int schedule_collect_stw(struct heap *h, struct engine *engine, const struct hea
     c.row_ends = malloc((stop->root_count + 1) * sizeof(*c.row_ends));
     if (c.row_ends == NULL)
         return -ENOMEM;
-    int r = run(&c, engine, ret);
+    int r = slide_init(&c.slide, h);
+    if (r == 0)
+        r = run(&c, engine, ret);
+    slide_fini(&c.slide);
     free(c.row_ends);
     return r;
 }
