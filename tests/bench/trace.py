@@ -50,7 +50,7 @@ def _case(env, graph):
     metrics += [Metric(f"ns_{n}", f"ns/{graph.unit}") for n in WORKERS]
     metrics.append(Metric("second_worker", "times one worker's rate", "higher"))
     limit = [_limit(env, graph)] if graph.table_mib else []
-    return Case(f"{graph.name}: {graph.what}", metrics, [_ours(env, graph), *_hotspot(env, graph), *limit], rounds=5,
+    return Case(f"{graph.name}: {graph.what}", metrics, [_ours(env, graph), *_hotspot(env, graph), *limit], rounds=3,
                 quick_s=7)
 
 
