@@ -3,6 +3,7 @@
  *   O1  an abandoned stop answers everybody who waits for a collection, by the count of abandoned stops; promised are then only
  *       those that were asked for after that count was raised */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,17 @@ static void fail_grants(struct shared_heap *h, enum mmgc_error why)
     shared_heap_unlock(h);
 }
 
+/* The second trace found what the first one did wrong, or what a client wrote meanwhile: in either case nobody may rely on the heap. */
+static void quarantine_insane(struct shared_heap *h, const struct heap_collection *c)
+{
+    char why[256];
+
+    snprintf(why, sizeof(why), "collection %llu of plan %s: %s, object %u, reference %u, %llu faults in all",
+             (unsigned long long)h->completed, h->control->plan, heap_fault_sentence(c->sanity_first),
+             c->sanity_object, c->sanity_ref, (unsigned long long)c->sanity_faults);
+    shared_heap_quarantine(h, why);
+}
+
 static void collected(struct shared_heap *h, const struct collector_task *task)
 {
     switch (task->outcome) {
@@ -30,6 +42,8 @@ static void collected(struct shared_heap *h, const struct collector_task *task)
         h->last = task->collection;
         history_add(&h->stops, task->stop_ns);
         history_add(&h->pauses, task->pause_ns);
+        if (task->collection.sanity_faults > 0)
+            quarantine_insane(h, &task->collection);
         if (task->collection.forged_refs > 0)
             log_warning("heap '%s': %u references to no object were passed over", h->name,
                         task->collection.forged_refs);

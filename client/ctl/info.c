@@ -39,8 +39,8 @@ static const struct column collection_facts[] = {
 static const struct column space_columns[] = {
     { "SPACE",  "name",       CELL_TEXT },
     { "USED",   "used_bytes", CELL_BYTES },
-    { "LIVE",   "live_bytes", CELL_BYTES },
     { "BLOCKS", "blocks",     CELL_COUNT },
+    { "LIVE",   "live_bytes", CELL_BYTES }, /* last: left out unless it was counted */
 };
 static const struct column option_columns[] = {
     { "OPTION", "key",   CELL_TEXT },
@@ -212,6 +212,18 @@ static void show_table(const json_t *document, const char *key, const char *titl
     table_show(rows, columns, count, 2, exact);
 }
 
+static void show_spaces(const json_t *document, bool exact)
+{
+    uint64_t live_bytes = 0;
+    const json_t *space;
+    size_t i;
+
+    json_array_foreach(json_object_get(document, "spaces"), i, space)
+        live_bytes += document_get_count(space, "live_bytes");
+    show_table(document, "spaces", "Spaces", space_columns, MM_ARRAY_LEN(space_columns) - (live_bytes == 0),
+               exact);
+}
+
 static void info_show(const struct ctl *ctl, const json_t *document)
 {
     bool exact = ctl->options.bytes;
@@ -225,7 +237,7 @@ static void info_show(const struct ctl *ctl, const json_t *document)
     facts_show(document, memory_facts, MM_ARRAY_LEN(memory_facts), 2, exact);
     puts("\nContents");
     facts_show(document, content_facts, MM_ARRAY_LEN(content_facts), 2, exact);
-    show_table(document, "spaces", "Spaces", space_columns, MM_ARRAY_LEN(space_columns), exact);
+    show_spaces(document, exact);
     show_table(document, "options", "Options that are not the default", option_columns,
                MM_ARRAY_LEN(option_columns), exact);
     puts("\nCollections");

@@ -449,6 +449,29 @@ START_TEST(a_heap_is_made_once_and_found_after_everyone_left)
 }
 END_TEST
 
+START_TEST(a_creator_says_the_options_of_its_heap)
+{
+    struct mmgc_heap_options wrong = { .create = true, .options = "sanity=on ignore_system_gc=perhaps" };
+    struct mmgc_heap_options right = { .create = true,
+                                       .max_bytes = HEAP_BYTES,
+                                       .plan = "marksweep",
+                                       .options = "plan=immix, ignore_system_gc=on" };
+    struct mmgc_heap_info info;
+    struct mmgc_thread *t;
+    struct mmgc_heap *heap;
+
+    ck_assert_int_eq(mmgc_heap_open(a.client, "chosen", &wrong, &heap), MMGC_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(mmgc_error_detail(), "ignore_system_gc=perhaps: it can be on or off"));
+    ck_assert_ok(mmgc_heap_open(a.client, "chosen", &right, &heap));
+    ck_assert_ok(mmgc_attach(heap, NULL, &t));
+    ck_assert_ok(mmgc_gc(t));
+    ck_assert_ok(mmgc_heap_info(heap, &info));
+    ck_assert_uint_eq(info.collections, 0);
+    ck_assert_str_eq(info.plan, "marksweep");
+    mmgc_heap_close(heap);
+}
+END_TEST
+
 START_TEST(a_daemon_that_ends_is_an_error_not_a_hang)
 {
     ck_assert_ok(access_open(&a, false, false));
@@ -505,6 +528,7 @@ static Suite *mmgcd_suite(void)
     tcase_add_test(heap, threads_grow_trees_while_others_collect);
     tcase_add_test(heap, a_heap_destroyed_by_force_is_gone_for_those_inside);
     tcase_add_test(heap, a_heap_is_made_once_and_found_after_everyone_left);
+    tcase_add_test(heap, a_creator_says_the_options_of_its_heap);
     suite_add_tcase(suite, heap);
     tcase_add_checked_fixture(ends, setup_daemon, NULL);
     tcase_set_timeout(ends, 60);

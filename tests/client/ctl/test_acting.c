@@ -61,6 +61,16 @@ START_TEST(gc_in_json_says_the_same)
 }
 END_TEST
 
+START_TEST(gc_says_when_the_heap_ignores_it)
+{
+    world.ignores = true;
+    RUN(0, "gc", "trees");
+    ck_assert_str_eq(run.out, "trees: not collected: ignore_system_gc is on\n");
+    RUN(0, "gc", "trees", "--json");
+    assert_has(run.out, "\"ignored\": true");
+}
+END_TEST
+
 START_TEST(gc_fails_when_the_stop_is_given_up)
 {
     world.stalls = true;
@@ -165,6 +175,7 @@ static Suite *acting_suite(void)
     tcase_add_checked_fixture(acting, set_up, tear_down);
     tcase_add_test(acting, gc_waits_until_the_collection_is_done);
     tcase_add_test(acting, gc_in_json_says_the_same);
+    tcase_add_test(acting, gc_says_when_the_heap_ignores_it);
     tcase_add_test(acting, gc_fails_when_the_stop_is_given_up);
     tcase_add_test(acting, gc_gives_up_waiting_after_the_timeout);
     tcase_add_test(acting, verify_of_a_clean_heap_is_a_success);

@@ -113,11 +113,13 @@ START_TEST(info_shows_memory_pages_spaces_pauses_and_packets)
     assert_line("  metadata                       4.0 MiB");
     assert_line("  metadata share of committed     25.0 %");
     assert_line("  pages                        4 KiB: shmem_enabled is never");
-    assert_line("  SPACE     USED  BLOCKS");
-    assert_line("  immix  2.0 MiB      64");
+    assert_line("  SPACE     USED  BLOCKS     LIVE");
+    assert_line("  immix  2.0 MiB      64  1.0 MiB");
     assert_line("  TIME                           LAST  RECENT MEAN      P50      P99  MAX EVER");
     assert_line("  pause                        9.0 ms       3.8 ms   2.0 ms   9.0 ms   12.0 ms");
     assert_line("  of it, to stop the threads  20.0 us      20.0 us  20.0 us  30.0 us  800.0 us");
+    assert_line("  OPTION      VALUE");
+    assert_line("  gc_trigger  dynamic:16M,1G");
     assert_line("  PACKET      COUNT   TOTAL    MEAN     MIN     MAX");
     assert_line("  SCAN_ROOTS      4  4.0 us  1.0 us  500 ns  2.0 us");
     assert_no("CORRUPT");
@@ -147,6 +149,10 @@ START_TEST(info_in_json_has_the_recent_measurements)
     ck_assert_double_eq(json_real_value(json_object_get(json, "metadata_share")), 0.25);
     ck_assert_int_eq(number(row("packets", 0), "mean_ns"), 1000);
     ck_assert_int_eq(number(row("spaces", 0), "blocks"), 64);
+    ck_assert_int_eq(number(row("spaces", 0), "live_bytes"), 1 << 20);
+    ck_assert_str_eq(text(row("options", 0), "key"), "gc_trigger");
+    ck_assert_str_eq(text(row("options", 0), "value"), "dynamic:16M,1G");
+    ck_assert_int_eq(number(json, "emergency_collections"), 4);
 }
 END_TEST
 

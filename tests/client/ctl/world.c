@@ -56,6 +56,7 @@ static bool answer_info(int sock, const wire_request *request, struct world *wor
     uint64_t stops[] = { 30000, 10000, 20000 }, pauses[] = { 3000000, 1000000, 2000000, 9000000 };
     wire_space_row space = wire_space_row_init(), *spaces[] = { &space };
     wire_packet_row packet = wire_packet_row_init(), *packets[] = { &packet };
+    wire_option_row option = wire_option_row_init(), *options[] = { &option };
     wire_heap_facts facts = wire_heap_facts_init();
     wire_reply reply = wire_reply_init();
 
@@ -64,6 +65,9 @@ static bool answer_info(int sock, const wire_request *request, struct world *wor
     space.name = (char *)"immix";
     space.used_bytes = 2 * MIB;
     space.blocks = 64;
+    space.live_bytes = MIB;
+    option.key = (char *)"gc_trigger";
+    option.value = (char *)"dynamic:16M,1G";
     packet.name = (char *)"SCAN_ROOTS";
     packet.count = 4;
     packet.total_ns = 4000;
@@ -89,6 +93,9 @@ static bool answer_info(int sock, const wire_request *request, struct world *wor
     facts.workers = 2;
     facts.spaces = spaces;
     facts.n_spaces = 1;
+    facts.options = options;
+    facts.n_options = 1;
+    facts.emergency_collections = 4;
     facts.packets = packets;
     facts.n_packets = 1;
     facts.recent_stop_ns = stops;
@@ -189,7 +196,8 @@ static bool answer_collect(int sock, const wire_request *request, struct world *
     wire_reply reply = wire_reply_init();
 
     world->collects++;
-    started.number = 42;
+    started.number = world->ignores ? 41 : 42;
+    started.ignored = world->ignores;
     reply.body_case = WIRE_REPLY(COLLECT_STARTED);
     reply.collect_started = &started;
     return fake_reply(sock, request, &reply);

@@ -10,6 +10,7 @@
 
 struct world {
     unsigned looks_until_done;                /* HeapInfos that a collection takes; 0: it is done at once */
+    bool ignores;                             /* collections that are asked for */
     bool stalls;                              /* its stop is given up instead */
     bool faulty;                              /* verify finds some */
     bool busy;                                /* destroy needs force */
