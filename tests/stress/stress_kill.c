@@ -18,10 +18,11 @@
 #define HEAP_BYTES (UINT64_C(8) << 20)
 #define SMALL_HEAP_BYTES (UINT64_C(6) << 20)
 #define BUDGET_BYTES ((UINT64_C(1) << 19) / STRESS_SLOWER)
-#define KILLS_A_PHASE 60u
-#define KILLS_COLLECTING 60u
-#define KILLS_WAITING 60u
-#define KILLS_AT_ONCE 15u
+/* Of all plans together. */
+#define KILLS_ALONE 240u
+#define KILLS_COLLECTING 140u
+#define KILLS_WAITING 140u
+#define ROUNDS_AT_ONCE 40u
 #define AT_ONCE 4u
 #define COMPARE_EVERY 5u
 #define LARGE_MAX (300u << 10)
@@ -127,15 +128,9 @@ static void be_victim(struct mate *mate, void *arg)
     }
 }
 
-static const struct phase {
-    const char *name;
-    void (*live)(struct entry *e, struct rng *rng);
-} phases[] = {
-    { "allocating", allocate },          { "linking", link_things },
-    { "coming and going", come_and_go }, { "large objects", make_large },
-    { "handles", juggle_handles },       { "names", juggle_names },
-};
-#define PHASES ((int)MM_ARRAY_LEN(phases))
+static void (*const ways_to_live[])(struct entry *e, struct rng *rng) = { allocate,   link_things,    come_and_go,
+                                                                          make_large, juggle_handles, juggle_names };
+#define WAYS ((uint32_t)MM_ARRAY_LEN(ways_to_live))
 
 /* ---- killing ------------------------------------------------------------------------------------------------------- */
 
@@ -167,21 +162,23 @@ static void run_mmgcctl_verify(struct daemon *daemon)
 
 START_TEST(a_killed_client_leaves_the_heap_whole)
 {
-    const struct phase *phase = &phases[_i % PHASES];
     struct daemon *daemon = daemon_start(NULL);
     struct survive_case c = { .socket = daemon_socket(daemon),
-                              .plan = stress_plan(_i / PHASES),
+                              .plan = stress_plan(_i),
                               .heap_bytes = HEAP_BYTES,
                               .budget_bytes = BUDGET_BYTES,
                               .seed = stress_seed(200 + (uint64_t)_i) };
     struct rng rng = rng_from(c.seed);
     struct crew crew;
     struct survivors s;
-    uint64_t kills = stress_count(KILLS_A_PHASE);
+    uint64_t kills = stress_count_each(KILLS_ALONE, stress_plan_count());
     crew_init(&crew);
     survivors_start(&s, &crew, &c);
     for (uint64_t i = 0; i < kills; i++) {
-        struct victim v = { .c = &c, .live = phase->live, .seed = rng_next(&rng), .exact = i % 2 == 1 };
+        struct victim v = { .c = &c,
+                            .live = ways_to_live[i % WAYS],
+                            .seed = rng_next(&rng),
+                            .exact = rng_one_in(&rng, 2) };
         kill_at_a_random_moment(crew_start(&crew, be_victim, &v), &rng);
         survivors_check(&s, i % COMPARE_EVERY == 0);
     }
@@ -205,11 +202,11 @@ START_TEST(clients_killed_together_leave_the_heap_whole)
     struct survivors s;
     crew_init(&crew);
     survivors_start(&s, &crew, &c);
-    for (uint64_t round = stress_count(KILLS_AT_ONCE); round > 0; round--) {
+    for (uint64_t round = stress_count_each(ROUNDS_AT_ONCE, stress_plan_count()); round > 0; round--) {
         struct mate *victims[AT_ONCE];
         for (uint32_t i = 0; i < AT_ONCE; i++) {
             struct victim v = { .c = &c,
-                                .live = phases[rng_below(&rng, (uint32_t)PHASES)].live,
+                                .live = ways_to_live[rng_below(&rng, WAYS)],
                                 .seed = rng_next(&rng),
                                 .exact = i % 2 == 1 };
             victims[i] = crew_start(&crew, be_victim, &v);
@@ -253,10 +250,10 @@ START_TEST(a_client_killed_in_a_collection_leaves_the_heap_whole)
     survivors_start(&s, &crew, &c);
     struct mate *collector = crew_start(&crew, be_collector, &c);
     mate_await(collector, 1, 60);
-    for (uint64_t i = stress_count(KILLS_COLLECTING); i > 0; i--) {
+    for (uint64_t i = stress_count_each(KILLS_COLLECTING, stress_plan_count()); i > 0; i--) {
         struct victim v = { .c = &c,
                             .live = rng_one_in(&rng, 3) ? ask_to_collect
-                                                        : phases[rng_below(&rng, (uint32_t)PHASES)].live,
+                                                        : ways_to_live[rng_below(&rng, WAYS)],
                             .seed = rng_next(&rng),
                             .exact = i % 2 == 1 };
         kill_at_a_random_moment(crew_start(&crew, be_victim, &v), &rng);
@@ -299,7 +296,7 @@ START_TEST(a_client_killed_while_it_waits_for_memory_leaves_the_heap_whole)
     survivors_start(&s, &crew, &c);
     struct victim other = { .c = &c, .live = devour, .seed = rng_next(&rng) };
     struct mate *rival = crew_start(&crew, be_victim, &other);
-    for (uint64_t i = stress_count(KILLS_WAITING); i > 0; i--) {
+    for (uint64_t i = stress_count_each(KILLS_WAITING, stress_plan_count()); i > 0; i--) {
         struct victim v = { .c = &c, .live = devour, .seed = rng_next(&rng), .exact = i % 2 == 1 };
         kill_at_a_random_moment(crew_start(&crew, be_victim, &v), &rng);
         survivors_check(&s, i % COMPARE_EVERY == 0);
@@ -316,7 +313,7 @@ static Suite *kill_suite(void)
     Suite *suite = suite_create("stress_kill");
     TCase *one = tcase_create("one"), *several = tcase_create("several"),
           *collecting = tcase_create("collecting"), *waiting = tcase_create("waiting");
-    tcase_add_loop_test(one, a_killed_client_leaves_the_heap_whole, 0, stress_plan_count() * PHASES);
+    tcase_add_loop_test(one, a_killed_client_leaves_the_heap_whole, 0, stress_plan_count());
     tcase_add_loop_test(several, clients_killed_together_leave_the_heap_whole, 0, stress_plan_count());
     tcase_add_loop_test(collecting, a_client_killed_in_a_collection_leaves_the_heap_whole, 0,
                         stress_plan_count());

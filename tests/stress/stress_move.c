@@ -15,7 +15,7 @@
 
 #define HEAP "move"
 #define CLIENTS 3u
-#define SECONDS 1.5
+#define SECONDS_ALL 8.0 /* of all cases together */
 #define HEAP_BYTES (UINT64_C(32) << 20)
 #define PLACES (20000u / STRESS_SLOWER)
 #define PIECES 1000u
@@ -167,7 +167,7 @@ START_TEST(pieces_that_move_while_others_collect_are_never_lost)
                            .plan = stress_plan(_i / 2),
                            .exact = _i % 2 == 1,
                            .seed = stress_seed(1100 + (uint64_t)_i),
-                           .seconds = stress_seconds(SECONDS) };
+                           .seconds = stress_seconds_each(SECONDS_ALL, stress_plan_count() * 2) };
     struct crew crew;
     struct inspect ask;
     uint64_t rounds = 0;
@@ -203,7 +203,7 @@ static Suite *move_suite(void)
 {
     Suite *suite = suite_create("stress_move");
     TCase *moves = tcase_create("moves");
-    stress_limit(moves, SECONDS + 90);
+    stress_limit(moves, SECONDS_ALL + 90);
     tcase_add_loop_test(moves, pieces_that_move_while_others_collect_are_never_lost, 0,
                         stress_plan_count() * 2);
     suite_add_tcase(suite, moves);

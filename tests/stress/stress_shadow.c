@@ -20,7 +20,7 @@
 #define THREADS 2u
 #define ROUNDS 3u
 #define WORKERS_MAX 3
-#define CASE_SECONDS 4.0
+#define SECONDS_ALL 21.0 /* of all cases together */
 #define HEAP_BYTES (UINT64_C(64) << 20)
 #define BUDGET_BYTES \
     ((UINT64_C(3) << 20) / STRESS_SLOWER) /* a thread's; six of them fill a third of the heap */
@@ -207,13 +207,13 @@ static void expect_nothing_left(struct inspect *ask)
 START_TEST(every_graph_equals_its_model_after_every_collection)
 {
     char config[64];
-    snprintf(config, sizeof(config), "[daemon]\nthreads = %d\n", 1 + _i % WORKERS_MAX);
+    snprintf(config, sizeof(config), "[daemon]\nthreads = %d\n", 1 + (_i + _i / ROOT_MODES) % WORKERS_MAX);
     struct daemon *daemon = daemon_start(config);
     struct shadow_case c = { .socket = daemon_socket(daemon),
                              .plan = stress_plan(_i / ROOT_MODES),
                              .mode = (enum root_mode)(_i % ROOT_MODES),
                              .seed = stress_seed((uint64_t)_i),
-                             .seconds = stress_seconds(CASE_SECONDS) };
+                             .seconds = stress_seconds_each(SECONDS_ALL, stress_plan_count() * ROOT_MODES) };
     struct crew crew;
     struct inspect ask;
     uint64_t steps = 0, compared = 0, objects = 0;
@@ -244,7 +244,7 @@ static Suite *shadow_suite(void)
 {
     Suite *suite = suite_create("stress_shadow");
     TCase *graphs = tcase_create("graphs");
-    stress_limit(graphs, CASE_SECONDS + 90);
+    stress_limit(graphs, SECONDS_ALL + 90);
     tcase_add_loop_test(graphs, every_graph_equals_its_model_after_every_collection, 0,
                         stress_plan_count() * ROOT_MODES);
     suite_add_tcase(suite, graphs);

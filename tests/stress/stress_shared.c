@@ -18,7 +18,7 @@
 #define CHAINS 64u
 #define OWN_MAX 12u /* links that a client has in one chain */
 #define BODY_MAX 200u
-#define CASE_SECONDS 3.0
+#define SECONDS_ALL 10.0 /* of all cases together */
 #define HEAP_BYTES (UINT64_C(16) << 20)
 #define CHECK_EVERY 16u
 
@@ -288,7 +288,7 @@ START_TEST(chains_built_by_compare_and_swap_have_every_link_of_every_client)
                              .plan = stress_plan(_i / 2),
                              .exact = _i % 2 == 1,
                              .seed = stress_seed(100 + (uint64_t)_i),
-                             .seconds = stress_seconds(CASE_SECONDS) };
+                             .seconds = stress_seconds_each(SECONDS_ALL, stress_plan_count() * 2) };
     struct crew crew;
     struct inspect ask;
     uint64_t added = 0, removed = 0;
@@ -323,7 +323,7 @@ static Suite *shared_suite(void)
 {
     Suite *suite = suite_create("stress_shared");
     TCase *chains = tcase_create("chains");
-    stress_limit(chains, CASE_SECONDS + 90);
+    stress_limit(chains, SECONDS_ALL + 90);
     tcase_add_loop_test(chains, chains_built_by_compare_and_swap_have_every_link_of_every_client, 0,
                         stress_plan_count() * 2);
     suite_add_tcase(suite, chains);

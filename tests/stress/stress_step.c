@@ -17,7 +17,7 @@
 
 #define HEAP_BYTES (UINT64_C(8) << 20)
 #define BUDGET_BYTES ((UINT64_C(1) << 20) / 4)
-#define POINTS 240u
+#define POINTS 350u /* of all plans together */
 #define COMPARE_EVERY 10u
 #define STEPS_MAX UINT64_C(2000000) /* of one kind; more is a loop that does not end */
 #define STEPS_AFTER_CALL 300u
@@ -207,6 +207,8 @@ struct stepping {
     struct survive_case c;
     struct rng rng;
     struct length lengths[KINDS];
+    uint32_t kinds[KINDS]; /* those that are tried, a half by default: the next plan tries the other one */
+    uint32_t kind_count;
     struct work work; /* of the client under way: at the same address there, from before the fork */
     struct stepper stepper;
     uint64_t killed;
@@ -285,15 +287,17 @@ static uint64_t draw(struct stepping *g, const struct length *length)
 /* As many of each kind, wherever in it: a long kind is long by its loops. */
 static void some_points(struct stepping *g, uint64_t points)
 {
-    for (uint64_t i = 0; i < points; i++)
-        step_and_kill(g, (uint32_t)(i % KINDS), draw(g, &g->lengths[i % KINDS]));
+    for (uint64_t i = 0; i < points; i++) {
+        uint32_t kind = g->kinds[i % g->kind_count];
+        step_and_kill(g, kind, draw(g, &g->lengths[kind]));
+    }
 }
 
 static void all_points(struct stepping *g)
 {
-    for (uint32_t kind = 0; kind < KINDS; kind++)
-        for (uint64_t k = 0; k < g->lengths[kind].steps + STEPS_SLACK; k++)
-            step_and_kill(g, kind, k);
+    for (uint32_t i = 0; i < g->kind_count; i++)
+        for (uint64_t k = 0; k < g->lengths[g->kinds[i]].steps + STEPS_SLACK; k++)
+            step_and_kill(g, g->kinds[i], k);
 }
 
 START_TEST(a_client_killed_after_any_instruction_leaves_the_heap_whole)
@@ -310,11 +314,12 @@ START_TEST(a_client_killed_after_any_instruction_leaves_the_heap_whole)
     crew_init(&crew);
     survivors_start(&g.survivors, &crew, &g.c);
     for (uint32_t kind = 0; kind < KINDS; kind++)
-        measure(&g, kind);
+        if (stress_long() || stress_plan_count() == 1 || (kind + (uint32_t)_i) % 2 == 0)
+            measure(&g, g.kinds[g.kind_count++] = kind);
     if (stress_long())
         all_points(&g);
     else
-        some_points(&g, stress_count(POINTS));
+        some_points(&g, stress_count_each(POINTS, stress_plan_count()));
     survivors_end(&g.survivors);
     crew_fini(&crew);
     daemon_stop(daemon);

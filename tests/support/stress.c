@@ -63,6 +63,11 @@ uint64_t stress_seed(uint64_t which)
     return rng_next(&r);
 }
 
+bool stress_toss(uint64_t which)
+{
+    return stress_seed(which) >> 32 & 1;
+}
+
 double stress_seconds(double by_default)
 {
     return by_default * settled.times;
@@ -113,6 +118,11 @@ const char *stress_plan(int i)
         if (is_chosen(plans[p]) && i-- == 0)
             return plans[p]->name;
     return NULL;
+}
+
+bool stress_plan_copies(const char *plan)
+{
+    return plan_find(plan)->reserve_bytes != NULL;
 }
 
 uint32_t rng_skewed(struct rng *r, uint32_t max)

@@ -41,6 +41,9 @@ void stress_limit(TCase *tc, double by_default_s); /* tcase_set_timeout() that k
 /* The plans that collect, from the daemon's own table. */
 int stress_plan_count(void);
 const char *stress_plan(int i);
+bool stress_plan_copies(const char *plan); /* a heap is as good as full with half of it alive: as much is kept for the copies */
+/* One of two, by the seed: what need not be tried both ways in every run. */
+bool stress_toss(uint64_t which);
 
 /* xorshift64*: fast, good enough to choose with. */
 struct rng {
