@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* commits.c - Commits: when a heap asks the committer for pages, and what becomes of the answers.
  *   C1  each unit that heap_commit_next() named is reported by heap_commit_done() once, as soon as the lock is to be had
- *   C2  after a failure none is asked for a second, and whoever waits learns that the system was out of memory, not the heap */
+ *   C2  beside what is wanted and what is committed ahead, what the next collection copies into is committed before it begins
+ *   C3  after a failure none is asked for a second, and whoever waits learns that the system was out of memory, not the heap */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 
 #define AHEAD_BYTES (UINT64_C(8) << 20)
 #define RATE_WINDOW_NS UINT64_C(10000000)
+#define RATE_STALE_NS UINT64_C(100000000)
 #define PAUSE_AFTER_FAILURE_NS UINT64_C(1000000000)
 
 void commits_note_granted(struct shared_heap *h, uint64_t bytes)
@@ -27,11 +29,14 @@ void commits_note_granted(struct shared_heap *h, uint64_t bytes)
         h->rate_window_ns = now_ns;
     }
     h->rate_bytes += bytes;
+    release_note_granted(h, bytes);
 }
 
-static uint64_t ahead(const struct shared_heap *h)
+uint64_t commits_ahead(const struct shared_heap *h)
 {
-    return MM_MAX(AHEAD_BYTES, 2 * MM_MAX(h->rate_bytes, h->rate_last_bytes));
+    bool stale = mm_now_ns() - h->rate_window_ns > RATE_STALE_NS; /* longer than most pauses */
+
+    return stale ? AHEAD_BYTES : MM_MAX(AHEAD_BYTES, 2 * MM_MAX(h->rate_bytes, h->rate_last_bytes));
 }
 
 static void note_failure(struct shared_heap *h, int error)
@@ -88,12 +93,13 @@ static bool ask_unit(struct shared_heap *h)
 
 bool commits_ask_locked(struct shared_heap *h, uint64_t wanted)
 {
-    uint64_t target = wanted + ahead(h);
+    uint64_t kept = commits_ahead(h) + heap_reserve_bytes(h->heap), target;
     uint64_t coming = heap_free_bytes(h->heap) + (uint64_t)h->commits_in_flight * MM_COMMIT_BYTES;
 
     /* Who still waits although enough is free needs it in one piece: then one more batch, until there is no more. */
     if (wanted > 0 && h->commits_in_flight == 0)
-        coming = MM_MIN(coming, ahead(h));
+        coming = MM_MIN(coming, kept);
+    target = wanted > UINT64_MAX - kept ? UINT64_MAX : wanted + kept;
     if (h->server->stopping || mm_now_ns() < h->commit_again_ns)
         return h->commits_in_flight > 0;
     for (; coming < target && ask_unit(h); coming += MM_COMMIT_BYTES)

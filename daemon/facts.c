@@ -123,7 +123,7 @@ static void fill_sizes(wire_heap_facts *facts, const struct shared_heap *h)
     uint64_t coming = (uint64_t)h->commits_in_flight * MM_COMMIT_BYTES + h->gauges.uncommitted_bytes;
 
     facts->limit_bytes = h->limit_bytes;
-    facts->committed_bytes = h->limit_bytes - MM_MIN(coming, h->limit_bytes);
+    facts->committed_bytes = h->limit_bytes + h->gauges.excess_bytes - MM_MIN(coming, h->limit_bytes);
     facts->resident_bytes = shm_resident_bytes(shm_segment_fd(h->arena));
     facts->granted_bytes = at_load_relaxed(&h->control->granted_bytes);
     facts->metadata_bytes = h->gauges.metadata_bytes;

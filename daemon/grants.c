@@ -189,7 +189,7 @@ static uint64_t serve_all(struct shared_heap *h)
     for (w = TAILQ_FIRST(&h->waiting); w != NULL; w = next) {
         next = TAILQ_NEXT(w, link);
         if (!try_finish(h, w) && !w->held && !is_newcomer(h, w->mutator))
-            wanted += w->bytes;
+            wanted += MM_MIN(w->bytes, UINT64_MAX - wanted);
     }
     return wanted;
 }
@@ -214,41 +214,79 @@ static void say_full(const struct shared_heap *h, const struct grant_wait *w)
              (unsigned long long)heap_free_bytes(h->heap), (unsigned long long)heap_hole_bytes(h->heap));
 }
 
-/* No memory can be committed for it: a collection, an emergency collection, then the end of its hopes (G2). */
+static void fail(struct shared_heap *h, struct grant_wait *w)
+{
+    say_full(h, w);
+    finish(h, w,
+           w->commit_failed ? MMGC_E_SYSTEM_NOMEM
+           : w->all         ? MMGC_E_RESERVE
+                            : MMGC_E_NOMEM);
+}
+
+/* A collection, an emergency collection, then the end of its hopes (G2). */
 static void collect_or_fail(struct shared_heap *h, struct grant_wait *w)
 {
-    if (w->held || is_newcomer(h, w->mutator) || w->collection > h->completed)
+    if (!h->collects || w->emergency) {
+        fail(h, w);
         return;
-    if (h->collects && !w->emergency) {
-        w->emergency = w->collection != 0;
-        w->collection = shared_heap_promise_collection_locked(h);
-        if (w->emergency)
-            at_store_relaxed(&h->emergency_until, w->collection);
-    } else {
-        say_full(h, w);
-        finish(h, w,
-               w->commit_failed ? MMGC_E_SYSTEM_NOMEM
-               : w->all         ? MMGC_E_RESERVE
-                                : MMGC_E_NOMEM);
     }
+    w->emergency = w->collection != 0;
+    w->collection = shared_heap_promise_collection_locked(h);
+    if (w->emergency)
+        at_store_relaxed(&h->emergency_until, w->collection);
+}
+
+static enum trigger_move move_of(struct shared_heap *h, const struct grant_wait *w)
+{
+    bool whole = w->all || w->class == SHM_GRANT_LARGE;
+
+    if (w->commit_failed) /* no limit is in the way */
+        return TRIGGER_COLLECTS;
+    return trigger_full_locked(h, whole ? w->bytes : MM_MAX(w->min_bytes, MM_BLOCK_BYTES), w->collection != 0 || !h->collects);
+}
+
+/* No memory can be committed for it. True: the limit was raised, and it may be served. */
+static bool press(struct shared_heap *h, struct grant_wait *w)
+{
+    if (w->held || is_newcomer(h, w->mutator) || w->collection > h->completed)
+        return false;
+    switch (move_of(h, w)) {
+    case TRIGGER_COLLECTS: collect_or_fail(h, w); return false;
+    case TRIGGER_GROWS: return true;
+    case TRIGGER_WAITS: return false;
+    case TRIGGER_REFUSES: fail(h, w); return false;
+    }
+    return false;
+}
+
+/* True: a limit was raised. */
+static bool press_all(struct shared_heap *h)
+{
+    struct grant_wait *w, *next;
+    bool grew = false;
+
+    for (w = TAILQ_FIRST(&h->waiting); w != NULL; w = next) {
+        next = TAILQ_NEXT(w, link);
+        grew = press(h, w) || grew;
+    }
+    trigger_settled_locked(h);
+    return grew;
 }
 
 void grants_pump_locked(struct shared_heap *h)
 {
-    struct grant_wait *w, *next;
+    uint64_t wanted;
 
     commits_settle_locked(h);
     if (h->ending) {
         grants_fail_locked(h, MMGC_E_HEAP_GONE);
         return;
     }
-    uint64_t wanted = serve_all(h);
-    if (commits_ask_locked(h, wanted) || wanted == 0)
-        return;
-    for (w = TAILQ_FIRST(&h->waiting); w != NULL; w = next) {
-        next = TAILQ_NEXT(w, link);
-        collect_or_fail(h, w);
-    }
+    do {
+        wanted = serve_all(h);
+        if (commits_ask_locked(h, wanted))
+            return;
+    } while (press_all(h) && wanted > 0);
 }
 
 void grants_fail_locked(struct shared_heap *h, enum mmgc_error why)

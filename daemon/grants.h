@@ -18,6 +18,8 @@ void grants_forget(struct shared_heap *h, struct mutator *m);          /* it is 
 
 /* commits.c: pages for the heap, asked of the committer */
 void commits_settle_locked(struct shared_heap *h);            /* tells the heap what has been answered meanwhile */
-/* Sees to @wanted bytes of free committed memory, and to some more, ahead of the clients. False: no more can come. */
+/* Sees to @wanted bytes of free committed memory, beside the plan's reserve and some more, ahead of the clients: all that the limit
+ * allows. False: no more can come. */
 bool commits_ask_locked(struct shared_heap *h, uint64_t wanted);
+uint64_t commits_ahead(const struct shared_heap *h);          /* bytes */
 void commits_note_granted(struct shared_heap *h, uint64_t bytes);      /* the rate that "ahead" follows */

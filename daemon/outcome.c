@@ -42,6 +42,8 @@ static void collected(struct shared_heap *h, const struct collector_task *task)
         h->last = task->collection;
         history_add(&h->stops, task->stop_ns);
         history_add(&h->pauses, task->pause_ns);
+        release_note_pause(h, task->pause_ns);
+        trigger_collected(h, task);
         if (task->collection.sanity_faults > 0)
             quarantine_insane(h, &task->collection);
         if (task->collection.forged_refs > 0)

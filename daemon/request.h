@@ -52,6 +52,9 @@ enum handled request_name_get(struct request *r);
 enum handled request_collect(struct request *r);
 enum handled request_verify(struct request *r);
 enum handled request_histogram(struct request *r);
+enum handled request_heap_resize(struct request *r);          /* requests_memory.c */
+enum handled request_delegate(struct request *r);
+enum handled request_decide(struct request *r);
 enum handled request_attach(struct request *r);               /* requests_thread.c */
 enum handled request_detach(struct request *r);
 enum handled request_grant(struct request *r);

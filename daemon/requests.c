@@ -41,6 +41,9 @@ static const struct {
     [WIRE_REQUEST(HISTOGRAM)] = { GREETED, request_histogram },
     [WIRE_REQUEST(CLIENTS)] = { GREETED, request_clients },
     [WIRE_REQUEST(ROOTS)] = { GREETED, request_roots },
+    [WIRE_REQUEST(HEAP_RESIZE)] = { GREETED, request_heap_resize },
+    [WIRE_REQUEST(DELEGATE)] = { GREETED, request_delegate },
+    [WIRE_REQUEST(DECIDE)] = { GREETED, request_decide },
 };
 
 /* ---- answering ---- */

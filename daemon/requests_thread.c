@@ -10,6 +10,7 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "daemon/trigger.h"
 
 /* The arena is sparse, and every page of it that a client locks is committed, granted or not (S12). */
 static void warn_of_locked_memory(const struct session *s)
@@ -76,7 +77,7 @@ static enum mmgc_error impossible(const struct session *s, const wire_grant *gra
         return MMGC_E_READ_ONLY;
     if (h->corrupt)
         return MMGC_E_CORRUPT;
-    if (grant->bytes <= h->limit_bytes)
+    if (grant->bytes <= trigger_ceiling(h))
         return MMGC_E_OK;
     return grant->reserve                          ? MMGC_E_RESERVE
            : grant->grant_class == SHM_GRANT_LARGE ? MMGC_E_TOO_LARGE

@@ -19,6 +19,7 @@
 #include "daemon/request.h"
 #include "daemon/server.h"
 #include "daemon/shared_heap.h"
+#include "daemon/trigger.h"
 #include "shm/futex.h"
 
 #ifndef SO_PEERPIDFD /* Linux 6.5 */
@@ -119,6 +120,7 @@ void session_end(struct session *s, enum mmgc_error why, const char *format, ...
     if (why != MMGC_E_OK)
         session_send_error(s, 0, why, detail);
     (void)shutdown(s->sock, SHUT_WR);
+    trigger_session_gone(s->server, s);
     leave_heap(s);
     if (why == MMGC_E_OK)
         session_closed(s); /* the peer is gone, or wants nothing more */

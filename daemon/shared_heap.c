@@ -74,10 +74,12 @@ static int choose_sizes(struct shared_heap *h)
     if (s->size_bytes > s->max_size_bytes)
         return -E2BIG;
     h->max_bytes = MM_MIN(mm_align_up(MM_MAX(s->size_bytes, ARENA_BYTES_MIN), MM_CHUNK_BYTES), ARENA_BYTES_MAX);
-    h->limit_bytes =
-        MM_MIN(mm_align_up(MM_MAX(limit, (uint64_t)MM_COMMIT_BYTES), MM_COMMIT_BYTES), h->max_bytes);
     s->trigger.max_bytes = MM_MIN(s->trigger.max_bytes, h->max_bytes);
     s->trigger.min_bytes = MM_MIN(s->trigger.min_bytes, s->trigger.max_bytes);
+    if (s->trigger.kind == TRIGGER_DYNAMIC)
+        limit = trigger_first_limit(&s->trigger, s->limit_bytes);
+    h->limit_bytes =
+        MM_MIN(mm_align_up(MM_MAX(limit, (uint64_t)MM_COMMIT_BYTES), MM_COMMIT_BYTES), h->max_bytes);
     return 0;
 }
 
@@ -167,9 +169,11 @@ int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const 
         publish(h);
         r = registry_add(&server->heaps, h);
     }
-    if (r == 0 && (r = collector_start(h)) < 0)
+    if (r == 0 && ((r = release_start(h)) < 0 || (r = trigger_start(h)) < 0 || (r = collector_start(h)) < 0))
         registry_remove(&server->heaps, h);
     if (r < 0) {
+        release_end(h);
+        trigger_end(h);
         heap_free(h);
         return r;
     }
@@ -238,6 +242,7 @@ static void read_gauges_locked(struct shared_heap *h)
     g->free_bytes = heap_free_bytes(h->heap);
     g->used_bytes = heap_used_bytes(h->heap);
     g->uncommitted_bytes = heap_uncommitted_bytes(h->heap);
+    g->excess_bytes = heap_excess_bytes(h->heap);
     g->metadata_bytes = heap_metadata_bytes(h->heap);
     g->types = heap_type_count(h->heap);
     g->names = h->names.count;
@@ -301,12 +306,23 @@ void shared_heap_pump(struct shared_heap *h)
     if (shared_heap_try_lock(h)) {
         seal_locked(h);
         grants_pump_locked(h);
+        release_pump_locked(h);
         read_gauges_locked(h);
         shared_heap_unlock(h);
         drop_sealed(h);
+        trigger_pump(h);
     }
     start_next(h);
     shared_heap_unref(h);
+}
+
+void shared_heap_set_limit_locked(struct shared_heap *h, uint64_t bytes)
+{
+    uint64_t limit = MM_MIN(mm_align_up(MM_MIN(bytes, h->max_bytes), MM_COMMIT_BYTES), h->max_bytes);
+
+    h->limit_bytes = MM_MAX(limit, (uint64_t)MM_COMMIT_BYTES);
+    heap_set_limit(h->heap, h->limit_bytes);
+    at_store_relaxed(&h->control->limit_bytes, h->limit_bytes);
 }
 
 uint64_t shared_heap_next_collection_locked(const struct shared_heap *h)
@@ -358,6 +374,8 @@ void shared_heap_end(struct shared_heap *h)
     registry_remove(&h->server->heaps, h); /* the collector's reference keeps it */
     server_report(h->server);
     at_store_relaxed(&h->collector.give_up, true); /* a stop that is pending serves nobody any more */
+    release_end(h);
+    trigger_end(h);
     shared_heap_pump(h);
 }
 

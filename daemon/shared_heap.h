@@ -15,7 +15,9 @@
 #include "daemon/heap_options.h"
 #include "daemon/mutator.h"
 #include "daemon/names.h"
+#include "daemon/release.h"
 #include "daemon/request.h"
+#include "daemon/trigger.h"
 #include "plans/heap.h"
 #include "proto/wire.h"
 #include "shm/commit.h"
@@ -38,7 +40,7 @@ struct history {                              /* of stops, of pauses */
     uint64_t count, max_ns, total_ns;
 };
 struct heap_gauges {                          /* the plans' numbers when the lock was last to be had: facts need not wait */
-    uint64_t free_bytes, used_bytes, uncommitted_bytes, metadata_bytes;
+    uint64_t free_bytes, used_bytes, uncommitted_bytes, excess_bytes, metadata_bytes;
     uint32_t types;
     uint64_t names;
     struct heap_space_info spaces[SPACES_MAX];
@@ -58,7 +60,8 @@ struct shared_heap {
     bool ending, end_posted;
     bool collects;                            /* [const] its plan ever does */
     bool corrupt;                             /* quarantined; control says it to clients */
-    uint64_t max_bytes, limit_bytes;          /* [const] */
+    uint64_t max_bytes;                       /* [const] */
+    uint64_t limit_bytes;                     /* what may be in use */
 
     struct shm_segment *arena, *private, *control_segment;
     struct shm_control *control;
@@ -93,6 +96,8 @@ struct shared_heap {
     enum shm_pages pages;                     /* what the last commit got */
     uint64_t commit_again_ns;                 /* a commit failed: none before this time */
     uint64_t rate_window_ns, rate_bytes, rate_last_bytes;    /* granted in this window of 10 ms and in the one before */
+    struct release release;
+    struct trigger trigger;
 
     uint64_t abandoned_stops;
     struct heap_collection last;              /* the newest collection that was done */
@@ -112,6 +117,8 @@ void shared_heap_unlock(struct shared_heap *h);
 
 /* Whatever can go on, goes on: seals, commits, waiting grants, the next task. Called after every change. */
 void shared_heap_pump(struct shared_heap *h);
+/* Within max_bytes; rounded up to commit units. The caller sees to the pump. */
+void shared_heap_set_limit_locked(struct shared_heap *h, uint64_t bytes);
 /* A collection that begins after now: its number, done when control's collections has reached it, a moment before completed does. */
 uint64_t shared_heap_ask_collection(struct shared_heap *h);
 uint64_t shared_heap_next_collection_locked(const struct shared_heap *h);    /* the same, and nobody is promised it */

@@ -27,7 +27,10 @@
     X(histogram,    heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
     X(clients,      heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
     X(roots,        heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
-    X(roots,        after_name,  true,  WIRE_NAME_MAX,  NAME_TOO_LONG)
+    X(roots,        after_name,  true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(heap_resize,  heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(delegate,     heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(decide,       heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)
 /* clang-format on */
 
 struct string_limit {

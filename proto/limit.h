@@ -23,7 +23,10 @@
     X(VERIFY,              384, 0, 0)     \
     X(HISTOGRAM,           384, 0, 0)     \
     X(CLIENTS,             384, 0, 0)     \
-    X(ROOTS,               640, 0, 0)
+    X(ROOTS,               640, 0, 0)     \
+    X(HEAP_RESIZE,         384, 0, 0)     \
+    X(DELEGATE,            384, 0, 0)     \
+    X(DECIDE,              384, 0, 0)
 #define WIRE_REPLY_LIMITS(X)              \
     X(ERROR,              2048, 0, 0)     \
     X(DONE,                 64, 0, 0)     \
@@ -38,7 +41,8 @@
     X(VERDICT,            2048, 0, 0)     \
     X(HISTOGRAM_ROWS,    65536, 0, 0)     \
     X(CLIENT_ROWS,       65536, 0, 0)     \
-    X(ROOT_ROWS,         65536, 0, 0)
+    X(ROOT_ROWS,         65536, 0, 0)     \
+    X(PRESSURE,            384, 0, 0)
 /* clang-format on */
 
 struct wire_limit {

@@ -64,7 +64,11 @@
     X(client_rows, ClientRows, CLIENT_ROWS)    \
     X(roots, Roots, ROOTS)                     \
     X(root_row, RootRow, ROOT_ROW)             \
-    X(root_rows, RootRows, ROOT_ROWS)
+    X(root_rows, RootRows, ROOT_ROWS)          \
+    X(heap_resize, HeapResize, HEAP_RESIZE)    \
+    X(delegate, Delegate, DELEGATE)            \
+    X(pressure, Pressure, PRESSURE)            \
+    X(decide, Decide, DECIDE)
 
 #define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
     typedef Mmgc__Wire__##Gen wire_##c;                                              \
