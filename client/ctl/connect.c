@@ -59,6 +59,24 @@ static enum mmgc_error error_in(struct ctl *ctl, const wire_reply *reply)
     return ctl_failed(ctl, (enum mmgc_error)reply->error->code, "%s", reply->error->detail);
 }
 
+enum mmgc_error ctl_event(struct ctl *ctl, wire_reply **ret_reply)
+{
+    for (;;) {
+        wire_reply *reply;
+        enum mmgc_error e = receive(ctl, &reply);
+        if (e != MMGC_E_OK)
+            return e;
+        e = reply->serial == 0 ? error_in(ctl, reply) : MMGC_E_OK;
+        if (e == MMGC_E_OK && reply->serial == 0) {
+            *ret_reply = reply;
+            return MMGC_E_OK;
+        }
+        wire_reply_free(reply);
+        if (e != MMGC_E_OK)
+            return e;
+    }
+}
+
 /* The reply to the last request. An event that is an error is the daemon's last word; others, and late answers, are passed
  * over. */
 static enum mmgc_error receive_answer(struct ctl *ctl, wire_reply **ret_reply)

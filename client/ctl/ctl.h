@@ -28,6 +28,8 @@ struct ctl_options {
     uint64_t limit;                           /* rows shown at most */
     enum ctl_sort sort;
     bool json, bytes, force;
+    uint64_t size_bytes;                      /* the second operand */
+    uint64_t grow_bytes, up_to_bytes;         /* 0: does not grow; no bound */
 };
 
 struct ctl {
@@ -37,12 +39,13 @@ struct ctl {
     enum ctl_exit exit;
 };
 
-enum ctl_takes { CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
+enum ctl_takes { CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
 enum ctl_option {                             /* those that some commands have; bits */
     CTL_OPTION_LIMIT = 1,
     CTL_OPTION_SORT = 2,
     CTL_OPTION_FORCE = 4,
     CTL_OPTION_BYTES = 8,
+    CTL_OPTION_GROW = 16,
 };
 
 struct ctl_command {
@@ -55,8 +58,8 @@ struct ctl_command {
     enum mmgc_error (*ask)(struct ctl *ctl, json_t *document);
     void (*show)(const struct ctl *ctl, const json_t *document);
 };
-extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_histogram, ctl_roots, ctl_gc, ctl_verify, ctl_destroy,
-    ctl_ping, ctl_help;
+extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_histogram, ctl_roots, ctl_gc, ctl_verify, ctl_resize,
+    ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
 extern const struct ctl_command *const ctl_commands[];         /* ends with NULL */
 const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is none */
 
@@ -68,6 +71,8 @@ enum mmgc_error ctl_failed(struct ctl *ctl, enum mmgc_error code, const char *fo
 
 /* Sends @request and waits for its reply of @kind, a WIRE_REPLY(). wire_reply_free() it. */
 enum mmgc_error ctl_call(struct ctl *ctl, wire_request *request, unsigned kind, wire_reply **ret_reply);
+/* Waits for the next event that is no error. The same. */
+enum mmgc_error ctl_event(struct ctl *ctl, wire_reply **ret_reply);
 /* HeapInfo of the operand; what info and gc ask. */
 enum mmgc_error ctl_heap_facts(struct ctl *ctl, wire_reply **ret_reply);
 void ctl_heap_row(json_t *row, const wire_heap_row *heap);      /* what list and info say alike */

@@ -20,6 +20,8 @@
     X("limit",   'n', "N",    CTL_OPTION_LIMIT,  "show N rows at most")                                         \
     X("bytes",   'b', NULL,   CTL_OPTION_BYTES,  "show sizes in bytes, not in KiB, MiB ...")                    \
     X("sort",    'S', "BY",   CTL_OPTION_SORT,   "first by most bytes (the default), most objects, or name")                        \
+    X("grow",    'G', "SIZE", CTL_OPTION_GROW,   "a full heap's limit is raised by this: 64M, 1G; 0, the default: it is collected") \
+    X("up-to",   'U', "SIZE", CTL_OPTION_GROW,   "and not beyond this; then it is collected")                   \
     X("force",   'f', NULL,   CTL_OPTION_FORCE,  "even if the heap has clients: they get MMGC_E_HEAP_GONE")     \
     X("help",    'h', NULL,   0,                 "print this")                                                  \
     X("version", 'V', NULL,   0,                 "print the version")
@@ -75,6 +77,11 @@ static bool take_sort(struct line *line, const char *by)
     return wrong("--sort takes bytes, objects or name, not '%s'", by);
 }
 
+static bool take_size(const char *who, const char *text, uint64_t *ret_bytes)
+{
+    return units_parse_size(text, ret_bytes) || wrong("%s takes a size like 4096, 512M or 2G, not '%s'", who, text);
+}
+
 static bool take_option(struct line *line, int letter, const char *argument)
 {
     struct ctl_options *options = line->options;
@@ -90,6 +97,8 @@ static bool take_option(struct line *line, int letter, const char *argument)
     case 'h': line->help = true; return true;
     case 'V': line->version = true; return true;
     case 'S': return take_sort(line, argument);
+    case 'G': return take_size("--grow", argument, &options->grow_bytes);
+    case 'U': return take_size("--up-to", argument, &options->up_to_bytes);
     case 'n':
         return units_parse_count(argument, &options->limit) ||
                wrong("--limit takes a number, not '%s'", argument);
@@ -119,14 +128,29 @@ static bool take_options(struct line *line, int argc, char **argv)
     return true;
 }
 
+/* The word after the heap's. */
+static bool check_size(const struct ctl_command *command, int count, char *const *words, struct ctl_options *options)
+{
+    if (command->takes != CTL_TAKES_HEAP_AND_SIZE)
+        return true;
+    if (count != 2)
+        return wrong("%s needs a heap's name and a size: mmgcctl %s", command->name, command->synopsis);
+    return take_size(command->name, words[1], &options->size_bytes);
+}
+
+static bool takes_heap(const struct ctl_command *command)
+{
+    return command->takes == CTL_TAKES_HEAP || command->takes == CTL_TAKES_HEAP_AND_SIZE;
+}
+
 static bool check_operands(const struct ctl_command *command, int count, const char *operand)
 {
     if (command->takes == CTL_TAKES_NOTHING && count > 0)
         return wrong("%s takes no '%s'", command->name, operand);
-    if (command->takes == CTL_TAKES_HEAP && count == 0)
+    if (takes_heap(command) && count == 0)
         return wrong("%s needs a heap's name: mmgcctl %s; `mmgcctl list` shows those there are",
                      command->name, command->synopsis);
-    if (count > 1)
+    if (count > 1 && command->takes != CTL_TAKES_HEAP_AND_SIZE)
         return wrong("%s takes one name only: mmgcctl %s", command->name, command->synopsis);
     if (count == 0)
         return true;
@@ -185,7 +209,7 @@ const struct ctl_command *options_parse(int argc, char **argv, struct ctl_option
     }
     const struct ctl_command *command = find_command(count, words);
     if (command == NULL || !check_operands(command, count - 1, words[1]) ||
-        !check_options(command, line.given))
+        !check_size(command, count - 1, words + 1, ret_options) || !check_options(command, line.given))
         return NULL;
     ret_options->operand = words[1]; /* NULL after the last word */
     if (!line.timed)

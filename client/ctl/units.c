@@ -94,6 +94,21 @@ bool units_parse_count(const char *text, uint64_t *ret_count)
     return true;
 }
 
+bool units_parse_size(const char *text, uint64_t *ret_bytes)
+{
+    static const char units[] = "KMG";
+    uint64_t value;
+    const char *end;
+
+    if (!parse_digits(text, &value, &end))
+        return false;
+    const char *unit = *end == '\0' ? NULL : strchr(units, *end);
+    if (*end != '\0' && (unit == NULL || end[1] != '\0'))
+        return false;
+    uint64_t factor = unit == NULL ? 1 : UINT64_C(1) << (10 * (unit - units + 1));
+    return !__builtin_mul_overflow(value, factor, ret_bytes);
+}
+
 bool units_parse_time(const char *text, uint64_t *ret_ns)
 {
     static const struct {

@@ -15,5 +15,7 @@ const char *units_age(char text[UNITS_TEXT_MAX], uint64_t ms);           /* "7 s
 
 /* "10" or "10s", "500ms", "2min": false if it is nothing of that kind, or more than UINT64_MAX ns. */
 bool units_parse_time(const char *text, uint64_t *ret_ns);
+/* "4096", "64K", "512M", "2G": false if it is nothing of that kind, or more than UINT64_MAX bytes. */
+bool units_parse_size(const char *text, uint64_t *ret_bytes);
 /* Digits only. */
 bool units_parse_count(const char *text, uint64_t *ret_count);

@@ -33,13 +33,21 @@ static const struct {
     { { "histogram", "a", "--sort=age" }, "--sort takes bytes, objects or name, not 'age'" },
     { { "list", "--frob" }, "unrecognized option '--frob'" },
     { { "list", "--socket" }, "requires an argument" },
+    { { "resize", "a" }, "resize needs a heap's name and a size" },
+    { { "resize", "a", "1M", "b" }, "resize needs a heap's name and a size" },
+    { { "resize", "a", "much" }, "resize takes a size like 4096, 512M or 2G, not 'much'" },
+    { { "resize", "a", "1MiB" }, "resize takes a size" },
+    { { "trigger" }, "trigger needs a heap's name" },
+    { { "trigger", "a", "--grow=-1" }, "--grow takes a size" },
+    { { "trigger", "a", "--up-to=17179869184G" }, "--up-to takes a size" },
+    { { "gc", "a", "--grow=1M" }, "gc does not know --grow" },
     { { "help", "frob" }, "there is no command 'frob'" },
 };
 
 START_TEST(a_wrong_line_is_status_2_and_says_why)
 {
     const char *const *w = wrong_lines[_i].words;
-    struct ctl_run run = ctl_run(NOWHERE, w[0], w[1], w[2], NULL);
+    struct ctl_run run = ctl_run(NOWHERE, w[0], w[1], w[2], w[3], NULL);
 
     ck_assert_int_eq(run.status, 2);
     ck_assert_str_eq(run.out, "");
@@ -69,7 +77,8 @@ START_TEST(help_names_every_command)
 {
     static const char *const names[] = {
         "list",    "info HEAP",   "clients [HEAP]", "histogram HEAP", "roots HEAP",
-        "gc HEAP", "verify HEAP", "destroy",        "ping",           "help",
+        "gc HEAP", "verify HEAP", "resize HEAP SIZE", "trigger",      "destroy",
+        "ping",    "help",
     };
     struct ctl_run run = ctl_run(NOWHERE, "--help", NULL);
 

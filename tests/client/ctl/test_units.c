@@ -112,6 +112,32 @@ START_TEST(a_count_is_digits_only)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    uint64_t bytes;
+} good_sizes[] = {
+    { "0", 0 }, { "4096", 4096 }, { "64K", 65536 }, { "3M", 3 << 20 }, { "17179869183G", UINT64_C(17179869183) << 30 },
+};
+
+START_TEST(sizes_have_a_unit_or_none)
+{
+    uint64_t bytes;
+
+    ck_assert(units_parse_size(good_sizes[_i].text, &bytes));
+    ck_assert_uint_eq(bytes, good_sizes[_i].bytes);
+}
+END_TEST
+
+static const char *const bad_sizes[] = { "", "M", "-1", "+1", " 1", "1 M", "1MiB", "1m", "1T", "17179869184G", "18446744073709551616" };
+
+START_TEST(nothing_else_is_a_size)
+{
+    uint64_t bytes;
+
+    ck_assert_msg(!units_parse_size(bad_sizes[_i], &bytes), "'%s'", bad_sizes[_i]);
+}
+END_TEST
+
 static Suite *units_suite(void)
 {
     Suite *suite = suite_create("units");
@@ -122,6 +148,8 @@ static Suite *units_suite(void)
     tcase_add_loop_test(print, ages_have_their_two_greatest_parts, 0, MM_ARRAY_LEN(ages));
     tcase_add_loop_test(parse, a_time_is_read_with_its_unit, 0, MM_ARRAY_LEN(good_times));
     tcase_add_loop_test(parse, what_is_no_time_is_refused, 0, MM_ARRAY_LEN(bad_times));
+    tcase_add_loop_test(parse, sizes_have_a_unit_or_none, 0, MM_ARRAY_LEN(good_sizes));
+    tcase_add_loop_test(parse, nothing_else_is_a_size, 0, MM_ARRAY_LEN(bad_sizes));
     tcase_add_test(parse, a_count_is_digits_only);
     suite_add_tcase(suite, print);
     suite_add_tcase(suite, parse);
