@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sanity.c - Sanity: is the heap after a collection the one before it, less the garbage?
- *   N1  what the roots reach is the same graph before and after (sanity_walk.h), each object of it has its VO bit, and no other object has
- *   N2  a lying client alone is no fault. What the collector passes over is passed over here by the same rules. What it decides by who
- *       comes first is not compared: objects that overlap, objects in memory that nobody has begun, and, where objects move, any lie
- *   N3  then only reachability is left out: the spaces' invariants, and that each VO bit is at a place for an object, hold all the same
- *   N4  a handle may be dropped while the world is stopped (soundness S8): then what it kept may be unreached, and no count is right */
+ *   N1  what the roots reach is the same graph before and after (sanity_walk.h), each object of it has its VO bit,
+ *       and no other object has
+ *   N2  a lying client alone is no fault. What the collector passes over is passed over here by the same rules.
+ *       What it decides by who comes first is not compared: objects that overlap, objects in memory that nobody has
+ *       begun, and, where objects move, any lie
+ *   N3  then only reachability is left out: the spaces' invariants, and that each VO bit is at a place for an
+ *       object, hold all the same
+ *   N4  a handle may be dropped while the world is stopped (soundness S8): then what it kept may be unreached, and
+ *       no count is right */
 #include "plans/heap/sanity.h"
 
 #include <errno.h>
@@ -81,7 +85,8 @@ static bool is_unbegun(const struct heap *h, uint32_t granule)
     }
 }
 
-/* Calls @look for each object bit of @set in address order; @end_before: where the object before it in its block ends, or 0. */
+/* Calls @look for each object bit of @set in address order; @end_before: where the object before it in its block
+ * ends, or 0. */
 static void each_object(struct sanity *s, const _Atomic uint64_t *set,
                         void (*look)(struct sanity *s, uint32_t granule, uint64_t end_before))
 {
@@ -108,7 +113,8 @@ static void count_undecided(struct sanity *s, uint32_t granule, uint64_t end_bef
     s->now.undecided += end_before > granule - 1 || is_unbegun(s->heap, granule);
 }
 
-/* Opening G adds to the bits of the next one, which are in the mark bitmap (cell_space.h): without what the last cycle left there. */
+/* Opening G adds to the bits of the next one, which are in the mark bitmap (cell_space.h): without what the last
+ * cycle left there. */
 static void forget_cells(struct heap *h)
 {
     for (uint64_t block = 0; block < h->blocks.high; block++)

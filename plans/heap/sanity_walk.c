@@ -194,7 +194,8 @@ static void walk_from(struct sanity *s, uint32_t root)
         visit(s, s->stack[--s->depth]);
 }
 
-/* An exact root as the walk takes it. Before, each is remembered; after, a word that somebody changed is nobody's root (S8). */
+/* An exact root as the walk takes it. Before, each is remembered; after, a word that somebody changed is nobody's
+ * root (S8). */
 static uint32_t exact_root(struct sanity *s, _Atomic uint32_t *word, size_t at)
 {
     uint32_t now = at_load_relaxed(word);

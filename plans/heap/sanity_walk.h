@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Sanity walk: what the roots reach, found by one thread that reads headers and types as they were registered: no scan program, no
- * packet, no mark bit. What sanity.c compares before and after a collection.
- *   Order    the graph alone decides it: exact roots row by row, then what must stay, by address; so the digest of headers and
- *            references is that of the graph, wherever its objects are
- *   Hostile  no place for an object: passed over. A bad header: a leaf of least size. One visit an object; those longer than a line
- *            are leaves when they do not fit their block together                                                   */
+/* Sanity walk: what the roots reach, found by one thread that reads headers and types as they were registered: no
+ * scan program, no packet, no mark bit. What sanity.c compares before and after a collection.
+ *   Order    the graph alone decides it: exact roots row by row, then what must stay, by address; so the digest of
+ *            headers and references is that of the graph, wherever its objects are
+ *   Hostile  no place for an object: passed over. A bad header: a leaf of least size. One visit an object; those
+ *            longer than a line are leaves when they do not fit their block together */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,7 +15,7 @@
 struct sanity_graph {                        /* what one walk saw */
     uint64_t objects, bytes, digest;
     uint64_t forged, bad;                    /* references to no place for an object, headers */
-    uint64_t undecided;                      /* objects that overlap others, or lie where nobody has begun: sanity.c N2 */
+    uint64_t undecided;                      /* that overlap others, or lie where nobody has begun: sanity.c N2 */
 };
 struct sanity_fault {                        /* faults, and the first of them */
     uint64_t count;
@@ -43,7 +43,9 @@ struct sanity *sanity_free(struct sanity *s);                /* NULL in, NULL ou
 bool sanity_forget(struct sanity *s);        /* for a second walk; false: not enough memory */
 void sanity_note(struct sanity *s, enum heap_fault fault, uint32_t object, uint32_t ref);
 
-/* From all roots, into @now; notes references to unknown objects and, if there were none before, bad headers and forged references. */
+/* From all roots, into @now; notes references to unknown objects and, if there were none before, bad headers and
+ * forged references. */
 void sanity_walk(struct sanity *s, const struct heap_stop *stop);
-/* The size of the object at @granule, a place for objects: that of a leaf if its header is bad, when *ret_good is false. */
+/* The size of the object at @granule, a place for objects: that of a leaf if its header is bad, when *ret_good is
+ * false. */
 uint32_t sanity_granules(const struct heap *h, uint32_t granule, bool *ret_good);

@@ -159,8 +159,8 @@ static void check_roots(const struct heap *h, const struct heap_stop *stop, stru
     }
 }
 
-/* The roots' side of it: what they reach must be objects that the blocks know, too. A fault that the blocks' side has named is not
- * named again. */
+/* The roots' side of it: what they reach must be objects that the blocks know, too. A fault that the blocks' side
+ * has named is not named again. */
 static int check_reach(struct heap *h, const struct heap_stop *stop, struct heap_verdict *v)
 {
     struct sanity_reach reach;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sanity has nothing to say of collections that went well, whatever clients had written before, and finds each thing that goes wrong
- * between a collection and its second look. */
+/* Sanity has nothing to say of collections that went well, whatever clients had written before, and finds each
+ * thing that goes wrong between a collection and its second look. */
 #include <string.h>
 
 #include "plans/heap/bitmap.h"
@@ -293,8 +293,8 @@ static void overlapping_arrays(void)
     fake_root(&world, 0, refs);
 }
 
-static void (*const lies[])(void) = { forged_references, bad_headers, references_into_objects, references_beyond_a_cursor,
-                                      overlapping_arrays };
+static void (*const lies[])(void) = { forged_references, bad_headers, references_into_objects,
+                                      references_beyond_a_cursor, overlapping_arrays };
 
 START_TEST(lies_alone_are_no_faults)
 {
