@@ -46,6 +46,9 @@ static void collected(struct shared_heap *h, const struct collector_task *task)
         trigger_collected(h, task);
         if (task->collection.sanity_faults > 0)
             quarantine_insane(h, &task->collection);
+        else if (h->settings.collector.sanity && !task->collection.sanity_ran)
+            log_warning("heap '%s': collection %llu was not checked: some roots did not fit, or memory is short", h->name,
+                        (unsigned long long)h->completed);
         if (task->collection.forged_refs > 0)
             log_warning("heap '%s': %u references to no object were passed over", h->name,
                         task->collection.forged_refs);
@@ -84,6 +87,8 @@ static void answer_verdict(struct shared_heap *h, struct request *r, const struc
         found->faults == 0 ? (char *)"" : (char *)heap_fault_sentence(found->first_fault);
     verdict.object = found->first_object;
     verdict.ref = found->first_ref;
+    verdict.reachable_objects = found->reachable_objects;
+    verdict.reachable_bytes = found->reachable_bytes;
     reply.body_case = WIRE_REPLY(VERDICT);
     reply.verdict = &verdict;
     answer(r, &reply, NULL);

@@ -5,6 +5,7 @@
 
 #include "client/ctl/ctl.h"
 #include "client/ctl/table.h"
+#include "client/ctl/units.h"
 
 #define REF_BYTES 8 /* a granule */
 
@@ -25,6 +26,8 @@ static enum mmgc_error verify_ask(struct ctl *ctl, json_t *document)
     document_flag(document, "clean", verdict->clean);
     document_count(document, "objects", verdict->objects);
     document_count(document, "references", verdict->references);
+    document_count(document, "reachable_objects", verdict->reachable_objects);
+    document_count(document, "reachable_bytes", verdict->reachable_bytes);
     document_count(document, "faults", verdict->faults);
     document_text(document, "first_fault", verdict->first_fault);
     document_count(document, "object", verdict->object);
@@ -39,14 +42,17 @@ static void verify_show(const struct ctl *ctl, const json_t *document)
 {
     uint64_t faults = document_get_count(document, "faults");
     bool clean = document_get_flag(document, "clean");
+    char bytes[UNITS_TEXT_MAX];
 
     text_show(document_get_text(document, "heap"));
     if (clean)
         printf(": clean, ");
     else
         printf(": %" PRIu64 " fault%s in ", faults, faults == 1 ? "" : "s");
-    printf("%" PRIu64 " objects, %" PRIu64 " references\n", document_get_count(document, "objects"),
-           document_get_count(document, "references"));
+    printf("%" PRIu64 " objects, %" PRIu64 " references; reachable: %" PRIu64 " objects, %s\n",
+           document_get_count(document, "objects"), document_get_count(document, "references"),
+           document_get_count(document, "reachable_objects"),
+           units_bytes(bytes, document_get_count(document, "reachable_bytes")));
     if (clean)
         return;
     printf("first fault: ");

@@ -92,7 +92,7 @@ END_TEST
 START_TEST(verify_of_a_clean_heap_is_a_success)
 {
     RUN(0, "verify", "trees");
-    ck_assert_str_eq(run.out, "trees: clean, 100 objects, 250 references\n");
+    ck_assert_str_eq(run.out, "trees: clean, 100 objects, 250 references; reachable: 60 objects, 6.0 KiB\n");
 }
 END_TEST
 
@@ -101,7 +101,7 @@ START_TEST(verify_with_faults_has_a_status_of_its_own)
     world.faulty = true;
     RUN(4, "verify", "trees");
     assert_has(run.out,
-               "trees: 3 faults in 100 objects, 250 references\n"
+               "trees: 3 faults in 100 objects, 250 references; reachable: 60 objects, 6.0 KiB\n"
                "first fault: a reference outside\\x0athe arena (object at 0x80, reference to 0x8000)\n");
     ctl_run_free(&run);
     RUN(4, "verify", "trees", "--json");

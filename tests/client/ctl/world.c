@@ -211,6 +211,8 @@ static bool answer_verify(int sock, const wire_request *request, const struct wo
     verdict.clean = !world->faulty;
     verdict.objects = 100;
     verdict.references = 250;
+    verdict.reachable_objects = 60;
+    verdict.reachable_bytes = 6144;
     if (world->faulty) {
         verdict.faults = 3;
         verdict.first_fault = (char *)"a reference outside\nthe arena";
