@@ -13,6 +13,9 @@
  *             An mmgc_ref in a local variable is no root: keep the pointer.
  *   Safepoint A call marked [safepoint] may let a collection happen. Threads with ambiguous roots may keep their pointers
  *             across it; threads with exact roots must read them again from their local roots.
+ *   Addresses Plans may move objects at safepoints. What a thread with ambiguous roots has pointers to stays where it is while it
+ *             has them; otherwise addresses, and mmgc_refs by number, are good until the next safepoint: two that are equal are
+ *             one object, but do not hash or sort by them. Objects above MMGC_SMALL_MAX and those of mmgc_new_in() do not move.
  *   Errors    Calls return MMGC_OK (0) or an MMGC_E_ code of <mmgc/error.h>; mmgc_strerror() says it in words and
  *             mmgc_error_detail() names the case at hand. Nothing aborts, nothing logs, nothing already allocated is lost.
  *   Threads   A struct mmgc_thread belongs to the thread that attached it. Clients and heaps may be used from any thread.
@@ -221,6 +224,15 @@ static inline void *mmgc_new_array(struct mmgc_thread *t, mmgc_type type, uint32
     __atomic_store_n((uint64_t *)(void *)p, type->header | (uint64_t)length << 32, __ATOMIC_RELAXED);
     return mmgc_launder_(p + sizeof(uint64_t));
 }
+enum mmgc_space {
+    MMGC_SPACE_DEFAULT,                      /* where the plan has its objects, as mmgc_new() */
+    MMGC_SPACE_NONMOVING,                    /* keeps its address for life, under every plan; freed like any other */
+    MMGC_SPACE_IMMORTAL,                     /* never freed, nor moved; nor is what it refers to ever freed */
+    MMGC_SPACE_LARGE                         /* in pages of its own: not moved, and alone in them */
+};
+/* [safepoint] The same with @length elements (0: none) in @space. Slower than mmgc_new(): for objects whose address or life
+ * matters. No reservation covers it. Also MMGC_E_TOO_LARGE: an immortal object above MMGC_SMALL_MAX. */
+MMGC_API void *mmgc_new_in(struct mmgc_thread *t, mmgc_type type, uint32_t length, enum mmgc_space space);
 /* The number of elements of an array object. */
 static inline uint32_t mmgc_length(const void *object)
 {
