@@ -221,6 +221,7 @@ static inline void fetch(const struct trace *t, uint32_t granule)
     foreign_prefetch(t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
     foreign_prefetch(t->arena, (size_t)granule * MM_GRANULE_BYTES + MM_GRANULE_BYTES);
     __builtin_prefetch((const void *)&t->marks[granule / 64]);
+    __builtin_prefetch((const void *)&heap_vo(t->heap)[granule / 64]);
 }
 
 /* The next reference worth a visit: false when it is null, forged, or to what is marked and stays. */
@@ -249,7 +250,17 @@ static inline void finish(struct tracer *r, struct pending p)
         foreign_store32(r->t->arena, p.place * 4, now);
 }
 
-/* Until the stack and the ring are empty. */
+/* What is in the ring goes back, then everything to another packet. */
+static bool leave(struct tracer *r, const struct pending *ring, unsigned *head, unsigned tail)
+{
+    if (r->stack->count + ITEMS_A_PLACE * STACK_RING > PACKET_ITEMS)
+        return false; /* later, then */
+    while (*head != tail)
+        push_place(r, ring[(*head)++ % STACK_RING].place);
+    return r->stack->count == 0 || stack_leave(r, r->t->slots);
+}
+
+/* Until the stack and the ring are empty, or others want this worker. */
 static void drain(struct tracer *r)
 {
     struct packet *stack = r->stack;
@@ -262,9 +273,12 @@ static void drain(struct tracer *r)
         if (head == tail)
             return;
         finish(r, ring[head++ % STACK_RING]);
-        if (++visits % STACK_SHARE_EVERY == 0 && stack->count >= STACK_SHARE_MIN && !r->t->bounded &&
-            worker_others_idle_racy(r->worker))
+        if (++visits % STACK_SHARE_EVERY != 0 || r->t->bounded)
+            continue;
+        if (stack->count >= STACK_SHARE_MIN && worker_others_idle_racy(r->worker))
             stack_give_half(r, r->t->slots);
+        if (MM_UNLIKELY(worker_should_yield(r->worker)) && leave(r, ring, &head, tail))
+            return;
     }
 }
 

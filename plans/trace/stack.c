@@ -29,6 +29,22 @@ bool stack_give_half(struct tracer *r, const struct packet_kind *kind)
     return true;
 }
 
+bool stack_leave(struct tracer *r, const struct packet_kind *kind)
+{
+    struct packet *p = r->stack, *rest;
+
+    if (p->count >= STACK_SHARE_MIN)
+        (void)stack_give_half(r, kind); /* for somebody else; what is pushed last is this worker's next */
+    rest = try_packet(r, kind);
+    if (rest == NULL)
+        return false;
+    memcpy(rest->items, p->items, p->count * sizeof(p->items[0]));
+    rest->count = p->count;
+    p->count = 0;
+    worker_packet_push(r->worker, rest);
+    return true;
+}
+
 void stack_make_room_slow(struct tracer *r, const struct packet_kind *kind, uint64_t items)
 {
     while (r->stack->count + items > PACKET_ITEMS && stack_give_half(r, kind))

@@ -8,6 +8,7 @@
 #define STACK_SHARE_MIN 16u      /* items that are worth sharing */
 #define STACK_SHARE_EVERY 32u    /* objects between two looks at idle workers */
 #define STACK_RING 16u           /* misses in flight; a power of two */
+#define STACK_NEAR 8u            /* mark words in flight before them; a power of two */
 
 bool stack_give_half(struct tracer *r, const struct packet_kind *kind);
 void stack_make_room_slow(struct tracer *r, const struct packet_kind *kind, uint64_t items);
@@ -17,6 +18,8 @@ static inline void stack_make_room(struct tracer *r, const struct packet_kind *k
     if (MM_UNLIKELY(r->stack->count + items > PACKET_ITEMS))
         stack_make_room_slow(r, kind, items);
 }
+/* Leaves the whole stack to packets of @kind: this packet has run long enough. False: none to be had. */
+bool stack_leave(struct tracer *r, const struct packet_kind *kind);
 /* For roots, whose stack is filled, not drained. False: no packet to be had. */
 bool stack_root_room(struct tracer *r, const struct packet_kind *kind, uint32_t items);
 
