@@ -4,11 +4,14 @@
  *   For     finding out what a collector costs, and programs that end before they have filled their heap */
 #include "plans/heap/state.h"
 #include "plans/plan.h"
+#include "plans/room.h"
 
 static size_t nogc_grant(struct heap *h, struct heap_mutator *m, const struct grant_request *request,
                          struct shm_grant *ret, size_t capacity)
 {
-    return line_blocks_grant_free(h, m, BLOCK_IMMORTAL, request->class, request->bytes, ret, capacity);
+    uint64_t bytes = MM_MIN(request->bytes, room_free(h)); /* the limit may have been lowered */
+
+    return line_blocks_grant_free(h, m, BLOCK_IMMORTAL, request->class, bytes, ret, capacity);
 }
 
 const struct plan plan_nogc = {
