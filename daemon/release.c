@@ -125,12 +125,13 @@ static bool begin_batch(struct shared_heap *h, uint64_t bytes)
     if (batch == NULL)
         return true; /* the next tick tries again */
     bytes = MM_MIN(bytes, MM_MAX(BATCH_BYTES, bytes / 2));
-    bytes = take_rows(h, batch, MM_CHUNK_BYTES, bytes);
-    (void)take_rows(h, batch, MM_COMMIT_BYTES, bytes);
+    uint64_t left = take_rows(h, batch, MM_CHUNK_BYTES, bytes);
+    left = take_rows(h, batch, MM_COMMIT_BYTES, left);
     if (batch->count == 0) {
         free(batch);
         return false;
     }
+    log_debug("heap '%s': %llu MiB go back to the system", h->name, (unsigned long long)((bytes - left) >> 20));
     batch->heap = shared_heap_ref(h);
     batch->work.data = batch;
     h->release.batch = batch;
