@@ -472,6 +472,39 @@ START_TEST(a_creator_says_the_options_of_its_heap)
 }
 END_TEST
 
+/* One live object where a few thousand died; whether collections that are asked for move it. */
+static bool survivor_moves(const char *name, const char *options)
+{
+    struct mmgc_heap_options heap = { .create = true, .max_bytes = HEAP_BYTES, .plan = "immix", .options = options };
+    struct mmgc_thread_options thread = { .exact = true };
+    struct access x = { .client = a.client };
+    bool moves = false;
+
+    ck_assert_ok(mmgc_heap_open(x.client, name, &heap, &x.heap));
+    ck_assert_ok(mmgc_attach(x.heap, &thread, &x.t));
+    ck_assert_ok(MMGC_DEFINE_TYPE(x.heap, node, &x.node, left, right));
+    ck_assert_ok(mmgc_enter(x.t));
+    ck_assert_ok(mmgc_name_set(x.t, "survivor", mmgc_new(x.t, x.node)));
+    for (int i = 0; i < 100000; i++)
+        ck_assert_ptr_nonnull(mmgc_new(x.t, x.node));
+    for (int i = 0; i < 3; i++) {
+        const void *before = mmgc_name_get(x.t, "survivor");
+        ck_assert_ok(mmgc_gc(x.t));
+        moves = moves || mmgc_name_get(x.t, "survivor") != before;
+    }
+    mmgc_leave(x.t);
+    mmgc_heap_close(x.heap);
+    return moves;
+}
+
+START_TEST(a_wished_for_collection_is_as_thorough_as_the_heap_says)
+{
+    ck_assert(!survivor_moves("quick", ""));
+    ck_assert(survivor_moves("thorough", "full_heap_system_gc=on"));
+    ck_assert(survivor_moves("always", "immix_always_defrag=on immix_defrag_every_block=on"));
+}
+END_TEST
+
 START_TEST(a_daemon_that_ends_is_an_error_not_a_hang)
 {
     ck_assert_ok(access_open(&a, false, false));
@@ -529,6 +562,7 @@ static Suite *mmgcd_suite(void)
     tcase_add_test(heap, a_heap_destroyed_by_force_is_gone_for_those_inside);
     tcase_add_test(heap, a_heap_is_made_once_and_found_after_everyone_left);
     tcase_add_test(heap, a_creator_says_the_options_of_its_heap);
+    tcase_add_test(heap, a_wished_for_collection_is_as_thorough_as_the_heap_says);
     suite_add_tcase(suite, heap);
     tcase_add_checked_fixture(ends, setup_daemon, NULL);
     tcase_set_timeout(ends, 60);
