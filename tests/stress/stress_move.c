@@ -26,7 +26,7 @@
 #define LINE_BYTES 256u
 
 struct move_case {
-    const char *socket, *plan;
+    const char *socket, *plan, *options;
     bool exact;
     uint64_t seed;
     double seconds;
@@ -110,6 +110,7 @@ static void be_player(struct mate *mate, void *arg)
     entry_open(e, &(struct entry_options){ .socket = c->socket,
                                            .heap = HEAP,
                                            .plan = c->plan,
+                                           .options = c->options,
                                            .max_bytes = HEAP_BYTES,
                                            .name = "player",
                                            .exact = c->exact });
@@ -144,6 +145,7 @@ static void be_collector(struct mate *mate, void *arg)
     entry_open(&e, &(struct entry_options){ .socket = c->socket,
                                             .heap = HEAP,
                                             .plan = c->plan,
+                                            .options = c->options,
                                             .max_bytes = HEAP_BYTES,
                                             .name = "collector",
                                             .exact = c->exact });
@@ -165,6 +167,7 @@ START_TEST(pieces_that_move_while_others_collect_are_never_lost)
     struct daemon *daemon = daemon_start(NULL);
     struct move_case c = { .socket = daemon_socket(daemon),
                            .plan = stress_plan(_i / 2),
+                           .options = stress_options(stress_plan(_i / 2), 1100 + (uint64_t)_i),
                            .exact = _i % 2 == 1,
                            .seed = stress_seed(1100 + (uint64_t)_i),
                            .seconds = stress_seconds_each(SECONDS_ALL, stress_plan_count() * 2) };
@@ -193,7 +196,7 @@ START_TEST(pieces_that_move_while_others_collect_are_never_lost)
     inspect_close(&ask);
     crew_fini(&crew);
     daemon_stop(daemon);
-    fprintf(stderr, "plan %s, %s: %" PRIu64 " times in and out, %" PRIu64 " collections\n", c.plan,
+    fprintf(stderr, "plan %s (%s), %s: %" PRIu64 " times in and out, %" PRIu64 " collections\n", c.plan, c.options,
             c.exact ? "exact" : "ambiguous", rounds, collections);
     ck_assert_uint_gt(collections, 0);
 }

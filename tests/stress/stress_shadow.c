@@ -57,7 +57,7 @@ struct worker {
     struct rng rng;
 };
 struct shadow_case {
-    const char *socket, *plan;
+    const char *socket, *plan, *options;
     enum root_mode mode;
     uint64_t seed;
     double seconds;
@@ -149,7 +149,10 @@ static void *work(void *arg)
 static void one_round(struct client *client, struct worker *workers)
 {
     pthread_t threads[THREADS];
-    struct mmgc_heap_options options = { .create = true, .max_bytes = HEAP_BYTES, .plan = client->c->plan };
+    struct mmgc_heap_options options = { .create = true,
+                                         .max_bytes = HEAP_BYTES,
+                                         .plan = client->c->plan,
+                                         .options = client->c->options };
     EXPECT_OK(mmgc_connect(client->c->socket, "shadow", &client->connection));
     EXPECT_OK(mmgc_heap_open(client->connection, "shadow", &options, &client->heap));
     memset(client->market.slots, 0, sizeof(client->market.slots));
@@ -211,6 +214,7 @@ START_TEST(every_graph_equals_its_model_after_every_collection)
     struct daemon *daemon = daemon_start(config);
     struct shadow_case c = { .socket = daemon_socket(daemon),
                              .plan = stress_plan(_i / ROOT_MODES),
+                             .options = stress_options(stress_plan(_i / ROOT_MODES), (uint64_t)_i),
                              .mode = (enum root_mode)(_i % ROOT_MODES),
                              .seed = stress_seed((uint64_t)_i),
                              .seconds = stress_seconds_each(SECONDS_ALL, stress_plan_count() * ROOT_MODES) };
@@ -233,9 +237,9 @@ START_TEST(every_graph_equals_its_model_after_every_collection)
     crew_fini(&crew);
     daemon_stop(daemon);
     fprintf(stderr,
-            "plan %s, root mode %d: %" PRIu64 " steps, %" PRIu64 " collections, %" PRIu64
+            "plan %s (%s), root mode %d: %" PRIu64 " steps, %" PRIu64 " collections, %" PRIu64
             " comparisons of %" PRIu64 " objects\n",
-            c.plan, (int)c.mode, steps, collections, compared, objects);
+            c.plan, c.options, (int)c.mode, steps, collections, compared, objects);
     ck_assert_uint_gt(collections, 0);
 }
 END_TEST

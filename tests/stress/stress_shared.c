@@ -37,7 +37,7 @@ struct own { /* one chain, as its owner knows it: serials, oldest first */
     uint32_t count;
 };
 struct shared_case {
-    const char *socket, *plan;
+    const char *socket, *plan, *options;
     bool exact;
     uint64_t seed;
     double seconds;
@@ -248,6 +248,7 @@ static void be_client(struct mate *mate, void *arg)
     entry_open(&c->e, &(struct entry_options){ .socket = shared->socket,
                                                .heap = "shared",
                                                .plan = shared->plan,
+                                               .options = shared->options,
                                                .max_bytes = HEAP_BYTES,
                                                .name = "shared",
                                                .exact = shared->exact });
@@ -286,6 +287,7 @@ START_TEST(chains_built_by_compare_and_swap_have_every_link_of_every_client)
     struct daemon *daemon = daemon_start(NULL);
     struct shared_case c = { .socket = daemon_socket(daemon),
                              .plan = stress_plan(_i / 2),
+                           .options = stress_options(stress_plan(_i / 2), 100 + (uint64_t)_i),
                              .exact = _i % 2 == 1,
                              .seed = stress_seed(100 + (uint64_t)_i),
                              .seconds = stress_seconds_each(SECONDS_ALL, stress_plan_count() * 2) };
@@ -313,8 +315,8 @@ START_TEST(chains_built_by_compare_and_swap_have_every_link_of_every_client)
     inspect_close(&ask);
     crew_fini(&crew);
     daemon_stop(daemon);
-    fprintf(stderr, "plan %s, %s: %" PRIu64 " added, %" PRIu64 " taken out, %" PRIu64 " collections\n",
-            c.plan, c.exact ? "exact" : "ambiguous", added, removed, collections);
+    fprintf(stderr, "plan %s (%s), %s: %" PRIu64 " added, %" PRIu64 " taken out, %" PRIu64 " collections\n",
+            c.plan, c.options, c.exact ? "exact" : "ambiguous", added, removed, collections);
     ck_assert_uint_gt(collections, 0);
 }
 END_TEST

@@ -18,7 +18,7 @@
 
 #define HEAP_BYTES (UINT64_C(24) << 20)
 #define BUDGET_BYTES ((UINT64_C(1) << 19) / STRESS_SLOWER)
-#define DEATHS 280u           /* of all plans together */
+#define DEATHS 150u           /* of all plans together */
 #define BALLAST (60000u / STRESS_SLOWER) /* pairs, so that a collection takes its time */
 #define COMPARE_EVERY 5u
 #define LIMIT_S 60.0
@@ -178,6 +178,7 @@ START_TEST(a_client_that_dies_at_any_stage_of_a_collection_leaves_the_heap_whole
                               .plan = stress_plan(_i),
                               .heap_bytes = HEAP_BYTES,
                               .budget_bytes = BUDGET_BYTES,
+                              .options = stress_options(stress_plan(_i), 1200 + (uint64_t)_i),
                               .seed = stress_seed(1200 + (uint64_t)_i) };
     struct rng rng = rng_from(c.seed);
     uint64_t quarters[QUARTERS] = { 0 };

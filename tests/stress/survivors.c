@@ -19,6 +19,7 @@ void survivors_join(struct entry *e, const struct survive_case *c, bool exact)
     entry_open(e, &(struct entry_options){ .socket = c->socket,
                                            .heap = SURVIVE_HEAP,
                                            .plan = c->plan,
+                                           .options = c->options,
                                            .max_bytes = c->heap_bytes,
                                            .name = exact ? "exact" : "ambiguous",
                                            .exact = exact });
@@ -96,8 +97,8 @@ void survivors_end(struct survivors *s)
     struct inspect *ask = &s->ask;
     survivors_check(s, true);
     struct inspect_heap heap = inspect_heap(ask, SURVIVE_HEAP);
-    fprintf(stderr, "plan %s: %" PRIu64 " MiB granted, %" PRIu64 " collections, %" PRIu64 " MiB alive\n",
-            s->c->plan, heap.granted_bytes >> 20, heap.collections, heap.live_bytes >> 20);
+    fprintf(stderr, "plan %s (%s): %" PRIu64 " MiB granted, %" PRIu64 " collections, %" PRIu64 " MiB alive\n",
+            s->c->plan, s->c->options, heap.granted_bytes >> 20, heap.collections, heap.live_bytes >> 20);
     inspect_await_sessions(ask, SURVIVE_HEAP, SURVIVORS);
     ck_assert_int_eq(inspect_collect(ask, SURVIVE_HEAP), MMGC_E_OK);
     survivors_check(s, true);

@@ -10,7 +10,7 @@
 #define SURVIVE_HEAP "survive"
 
 struct survive_case {
-    const char *socket, *plan;
+    const char *socket, *plan, *options; /* options: mmgc_heap_options.options */
     uint64_t heap_bytes, budget_bytes; /* of the heap; of what each survivor keeps */
     uint64_t seed;
 };

@@ -8,7 +8,8 @@ void entry_open(struct entry *e, const struct entry_options *options)
     struct mmgc_heap_options heap = { .create = true,
                                       .max_bytes = options->max_bytes,
                                       .limit_bytes = options->limit_bytes,
-                                      .plan = options->plan };
+                                      .plan = options->plan,
+                                      .options = options->options };
     struct mmgc_thread_options thread = { .exact = options->exact, .name = options->name };
     *e = (struct entry){ .exact = options->exact };
     EXPECT_OK(mmgc_connect(options->socket, options->name, &e->client));

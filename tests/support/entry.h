@@ -10,6 +10,7 @@
 struct entry_options {
     const char *socket, *heap, *plan;
     uint64_t max_bytes, limit_bytes; /* of the heap, if it has to be made; 0: the daemon's default */
+    const char *options; /* mmgc_heap_options.options, the same way; NULL: none */
     const char *name;                /* of client and thread, as people see them */
     bool exact;
 };

@@ -68,6 +68,17 @@ bool stress_toss(uint64_t which)
     return stress_seed(which) >> 32 & 1;
 }
 
+const char *stress_options(const char *plan, uint64_t which)
+{
+    static const char *const options[2][4] = {
+        { "", "sanity=on", "sanity=on stress_factor=256K", "stress_factor=256K" },
+        { "immix_always_defrag=on immix_defrag_every_block=on", "sanity=on immix_always_defrag=on",
+          "sanity=on stress_factor=256K",
+          "sanity=on stress_factor=256K immix_always_defrag=on immix_defrag_every_block=on" },
+    };
+    return options[strcmp(plan, "immix") == 0][(stress_seed(which) >> 32) % 4];
+}
+
 double stress_seconds(double by_default)
 {
     return by_default * settled.times;

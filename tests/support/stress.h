@@ -42,6 +42,9 @@ void stress_limit(TCase *tc, double by_default_s); /* tcase_set_timeout() that k
 int stress_plan_count(void);
 const char *stress_plan(int i);
 bool stress_plan_copies(const char *plan); /* a heap is as good as full with half of it alive: as much is kept for the copies */
+/* For mmgc_heap_options.options, by the seed: a second trace checks each collection; collections come every 256 KiB; immix moves
+ * whatever it can. Static. */
+const char *stress_options(const char *plan, uint64_t which);
 /* One of two, by the seed: what need not be tried both ways in every run. */
 bool stress_toss(uint64_t which);
 
