@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.c - Config: defaults, then the file, then the command line.
- *   C1  an option is a row of DAEMON_OPTIONS or HEAP_OPTIONS and nothing else: file, command line, defaults and --help follow from it */
+ *   C1  an option is a row of DAEMON_OPTIONS or HEAP_OPTIONS and nothing else: file, command line, defaults and
+ *       --help follow from it */
 #include "daemon/config.h"
 
 #include <getopt.h>
@@ -48,8 +49,8 @@ static bool size_fits(const struct heap_settings *heap, const char *whose)
 {
     if (heap->size_bytes <= heap->max_size_bytes)
         return true;
-    fprintf(stderr, "mmgcd: %s: size %" PRIu64 " is above max_size %" PRIu64 "\n", whose, heap->size_bytes,
-            heap->max_size_bytes);
+    fprintf(stderr, "mmgcd: %s: size %" PRIu64 " is above max_size %" PRIu64 "\n", whose,
+            heap->size_bytes, heap->max_size_bytes);
     return false;
 }
 
@@ -128,8 +129,8 @@ static void print_help(void)
         for (size_t i = 0; i < tables[t]->count; i++) {
             const struct option_row *row = &tables[t]->rows[i];
             option_name(tables[t], row, name);
-            printf(strlen(name) > 19 ? "  --%s\n%24s%s (%s)\n" : "  --%-19s %s%s (%s)\n", name, "", row->help,
-                   row->fallback);
+            printf(strlen(name) > 19 ? "  --%s\n%24s%s (%s)\n" : "  --%-19s %s%s (%s)\n", name, "",
+                   row->help, row->fallback);
         }
     puts("\nSizes take K, M, G; times take ms, s, min. In the file, --max-heaps is max_heaps below [daemon],\n"
          "and --heap-size is size below [heap]. Options of a heap can be said for the heap of that name below\n"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config_file.c - Config file: read line by line.
- *   F1  nothing is guessed: an unknown section, key or word is an error that names file and line, and all of them are named
- *   F2  libinih gives no line numbers in every build of it and cuts a section's name off, so our reader counts the lines it hands
- *       over and keeps the name itself */
+ *   F1  nothing is guessed: an unknown section, key or word is an error that names file and line, and all of them are
+ *       named
+ *   F2  libinih gives no line numbers in every build of it and cuts a section's name off, so our reader counts the
+ *       lines it hands over and keeps the name itself */
 #include "daemon/config_file.h"
 
 #include <errno.h>
@@ -76,7 +77,8 @@ static struct heap_section *section_of(struct config *config, const char *name)
     return section;
 }
 
-static const struct option_row *row_of(struct reader *r, const struct option_table *table, const char *key)
+static const struct option_row *row_of(struct reader *r, const struct option_table *table,
+                                       const char *key)
 {
     const struct option_row *row = option_find(table, key);
 

@@ -104,7 +104,8 @@ static bool parse_affinity(const char *text, char *field, size_t bytes, const ch
 {
     struct engine_config config = { 0 };
 
-    return engine_affinity_parse(text, &config, ret_why) == 0 && parse_text(text, field, bytes, ret_why);
+    return engine_affinity_parse(text, &config, ret_why) == 0 &&
+           parse_text(text, field, bytes, ret_why);
 }
 
 static bool refuse_choice(const char *words, const char **ret_why)
@@ -150,8 +151,8 @@ static bool refuse_range(enum config_type type, const struct config_range *range
     return false;
 }
 
-static bool parse_in_range(enum config_type type, const struct config_range *range, const char *text,
-                           void *field, size_t bytes, const char **ret_why)
+static bool parse_in_range(enum config_type type, const struct config_range *range,
+                           const char *text, void *field, size_t bytes, const char **ret_why)
 {
     uint64_t number;
 
@@ -212,15 +213,20 @@ void config_value_print(enum config_type type, const struct config_range *range,
     case CONFIG_TYPE_text:
     case CONFIG_TYPE_plan:
     case CONFIG_TYPE_affinity: snprintf(ret_text, size, "%s", (const char *)field); return;
-    case CONFIG_TYPE_choice: print_choice(range->words, *(const int *)field, ret_text, size); return;
-    case CONFIG_TYPE_flag: snprintf(ret_text, size, "%s", *(const bool *)field ? "on" : "off"); return;
+    case CONFIG_TYPE_choice:
+        print_choice(range->words, *(const int *)field, ret_text, size);
+        return;
+    case CONFIG_TYPE_flag:
+        snprintf(ret_text, size, "%s", *(const bool *)field ? "on" : "off");
+        return;
     case CONFIG_TYPE_trigger: print_trigger(field, ret_text, size); return;
     case CONFIG_TYPE_size:
     case CONFIG_TYPE_time:
     case CONFIG_TYPE_count:
     case CONFIG_TYPE_mode:
         print_number(ret_text, size,
-                     bytes == sizeof(uint64_t) ? *(const uint64_t *)field : *(const unsigned *)field, type);
+                     bytes == sizeof(uint64_t) ? *(const uint64_t *)field : *(const unsigned *)field,
+                     type);
         return;
     }
 }

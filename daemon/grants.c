@@ -2,14 +2,14 @@
 /* grants.c - Grants: what a thread asked for, from the request to the word that wakes it.
  *   G1  entries are written first, published is raised (release), then error, then answered = serial (release), then the wake:
  *       who acquires answered sees the rest
- *   G2  a request fails with NOMEM only after a collection that looked at the heap after it had arrived, and an emergency collection
- *       after that
+ *   G2  a request fails with NOMEM only after a collection that looked at the heap after it had arrived, and an
+ *       emergency collection after that
  *   G3  the ring's place and free room follow from our own counts; of the client's words only taken is read, once
  *   G4  one grant brings at most a thread's share of what is free, and of an eighth of the heap: with a slab in use and one ahead
  *       the threads together hold a quarter of the heap at most, however many they are. Never less than a block, or nobody would
  *       get anywhere
- *   G5  stress_factor: a collection is promised as soon as so much was granted since the last one. If precise_stress is on, too, nothing
- *       is granted that would go beyond; what is larger by itself comes first after a collection */
+ *   G5  stress_factor: a collection is promised as soon as so much was granted since the last one. If precise_stress
+ *       is on, too, nothing is granted that would go beyond; what is larger by itself comes first after a collection */
 #include "daemon/grants.h"
 
 #include "daemon/log.h"
@@ -72,7 +72,8 @@ static void collect_if_stressed(struct shared_heap *h)
         shared_heap_promise_collection_locked(h);
 }
 
-/* What a grant to @w may be asked to bring; 0: nothing before a collection. A grant's last piece may go beyond by all but a byte of it. */
+/* What a grant to @w may be asked to bring; 0: nothing before a collection. A grant's last piece may go beyond what it was
+ * asked for by all but a byte. */
 static uint64_t stress_allows(const struct shared_heap *h, const struct grant_wait *w)
 {
     uint64_t piece = w->class == SHM_GRANT_LARGE ? mm_align_up(w->bytes, MM_PAGE_BYTES) : MM_BLOCK_BYTES;

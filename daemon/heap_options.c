@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* heap_options.c - Heap options: texts into what one heap is made of.
  *   O1  an option is a row of HEAP_OPTIONS and nothing else; a layer is a set of rows that somebody has said
- *   O2  a creator's text has no more effect than its keys: it is cut into words of bounded length before anything reads it */
+ *   O2  a creator's text has no more effect than its keys: it is cut into words of bounded length before anything
+ *       reads it */
 #include "daemon/heap_options.h"
 
 #include <ctype.h>
@@ -81,10 +82,12 @@ static bool refuse_key(const char *key, char ret_why[HEAP_OPTIONS_WHY_MAX])
                  row->key);
         return false;
     }
-    length = (size_t)snprintf(ret_why, HEAP_OPTIONS_WHY_MAX, "there is no option '%.64s'; there are", key);
+    length =
+        (size_t)snprintf(ret_why, HEAP_OPTIONS_WHY_MAX, "there is no option '%.64s'; there are", key);
     for (size_t i = 0; i < MM_ARRAY_LEN(rows) && length < HEAP_OPTIONS_WHY_MAX; i++)
         if (rows[i].creators)
-            length += (size_t)snprintf(ret_why + length, HEAP_OPTIONS_WHY_MAX - length, " %s", rows[i].key);
+            length +=
+                (size_t)snprintf(ret_why + length, HEAP_OPTIONS_WHY_MAX - length, " %s", rows[i].key);
     return false;
 }
 
@@ -112,10 +115,12 @@ bool heap_layer_parse(struct heap_layer *layer, const char *options, char ret_wh
 {
     char option[WIRE_OPTIONS_MAX + 1];
 
-    for (options += strspn(options, SEPARATORS); *options != '\0'; options += strspn(options, SEPARATORS)) {
+    for (options += strspn(options, SEPARATORS); *options != '\0';
+         options += strspn(options, SEPARATORS)) {
         size_t length = option_length(options);
         if (length >= sizeof(option)) {
-            snprintf(ret_why, HEAP_OPTIONS_WHY_MAX, "an option is longer than %u bytes", WIRE_OPTIONS_MAX);
+            snprintf(ret_why, HEAP_OPTIONS_WHY_MAX, "an option is longer than %u bytes",
+                     WIRE_OPTIONS_MAX);
             return false;
         }
         memcpy(option, options, length);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Heap options: what can be chosen for one heap. One table of options (HEAP_OPTIONS) drives section [heap] of the file, its
- * sections [heap NAME], the command line's --heap-KEY, what a creator may say, --help, mmgcctl info and the manual.
- *   Order    defaults, [heap], command line, [heap NAME], the heap's creator: who comes later wins, but only an administrator
- *            may say some (HEAP_ADMINISTRATOR), and max_size among them bounds what a creator says
+/* Heap options: what can be chosen for one heap. One table of options (HEAP_OPTIONS) drives section [heap] of the file,
+ * its sections [heap NAME], the command line's --heap-KEY, what a creator may say, --help, mmgcctl info and the manual.
+ *   Order    defaults, [heap], command line, [heap NAME], the heap's creator: who comes later wins, but only an
+ *            administrator may say some (HEAP_ADMINISTRATOR), and max_size among them bounds what a creator says
  *   Names    and meanings are MMTk's where it has them
  *   Threads  loop, and before there is any other                                                            */
 #include <stdbool.h>
@@ -78,8 +78,8 @@ bool heap_layer_set(struct heap_layer *layer, const struct option_row *row, cons
 void heap_layer_apply(const struct heap_layer *layer, struct heap_settings *settings);
 
 #define HEAP_OPTIONS_WHY_MAX 512u
-/* A creator's "plan=semispace, stress_factor=1M": separated by blanks and commas; a comma that no KEY= follows is the value's. The text
- * is hostile. False: @ret_why names the key and what is allowed. */
+/* A creator's "plan=semispace, stress_factor=1M": separated by blanks and commas; a comma that no KEY= follows is the
+ * value's. The text is hostile. False: @ret_why names the key and what is allowed. */
 bool heap_layer_parse(struct heap_layer *layer, const char *options, char ret_why[HEAP_OPTIONS_WHY_MAX]);
 
 /* "fixed", "dynamic:MIN,MAX" with sizes as 16M, or "delegated". False: *ret_why is a sentence (static), *ret as it was. */

@@ -15,14 +15,14 @@ const struct option_row *option_find(const struct option_table *table, const cha
 
 bool option_set(const struct option_row *row, void *fields, const char *text, const char **ret_why)
 {
-    return config_value_parse(row->type, &row->range, text, (char *)fields + row->offset, row->bytes,
-                              ret_why);
+    return config_value_parse(row->type, &row->range, text, (char *)fields + row->offset,
+                              row->bytes, ret_why);
 }
 
 void option_print(const struct option_row *row, const void *fields, char ret_text[OPTION_TEXT_MAX])
 {
-    config_value_print(row->type, &row->range, (const char *)fields + row->offset, row->bytes, ret_text,
-                       OPTION_TEXT_MAX);
+    config_value_print(row->type, &row->range, (const char *)fields + row->offset, row->bytes,
+                       ret_text, OPTION_TEXT_MAX);
 }
 
 void option_set_defaults(const struct option_table *table, void *fields)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Option: what is called so, fills this field, can be that. A table of them is all that file, command line, a heap's creator,
- * --help and the manual know.
+/* Option: what is called so, fills this field, can be that. A table of them is all that file, command line, a heap's
+ * creator, --help and the manual know.
  *   Threads  loop, and before there is any other */
 #include "daemon/config_value.h"
 

@@ -98,7 +98,8 @@ START_TEST(mistakes_in_the_section_of_a_heap_are_named_too)
     expect_complaint("[heap ]\nsize = 8M\n", 2, "no heap can be called so");
     expect_complaint("[heaptrees]\nsize = 8M\n", 2, "no section [heaptrees]");
     expect_complaint("[heap trees]\nthreads = 2\n", 2, "no key 'threads'");
-    ck_assert_int_eq(run("[heap]\nmax_size = 16M\nsize = 8M\n[heap trees]\nsize = 32M\n", "--check-config"), 2);
+    ck_assert_int_eq(
+        run("[heap]\nmax_size = 16M\nsize = 8M\n[heap trees]\nsize = 32M\n", "--check-config"), 2);
     ck_assert_ptr_nonnull(strstr(said, "trees: size 33554432 is above max_size 16777216"));
     ck_assert_int_eq(run("[heap]\nmax_size = 16M\nsize = 8M\n[heap trees]\nsize = 32M\nmax_size = 1G\n",
                          "--check-config"),
@@ -146,10 +147,12 @@ END_TEST
 
 START_TEST(help_names_every_option_and_version_the_version)
 {
-    static const char *const names[] = { "--socket ",      "--socket-mode ", "--max-sessions ",
-                                         "--stop-policy ", "--heap-size ",   "--heap-huge-pages ", "--heap-gc-trigger ", "--thread-affinity ",
-                                         "--heap-immix-defrag-headroom-percent\n",
-                                         "--config ",      "--check-config", "--foreground" };
+    static const char *const names[] = {
+        "--socket ",          "--socket-mode ",     "--max-sessions ",
+        "--stop-policy ",     "--heap-size ",       "--heap-huge-pages ",
+        "--heap-gc-trigger ", "--thread-affinity ", "--heap-immix-defrag-headroom-percent\n",
+        "--config ",          "--check-config",     "--foreground"
+    };
 
     ck_assert_int_eq(run("", "--help"), 0);
     for (size_t i = 0; i < MM_ARRAY_LEN(names); i++)
@@ -210,11 +213,23 @@ static struct heap_settings settings_of(const char *file_text, const char *name,
 static const struct {
     const char *key, *value;
 } others[] = {
-    { "size", "12M" }, { "max_size", "1G" }, { "limit", "8M" }, { "plan", "nogc" },
-    { "gc_trigger", "dynamic:4M,12M" }, { "max_names", "7" }, { "huge_pages", "never" }, { "mode", "0640" },
-    { "ignore_system_gc", "on" }, { "full_heap_system_gc", "on" }, { "immix_always_defrag", "on" },
-    { "immix_defrag_every_block", "on" }, { "immix_defrag_headroom_percent", "9" },
-    { "count_live_bytes_in_gc", "on" }, { "stress_factor", "64K" }, { "precise_stress", "on" }, { "sanity", "on" },
+    { "size", "12M" },
+    { "max_size", "1G" },
+    { "limit", "8M" },
+    { "plan", "nogc" },
+    { "gc_trigger", "dynamic:4M,12M" },
+    { "max_names", "7" },
+    { "huge_pages", "never" },
+    { "mode", "0640" },
+    { "ignore_system_gc", "on" },
+    { "full_heap_system_gc", "on" },
+    { "immix_always_defrag", "on" },
+    { "immix_defrag_every_block", "on" },
+    { "immix_defrag_headroom_percent", "9" },
+    { "count_live_bytes_in_gc", "on" },
+    { "stress_factor", "64K" },
+    { "precise_stress", "on" },
+    { "sanity", "on" },
 };
 
 static void expect_value(const struct heap_settings *settings, const char *key, const char *value)
@@ -261,8 +276,9 @@ END_TEST
 START_TEST(the_section_of_a_heap_wins_over_the_command_line_and_that_over_the_file)
 {
     char *arguments[] = { (char *)"--heap-plan", (char *)"semispace" };
-    static const char file_text[] = "[heap]\nplan = marksweep\nmode = 0666\n[heap a b]\nplan = nogc\n[daemon]\n"
-                                    "max_heaps = 3\n[heap a b]\nmode = 0640\n";
+    static const char file_text[] =
+        "[heap]\nplan = marksweep\nmode = 0666\n[heap a b]\nplan = nogc\n[daemon]\n"
+        "max_heaps = 3\n[heap a b]\nmode = 0640\n";
     struct heap_settings settings = settings_of(file_text, "a b", 2, arguments);
 
     expect_value(&settings, "plan", "nogc");

@@ -28,9 +28,19 @@ END_TEST
 
 START_TEST(what_is_no_trigger_is_refused_and_changes_nothing)
 {
-    static const char *const wrong[] = { "", "Fixed", "dynamic", "dynamic:", "dynamic:16M", "dynamic:16M,",
-                                         "dynamic:,16M", "dynamic:16M,8M", "dynamic:1M,16M", "dynamic:16M,33G",
-                                         "dynamic:16M,32M,64M", "dynamic: 16M,32M", "delegated:16M,32M",
+    static const char *const wrong[] = { "",
+                                         "Fixed",
+                                         "dynamic",
+                                         "dynamic:",
+                                         "dynamic:16M",
+                                         "dynamic:16M,",
+                                         "dynamic:,16M",
+                                         "dynamic:16M,8M",
+                                         "dynamic:1M,16M",
+                                         "dynamic:16M,33G",
+                                         "dynamic:16M,32M,64M",
+                                         "dynamic: 16M,32M",
+                                         "delegated:16M,32M",
                                          "dynamic:000000000000000000000000016M,32M" };
     struct trigger_config parsed = { TRIGGER_DELEGATED, 1, 2 };
 

@@ -203,8 +203,8 @@ END_TEST
 
 START_TEST(precise_stress_grants_no_more_than_that_between_two)
 {
-    static const enum shm_grant_class classes[] = { SHM_GRANT_LINES, SHM_GRANT_BLOCKS, SHM_GRANT_NONMOVING,
-                                                    SHM_GRANT_LARGE };
+    static const enum shm_grant_class classes[] = { SHM_GRANT_LINES, SHM_GRANT_BLOCKS,
+                                                    SHM_GRANT_NONMOVING, SHM_GRANT_LARGE };
     uint64_t total = 0;
 
     create("h", "stress_factor=256K precise_stress=on");
@@ -227,7 +227,8 @@ START_TEST(precise_stress_lets_pass_what_is_larger_by_itself)
     create("h", "stress_factor=4K precise_stress=on");
     for (int i = 0; i < 4; i++) {
         uint64_t before = collections();
-        ck_assert_int_eq(raw_grant(&t, i % 2 == 0 ? SHM_GRANT_LARGE : SHM_GRANT_LINES, 1 << 20), MMGC_E_OK);
+        ck_assert_int_eq(raw_grant(&t, i % 2 == 0 ? SHM_GRANT_LARGE : SHM_GRANT_LINES, 1 << 20),
+                         MMGC_E_OK);
         take_all(i % 2 == 0 ? SHM_GRANT_LARGE : SHM_GRANT_LINES);
         wait_for_collection(before + 1);
     }
@@ -284,8 +285,8 @@ END_TEST
 static Suite *options_suite(void)
 {
     Suite *suite = suite_create("options");
-    TCase *says = tcase_create("says"), *wishes = tcase_create("wishes"), *stress = tcase_create("stress"),
-          *emergency = tcase_create("emergency");
+    TCase *says = tcase_create("says"), *wishes = tcase_create("wishes"),
+          *stress = tcase_create("stress"), *emergency = tcase_create("emergency");
 
     tcase_add_checked_fixture(says, set_up, tear_down);
     tcase_add_test(says, a_creators_options_win_over_those_of_the_administrator);
