@@ -13,7 +13,7 @@
 #include "tests/support/runner.h"
 
 #define HEAP_BYTES (UINT64_C(16) << 20)
-#define LIST_LENGTH 16000
+#define LIST_LENGTH 16000 /* at most: many() */
 #define KEPT_EVERY 16 /* whole lines of garbage between those that stay */
 #define BOTH (2 * PLAN_COUNT) /* loops: a plan, and exact or not */
 #define ck_assert_ok(call) ck_assert_int_eq((call), MMGC_OK)
@@ -94,6 +94,17 @@ static uint64_t live_objects(void)
     return info.live_objects;
 }
 
+/* What a node costs, and how many are many, but fit twice. */
+static int64_t node_bytes(void)
+{
+    return plan->constraints.allocator == SHM_ALLOCATOR_PAGES ? MM_PAGE_BYTES : 32;
+}
+
+static int64_t many(void)
+{
+    return MM_MIN(LIST_LENGTH, (int64_t)HEAP_BYTES / 4 / node_bytes());
+}
+
 /* ---- a list in a local root --------------------------------------------------------------------------------------- */
 
 /* [safepoint] False: no memory; the list is as it was. */
@@ -168,15 +179,15 @@ START_TEST(a_graph_is_whole_wherever_it_went)
     uint64_t moved = 0;
 
     open_both(_i);
-    mmgc_local list = list_new(&a, LIST_LENGTH);
+    mmgc_local list = list_new(&a, many());
     list_thin_out(&a, list);
     (void)list_note(&a, list, places);
     for (int round = 0; round < 8; round++) {
         collect(&a);
         moved += list_note(&a, list, places);
-        ck_assert_int_eq(list_length(&a, list, KEPT_EVERY), LIST_LENGTH / KEPT_EVERY);
+        ck_assert_int_eq(list_length(&a, list, KEPT_EVERY), many() / KEPT_EVERY);
         mmgc_scope scope = mmgc_scope_open(a.t);
-        (void)list_new(&a, LIST_LENGTH / 10); /* over what is free */
+        (void)list_new(&a, many() / 10); /* over what is free */
         mmgc_scope_close(a.t, scope);
     }
     if (plan->constraints.moves)
@@ -192,7 +203,7 @@ END_TEST
 START_TEST(what_a_stack_points_at_stays)
 {
     open_heap(plans[_i], false);
-    mmgc_local list = list_new(&a, LIST_LENGTH);
+    mmgc_local list = list_new(&a, many());
     list_thin_out(&a, list);
     struct node *first = mmgc_local_get(a.t, list), *volatile held = mmgc_get(a.t, first, left);
     char *text = mmgc_new_array(a.t, a.bytes, 3000), *volatile inside = text + 1234;
@@ -201,10 +212,10 @@ START_TEST(what_a_stack_points_at_stays)
     text = NULL;
     for (int round = 0; round < 4; round++) {
         collect(&a);
-        ck_assert_int_eq(list_length(&a, list, KEPT_EVERY), LIST_LENGTH / KEPT_EVERY);
+        ck_assert_int_eq(list_length(&a, list, KEPT_EVERY), many() / KEPT_EVERY);
         ck_assert_ptr_eq(held, mmgc_get(a.t, (struct node *)mmgc_local_get(a.t, list), left));
         ck_assert_uint_eq(mmgc_ref_of(a.t, held).granule, held_at);
-        ck_assert_int_eq(held->value, LIST_LENGTH - 2 * KEPT_EVERY);
+        ck_assert_int_eq(held->value, many() - 2 * KEPT_EVERY);
         text = inside - 1234;
         ck_assert_uint_eq(mmgc_ref_of(a.t, text).granule, text_at);
         ck_assert_uint_eq(mmgc_length(text), 3000);
@@ -239,7 +250,7 @@ START_TEST(locals_handles_names_and_references_stay_together)
 
     open_both(_i);
     large = mmgc_local_new(a.t, mmgc_new_array(a.t, a.refs, 10000)); /* which does not move, but what it refers to */
-    (void)list_new(&a, LIST_LENGTH);
+    (void)list_new(&a, many());
     hold_everywhere(&local, &handle);
     mmgc_ref *elements = mmgc_local_get(a.t, large);
     mmgc_store(a.t, elements, &elements[0], mmgc_local_get(a.t, local));
@@ -261,7 +272,7 @@ START_TEST(what_is_reserved_is_there)
     uint64_t left = 1u << 20;
 
     open_both(_i);
-    mmgc_local list = list_new(&a, LIST_LENGTH);
+    mmgc_local list = list_new(&a, many());
     list_thin_out(&a, list);
     collect(&a);
     ck_assert_ok(mmgc_reserve(a.t, left));
@@ -275,7 +286,7 @@ START_TEST(what_is_reserved_is_there)
     ck_assert_ok(mmgc_heap_info(a.heap, &after));
     ck_assert_uint_eq(after.collections, before.collections);
     collect(&a);
-    ck_assert_int_eq(list_length(&a, list, KEPT_EVERY), LIST_LENGTH / KEPT_EVERY);
+    ck_assert_int_eq(list_length(&a, list, KEPT_EVERY), many() / KEPT_EVERY);
 }
 END_TEST
 
@@ -295,7 +306,7 @@ START_TEST(a_full_heap_stays_whole_and_is_empty_again)
     open_both(_i);
     mmgc_local list = mmgc_local_new(a.t, NULL);
     int64_t filled = fill(list);
-    ck_assert_int_gt(filled, (int64_t)(HEAP_BYTES / 4 / 32));
+    ck_assert_int_gt(filled, (int64_t)HEAP_BYTES / 4 / node_bytes());
     for (int i = 0; i < 3; i++)
         ck_assert(!list_push(&a, list, filled));
     ck_assert_int_eq(list_length(&a, list, 1), filled);
@@ -332,7 +343,9 @@ START_TEST(objects_of_fixed_spaces_keep_their_address)
         places[i] = mmgc_ref_of(a.t, bytes).granule;
         if (fixed_spaces[i % 3] == MMGC_SPACE_LARGE)
             ck_assert_uint_eq(places[i] % MM_PAGE_GRANULES, 1);
-        (void)list_new(&a, 200);
+        mmgc_scope scope = mmgc_scope_open(a.t);
+        (void)list_new(&a, many() / 80);
+        mmgc_scope_close(a.t, scope);
     }
     for (int round = 0; round < 3; round++) {
         collect(&a);
@@ -381,7 +394,7 @@ START_TEST(what_is_immortal_lives_unreached_with_all_it_refers_to)
         collect(&a);
         ck_assert(immortal_is_whole(place));
         mmgc_scope scope = mmgc_scope_open(a.t);
-        (void)list_new(&a, LIST_LENGTH); /* over what is free */
+        (void)list_new(&a, many()); /* over what is free */
         mmgc_scope_close(a.t, scope);
     }
     collect(&a);
@@ -419,13 +432,15 @@ struct worker {
 
 static const char *grow_lists(struct access *in)
 {
+    int64_t length = many() / 4;
+
     for (int round = 0; round < 10; round++) {
         mmgc_scope scope = mmgc_scope_open(in->t);
         mmgc_local list = mmgc_local_new(in->t, NULL);
-        for (int64_t value = 0; value < 5000; value++) {
+        for (int64_t value = 0; value < length; value++) {
             if (!list_push(in, list, value))
                 return mmgc_strerror(mmgc_thread_error(in->t));
-            if (value % 1000 == 999 && list_length(in, list, 1) != value + 1)
+            if (value % (length / 4) == 0 && list_length(in, list, 1) != value + 1)
                 return "a list broke";
         }
         mmgc_scope_close(in->t, scope);
@@ -452,12 +467,12 @@ START_TEST(exact_and_ambiguous_threads_share_a_heap)
     void *wrong;
 
     open_heap(plans[_i], false);
-    mmgc_local list = list_new(&a, LIST_LENGTH / 4);
+    mmgc_local list = list_new(&a, many() / 4);
     for (size_t i = 0; i < MM_ARRAY_LEN(workers); i++)
         ck_assert_int_eq(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
     for (int round = 0; round < 10; round++) {
         collect(&a);
-        ck_assert_int_eq(list_length(&a, list, 1), LIST_LENGTH / 4);
+        ck_assert_int_eq(list_length(&a, list, 1), many() / 4);
     }
     mmgc_leave(a.t);
     for (size_t i = 0; i < MM_ARRAY_LEN(workers); i++) {
