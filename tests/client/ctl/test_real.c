@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mmgcctl and the real daemon, with a heap that this process fills. */
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -196,6 +197,67 @@ START_TEST(ping_says_the_version)
 }
 END_TEST
 
+/* mmgcctl, for two seconds. */
+static void *decide(void *unused)
+{
+    run = ctl_run(daemon_socket(d), "trigger", "wanting", "--grow=4M", "--up-to=12M", "--timeout=2s", "--json", NULL);
+    return unused;
+}
+
+#define HOLDS(x) \
+    do { \
+        if (!(x)) \
+            ck_abort_msg("%s: %s", #x, mmgc_error_detail()); \
+    } while (0)
+
+START_TEST(resize_moves_the_limit)
+{
+    RUN(0, "resize", "trees", "9M");
+    assert_has(run.out, "trees: may hold 10.0 MiB, holds "); /* whole units of 2 MiB */
+    ctl_run_free(&run);
+    json_auto_t *info = document("info", NULL);
+    ck_assert_int_eq(number(info, "limit_bytes"), 10 << 20);
+    ck_assert_int_eq(number(info, "max_bytes"), 32 << 20);
+    RUN(1, "resize", "trees", "1G");
+    assert_has(run.err, "can have 1 to 33554432");
+}
+END_TEST
+
+START_TEST(trigger_is_for_heaps_that_want_one)
+{
+    RUN(1, "trigger", "trees", "--timeout=1s");
+    assert_has(run.err, "was not made with gc_trigger = delegated");
+}
+END_TEST
+
+/* A heap of 4 MiB that may grow to 12, which a thread of ours fills three times over. */
+START_TEST(trigger_grows_and_then_collects)
+{
+    struct mmgc_heap_options options = { .create = true, .max_bytes = UINT64_C(32) << 20, .options = "gc_trigger=delegated limit=4M" };
+    struct mmgc_heap *wanting;
+    struct mmgc_thread *filler;
+    mmgc_type type;
+    pthread_t decider;
+
+    ok(mmgc_heap_open(client, "wanting", &options, &wanting));
+    ok(MMGC_DEFINE_TYPE(wanting, node, &type, next));
+    ok(mmgc_attach(wanting, NULL, &filler));
+    ck_assert_int_eq(pthread_create(&decider, NULL, decide, NULL), 0);
+    usleep(200000); /* it is there before the heap is full */
+    ok(mmgc_enter(filler));
+    for (int i = 0; i < 36 << 20; i += 24)
+        HOLDS(mmgc_new(filler, type) != NULL);
+    mmgc_leave(filler);
+    pthread_join(decider, NULL);
+    ck_assert_msg(run.status == 0, "status %d: %s", run.status, run.err);
+    json_auto_t *json = parse_json(run.out);
+    ck_assert_int_eq(number(json, "growths"), 2); /* 8, 12 */
+    ck_assert_int_ge(number(json, "collections"), 1);
+    ck_assert_int_eq(number(json, "pressures"), number(json, "growths") + number(json, "collections"));
+    mmgc_heap_close(wanting);
+}
+END_TEST
+
 static Suite *real_suite(void)
 {
     Suite *suite = suite_create("real");
@@ -210,6 +272,9 @@ static Suite *real_suite(void)
     tcase_add_test(real, verify_finds_a_sound_heap_clean);
     tcase_add_test(real, destroy_wants_force_and_then_the_heap_is_gone);
     tcase_add_test(real, ping_says_the_version);
+    tcase_add_test(real, resize_moves_the_limit);
+    tcase_add_test(real, trigger_is_for_heaps_that_want_one);
+    tcase_add_test(real, trigger_grows_and_then_collects);
     suite_add_tcase(suite, real);
     return suite;
 }
