@@ -10,9 +10,11 @@
  *       done; or overflowed is set, and a rescan looks at every reference of every survivor again
  *   E5  pinned objects are marked, and blocks that stay lose their flag, before anything is copied. Then VO changes its meaning in
  *       flagged blocks: what is marked is settled, nothing else is
+ *   E6  strictly depth first, first reference first: an object's copy lies right behind that of what refers to it first, as a
+ *       program that makes a structure and then walks it has it. A ring of references in flight as in mark.c would be faster where
+ *       objects lie shuffled, and would interleave sixteen structures: a tree then took 16 times as long to walk
  *   Honest objects do not overlap. A forged reference into one can spoil its header when what it claims is moved: a client's lie,
  *   found by verify; no step here goes wrong by it.
- *   Order  copies follow the trace, depth first: what refers to each other lies near each other
  *   From   Cheney's forwarding in the old copy; opportunistic evacuation after Immix (PLDI 2008); claim bit: soundness S18 */
 #include <sched.h>
 
@@ -51,10 +53,37 @@ static inline uint64_t pop_place(struct packet *p)
     return p->items[p->count] | (uint64_t)p->items[p->count + 1] << 32;
 }
 
+/* What it refers to is on its way into the cache when its turn comes, unless it is the very next. */
+static inline void fetch(const struct trace *t, uint32_t granule)
+{
+    if (MM_UNLIKELY(granule >= t->heap->granules))
+        return;
+    foreign_prefetch(t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
+    __builtin_prefetch((const void *)&t->marks[granule / 64]);
+    __builtin_prefetch((const void *)&heap_vo(t->heap)[granule / 64]);
+}
+
 static void push(void *context, uint64_t place, uint32_t reference)
 {
-    if (reference != 0)
-        push_place(context, place);
+    struct tracer *r = context;
+
+    if (reference == 0)
+        return;
+    fetch(r->t, reference);
+    push_place(r, place);
+}
+
+/* So that the first of what was pushed since @from is the next to be popped: E6. */
+static inline void turn_over(struct packet *p, uint32_t from)
+{
+    for (uint32_t i = from, k = p->count; k - i >= 2 * ITEMS_A_PLACE; i += ITEMS_A_PLACE) {
+        k -= ITEMS_A_PLACE;
+        for (unsigned half = 0; half < ITEMS_A_PLACE; half++) {
+            uint32_t swap = p->items[i + half];
+            p->items[i + half] = p->items[k + half];
+            p->items[k + half] = swap;
+        }
+    }
 }
 
 /* scanning */
@@ -70,7 +99,6 @@ static void scan_array(struct tracer *r, const struct object *o)
     uint32_t slice = stack_slice_elements(o->program, ITEMS_A_PLACE);
 
     if (o->length <= slice) {
-        make_room(r, STACK_SLICE_ITEMS / ITEMS_A_PLACE);
         object_each_element(r->t->arena, o->granule, o->program, 0, o->length, push, r);
     } else if (!stack_leave_slice(r, o->granule, o->program, 0, o->length)) {
         at_store_relaxed(&r->t->overflowed, 1);
@@ -81,10 +109,14 @@ static inline void scan(struct tracer *r, const struct object *o)
 {
     if (o->program->shape == SCAN_LEAF)
         return;
-    make_room(r, o->program->ref_count);
+    bool array = o->program->shape == SCAN_ARRAY;
+    make_room(r, o->program->ref_count + (array ? STACK_SLICE_ITEMS / ITEMS_A_PLACE : 0));
+    uint32_t from = r->stack == NULL ? 0 : r->stack->count;
     object_each_fixed(r->t->arena, o->granule, o->program, push, r);
-    if (MM_UNLIKELY(o->program->shape == SCAN_ARRAY))
+    if (MM_UNLIKELY(array))
         scan_array(r, o);
+    if (r->stack != NULL)
+        turn_over(r->stack, from);
 }
 
 /* moving */
@@ -211,73 +243,34 @@ uint32_t evacuate_root(struct tracer *r, uint32_t granule)
 
 /* the closure */
 
-struct pending {
-    uint64_t place;
-    uint32_t target;
-};
-
-static inline void fetch(const struct trace *t, uint32_t granule)
+static inline void follow(struct tracer *r, uint64_t place)
 {
-    foreign_prefetch(t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
-    foreign_prefetch(t->arena, (size_t)granule * MM_GRANULE_BYTES + MM_GRANULE_BYTES);
-    __builtin_prefetch((const void *)&t->marks[granule / 64]);
-    __builtin_prefetch((const void *)&heap_vo(t->heap)[granule / 64]);
-}
-
-/* The next reference worth a visit: false when it is null, forged, or to what is marked and stays. */
-static inline bool begin(struct tracer *r, uint64_t place, struct pending *ret)
-{
-    uint32_t target = foreign_load32(r->t->arena, place * 4);
+    uint32_t target = foreign_load32(r->t->arena, place * 4), now;
 
     if (target == 0)
-        return false;
+        return;
     if (MM_UNLIKELY(object_place(r->t->heap, target) == BLOCK_UNCOMMITTED)) {
         r->tally->forged_refs++;
-        return false;
+        return;
     }
-    if (!flagged(r->t, target) && bitmap_test(r->t->marks, target))
-        return false;
-    fetch(r->t, target);
-    *ret = (struct pending){ place, target };
-    return true;
+    now = visit(r, target);
+    if (now != target)
+        foreign_store32(r->t->arena, place * 4, now);
 }
 
-static inline void finish(struct tracer *r, struct pending p)
-{
-    uint32_t now = visit(r, p.target);
-
-    if (now != p.target)
-        foreign_store32(r->t->arena, p.place * 4, now);
-}
-
-/* What is in the ring goes back, then everything to another packet. */
-static bool leave(struct tracer *r, const struct pending *ring, unsigned *head, unsigned tail)
-{
-    if (r->stack->count + ITEMS_A_PLACE * STACK_RING > PACKET_ITEMS)
-        return false; /* later, then */
-    while (*head != tail)
-        push_place(r, ring[(*head)++ % STACK_RING].place);
-    return r->stack->count == 0 || stack_leave(r, r->t->slots);
-}
-
-/* Until the stack and the ring are empty, or others want this worker. */
+/* Until the stack is empty, or others want this worker. */
 static void drain(struct tracer *r)
 {
     struct packet *stack = r->stack;
-    struct pending ring[STACK_RING];
-    unsigned head = 0, tail = 0, visits = 0;
+    unsigned visits = 0;
 
-    for (;;) {
-        while (tail - head < STACK_RING && stack->count > 0)
-            tail += begin(r, pop_place(stack), &ring[tail % STACK_RING]);
-        if (head == tail)
-            return;
-        finish(r, ring[head++ % STACK_RING]);
+    while (stack->count > 0) {
+        follow(r, pop_place(stack));
         if (++visits % STACK_SHARE_EVERY != 0 || r->t->bounded)
             continue;
         if (stack->count >= STACK_SHARE_MIN && worker_others_idle_racy(r->worker))
             stack_give_half(r, r->t->slots);
-        if (MM_UNLIKELY(worker_should_yield(r->worker)) && leave(r, ring, &head, tail))
+        if (MM_UNLIKELY(worker_should_yield(r->worker)) && stack->count > 0 && stack_leave(r, r->t->slots))
             return;
     }
 }
@@ -297,7 +290,9 @@ void evacuate_run_slice(struct trace *t, struct trace_tally *tally, struct worke
     for (bool left = false; at < end && !left;) {
         uint32_t stop = end - at > slice ? at + slice : end;
         left = stop < end && stack_leave_slice(&r, granule, program, stop, end);
+        uint32_t from = p->count;
         object_each_element(t->arena, granule, program, at, stop, push, &r);
+        turn_over(p, from);
         drain(&r);
         at = stop;
     }
