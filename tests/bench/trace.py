@@ -17,6 +17,7 @@ WHAT = "full collections of a tree, a shuffled hash table, a list and a large ar
 WORKERS = (1, 2)
 WORKERS_OPTION = "--threads"
 HEAP_MIB = 2048
+COPYING_PLANS = ("semispace", "compressor")
 TARGETS = ("daemon/mmgcd", "tests/bench/trace_mmgc")
 
 # Lines of memory that a trace of the table fetches an object, in random order: the header's, and of every second
@@ -42,7 +43,7 @@ GRAPHS = [
 
 
 def cases(env):
-    return [_case(env, g) for g in GRAPHS]
+    return [_case(env, g) for g in GRAPHS] + [_walk(env, plan) for plan in COPYING_PLANS]
 
 
 def _case(env, graph):
@@ -74,6 +75,21 @@ def _ours(env, graph):
             got = run_together([command], env.timeout_s)[0]
         return statistics.median(got[f"pause_{i}"] for i in range(1, count)) / got["visits"]
     return Contender("mmgcd", lambda: _figures({n: collect(n) for n in WORKERS}), lambda: env.ours(*TARGETS), ours=True)
+
+
+def _walk(env, plan):
+    """Two rows of one run: how fast the program walks its tree after collections that moved it, and before."""
+    tree, fresh = GRAPHS[0], {}
+
+    def collected():
+        mmgcd, program = env.ours(*TARGETS)
+        with private_daemon(mmgcd, "--heap-plan", plan, WORKERS_OPTION, "2") as sock:
+            got = run_together([[program, sock, "trace", HEAP_MIB, tree.name, tree.size, 3]], env.timeout_s)[0]
+        fresh["walk"] = got["walk_fresh"]
+        return {"walk": got["walk_collected"]}
+    return Case(f"walk: the program walks its tree, moved by {plan}", [Metric("walk", "ns/object")],
+                [Contender("mmgcd", collected, lambda: env.ours(*TARGETS), ours=True),
+                 Contender("as it was allocated", lambda: dict(fresh))], rounds=3, quick_s=7)
 
 
 # -- HotSpot ------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ struct graph {
     void *(*build)(struct world *w, uint32_t size); /* returns the root */
     uint64_t (*objects)(uint64_t size);
     uint64_t (*visits)(uint64_t size); /* what a trace is counted in */
+    int64_t (*walk)(struct world *w, void *root); /* NULL: it is not walked by the program */
 };
 
 static void check(const char *what, int code)
@@ -67,6 +68,13 @@ static struct node *new_tree(struct world *w, unsigned depth) /* depth-first: pa
 static void *build_tree(struct world *w, uint32_t depth)
 {
     return new_tree(w, depth);
+}
+
+static int64_t walk_tree(struct world *w, void *root) /* in the order of its making */
+{
+    struct node *n = root;
+    return n == NULL ? 0
+                     : n->value + walk_tree(w, mmgc_get(w->t, n, left)) + walk_tree(w, mmgc_get(w->t, n, right));
 }
 
 static uint64_t tree_objects(uint64_t depth)
@@ -155,10 +163,10 @@ static uint64_t array_objects(uint64_t size)
 }
 
 static const struct graph graphs[] = {
-    { "tree", build_tree, tree_objects, tree_objects },
-    { "table", build_table, table_objects, table_objects },
-    { "list", build_list, one_each, one_each },
-    { "array", build_array, array_objects, one_each },
+    { "tree", build_tree, tree_objects, tree_objects, walk_tree },
+    { "table", build_table, table_objects, table_objects, NULL },
+    { "list", build_list, one_each, one_each, NULL },
+    { "array", build_array, array_objects, one_each, NULL },
 };
 
 /* ---- the measurement ---- */
@@ -201,6 +209,24 @@ static void collect(struct world *w, int number, uint64_t objects)
     bench_result(name, (double)info.last_pause_ns);
 }
 
+/* Nanoseconds an object that a walk by the program takes, the best of some. */
+static void walk(struct world *w, const struct graph *graph, mmgc_handle root, const char *name, uint64_t objects)
+{
+    double best_ns = 0;
+
+    for (int i = 0; graph->walk != NULL && i < 5; i++) {
+        check("enter", mmgc_enter(w->t));
+        uint64_t start_ns = bench_now_ns();
+        volatile int64_t sum = graph->walk(w, mmgc_handle_get(w->t, root));
+        double ns = (double)(bench_now_ns() - start_ns) / (double)objects;
+        (void)sum;
+        mmgc_leave(w->t);
+        best_ns = i == 0 || ns < best_ns ? ns : best_ns;
+    }
+    if (graph->walk != NULL)
+        bench_result(name, best_ns);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 7) {
@@ -219,8 +245,10 @@ int main(int argc, char **argv)
     bench_ready();
 
     bench_result("visits", (double)graph->visits(size));
+    walk(&w, graph, root, "walk_fresh", graph->objects(size));
     for (int i = 0; i < collections; i++)
         collect(&w, i, graph->objects(size));
+    walk(&w, graph, root, "walk_collected", graph->objects(size));
     mmgc_detach(w.t);
     mmgc_heap_close(w.heap);
     mmgc_disconnect(w.client);
