@@ -6,8 +6,8 @@
  *       emergency collection after that
  *   G3  the ring's place and free room follow from our own counts; of the client's words only taken is read, once
  *   G4  one grant brings at most a thread's share of what is free, and of an eighth of the heap: with a slab in use and one ahead
- *       the threads together hold a quarter of the heap at most, however many they are. Never less than a block, or nobody would
- *       get anywhere
+ *       the threads together hold a quarter of the heap at most, however many they are. A thread's sizes of cells, and other
+ *       classes that it may have many of, divide its share. Never less than a block, or nobody would get anywhere
  *   G5  stress_factor: a collection is promised as soon as so much was granted since the last one. If precise_stress
  *       is on, too, nothing is granted that would go beyond; what is larger by itself comes first after a collection */
 #include "daemon/grants.h"
@@ -45,12 +45,23 @@ static void finish(struct shared_heap *h, struct grant_wait *w, enum mmgc_error 
     answer_mail(w->mutator, w->class, w->serial, error);
 }
 
-static uint64_t share(const struct shared_heap *h)
+/* Of the classes that a thread may have many of, those that @m was ever granted; at least 1. */
+static uint64_t classes_of(const struct mutator *m)
+{
+    uint64_t many = heap_mutator_classes(m->record) >> SHM_GRANT_NONMOVING;
+
+    return MM_MAX((uint64_t)__builtin_popcountll(many), UINT64_C(1));
+}
+
+/* G4 */
+static uint64_t share(const struct shared_heap *h, const struct grant_wait *w)
 {
     uint64_t threads = MM_MAX(h->mutator_count, 1u);
     uint64_t available = heap_free_bytes(h->heap) + heap_hole_bytes(h->heap);
     uint64_t bytes = MM_MIN(available / 2, h->limit_bytes / 8) / threads;
 
+    if (w->class >= SHM_GRANT_NONMOVING)
+        bytes /= classes_of(w->mutator);
     return MM_MAX(bytes, (uint64_t)MM_BLOCK_BYTES);
 }
 
@@ -122,7 +133,7 @@ static size_t bite(struct shared_heap *h, struct grant_wait *w, uint32_t room, u
                    uint64_t *ret_bytes)
 {
     struct shm_grant rows[ROWS_A_GRANT];
-    uint64_t bytes = w->all ? w->bytes : MM_MIN(w->bytes, share(h));
+    uint64_t bytes = w->all ? w->bytes : MM_MIN(w->bytes, share(h, w));
 
     bytes = w->class == SHM_GRANT_LARGE ? w->bytes : MM_MIN(bytes, most);
     size_t count = heap_grant(h->heap, w->mutator->record, w->class, bytes, w->min_bytes, rows,
