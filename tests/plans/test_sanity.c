@@ -11,13 +11,13 @@
 #include "tests/support/runner.h"
 
 #define MIB (UINT64_C(1) << 20)
-#define HEAP_BYTES (16 * MIB)
-#define CHAIN 2000u
-#define OBJECTS (CHAIN + (CHAIN + 2) / 3 + 4)    /* that live; as many more as the chain is long do not */
+#define HEAP_BYTES (64 * MIB) /* where each object takes a page, too */
+#define OBJECTS (chain + (chain + 2) / 3 + 4)    /* that live; as many more as the chain is long do not */
 
 static struct fake_world world;
 static struct objects types;
 static struct fake_mutator *m;
+static uint32_t chain;                           /* nodes: fewer where each small object takes a page */
 static uint32_t pinned;                          /* an object that only an ambiguous word keeps */
 enum { ROOT_CHAIN, ROOT_LARGE, ROOT_IMMORTAL };  /* words of row 0 */
 
@@ -26,7 +26,7 @@ static void fill(void)
 {
     uint32_t newest = 0;
 
-    for (uint32_t i = 0; i < CHAIN; i++) {
+    for (uint32_t i = 0; i < chain; i++) {
         uint32_t node = fake_new(m, types.node, 0), side = i % 3 == 0 ? fake_new(m, types.wide, 0) : 0;
         node_set(&world, node, newest, side, i);
         if (side != 0)
@@ -49,6 +49,7 @@ static void fill(void)
 
 static void open_world(const struct plan *plan, unsigned workers)
 {
+    chain = plan->constraints.allocator == SHM_ALLOCATOR_PAGES ? 300 : 2000;
     fake_world_open(&world, plan->name, HEAP_BYTES, workers);
     objects_define(&types, &world);
     m = fake_mutator_new(&world);
@@ -138,12 +139,12 @@ static void a_pinned_object_is_forgotten(struct heap_collection *c)
 static void a_reference_is_lost(struct heap_collection *c)
 {
     (void)c;
-    fake_set(&world, nth(CHAIN - 2), 0, 0);
+    fake_set(&world, nth(chain - 2), 0, 0);
 }
 static void a_reference_leads_elsewhere(struct heap_collection *c)
 {
     (void)c;
-    fake_set(&world, nth(CHAIN - 1), 0, nth(10));
+    fake_set(&world, nth(chain - 1), 0, nth(10));
 }
 static void two_references_are_swapped(struct heap_collection *c)
 {
@@ -332,9 +333,9 @@ START_TEST(verify_tells_what_is_reachable)
     struct heap_verdict v = fake_verify(&world);
     ck_assert_uint_eq(v.faults, 0);
     ck_assert_uint_eq(v.reachable_objects, OBJECTS);
-    ck_assert_uint_eq(v.objects, v.reachable_objects + CHAIN);
+    ck_assert_uint_eq(v.objects, v.reachable_objects + chain);
     ck_assert_uint_eq(v.reachable_bytes,
-                      (CHAIN + 2) * NODE_BYTES + (CHAIN + 2) / 3 * 408 + 8 + 80000 + 8 + 8 + 80);
+                      (chain + 2) * NODE_BYTES + (chain + 2) / 3 * 408 + 8 + 80000 + 8 + 8 + 80);
     fake_roots_clear(&world);
     ck_assert_uint_eq(fake_verify(&world).reachable_objects, 2);
     fake_world_close(&world);
