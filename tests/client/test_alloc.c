@@ -22,6 +22,12 @@ static void setup_in(void)
     ck_assert_ok(mmgc_enter(t));
 }
 
+static void setup_cells(void)
+{
+    fixture_allocator = SHM_ALLOCATOR_CELLS;
+    setup_in();
+}
+
 static void setup_read_only(void)
 {
     struct mmgc_heap_options options = { .read_only = true };
@@ -153,8 +159,10 @@ static void on_trap(int signal)
     uint64_t objects = 0;
 
     traps++;
-    for (int class = 0; class < SHM_GRANT_CLASSES; class++)
-        if (shm_class_bumps(class) && !mutator_parses(class, &objects) && broken_at == 0)
+    enum shm_grant_class class = fixture_allocator == SHM_ALLOCATOR_CELLS ? SHM_GRANT_CELLS : SHM_GRANT_LINES,
+                         last = class == SHM_GRANT_LINES ? SHM_GRANT_BLOCKS : SHM_GRANT_CLASSES - 1;
+    for (; class <= last; class++)
+        if (!mutator_parses(class, &objects) && broken_at == 0)
             broken_at = traps;
     parsed += objects;
 }
@@ -181,8 +189,9 @@ START_TEST(killed_at_any_instruction_what_limit_claims_parses)
 
     at_store_relaxed(&fake->span_bytes, span_sizes[_i]);
     ck_assert_int_eq(sigaction(SIGTRAP, &action, NULL), 0);
+    bool cells = fixture_allocator == SHM_ALLOCATOR_CELLS; /* of few sizes: each one's first slab is a long wait */
     for (uint32_t i = 0; i < 150; i++) {
-        uint32_t length = i * 7919 % (i % 8 == 0 ? 3000 : 120);
+        uint32_t length = cells ? i % 3 * 40 : i * 7919 % (i % 8 == 0 ? 3000 : 120);
         single_step(true);
         char *a = mmgc_new_array(t, bytes_type, length);
         single_step(false);
@@ -400,7 +409,7 @@ END_TEST
 static Suite *alloc_suite(void)
 {
     Suite *suite = suite_create("alloc");
-    TCase *alloc = tcase_create("alloc"), *reading = tcase_create("read_only");
+    TCase *alloc = tcase_create("alloc"), *cells = tcase_create("cells"), *reading = tcase_create("read_only");
 
     tcase_add_checked_fixture(alloc, setup_in, teardown);
     tcase_add_loop_test(alloc, objects_are_zero_and_apart, 0, 3);
@@ -420,6 +429,12 @@ static Suite *alloc_suite(void)
     tcase_add_loop_test(alloc, what_is_reserved_neither_fails_nor_asks_nor_parks, 0, 2);
     tcase_add_test(alloc, a_reservation_too_large_or_not_to_be_had_is_an_error);
     suite_add_tcase(suite, alloc);
+    tcase_add_checked_fixture(cells, setup_cells, teardown);
+#if STEPS
+    tcase_add_loop_test(cells, killed_at_any_instruction_what_limit_claims_parses, 0, 2);
+#endif
+    tcase_add_test(cells, what_cannot_be_is_refused_at_once);
+    suite_add_tcase(suite, cells);
     tcase_add_checked_fixture(reading, setup_read_only, teardown);
     tcase_add_test(reading, a_read_only_heap_allocates_nothing);
     suite_add_tcase(suite, reading);
