@@ -4,7 +4,7 @@
  *   offsets[u], for the unit u of 64 granules (a word of `live`): an object whose header is granule h of it goes to
  *   offsets[u] + the live granules of u before h, in modular arithmetic. Objects that start in one unit stay together;
  *   live granules at its beginning that belong to an object of an earlier unit count, and offsets[u] is less by them.
- *   Once     the function is not idempotent: each place of a reference passes through it exactly once (move.c, update.c)
+ *   Once     the function is not idempotent: each place passes through it exactly once (move.c, update.c)
  *   Threads  any, in the slide stage: nothing that is read here changes then
  *   From     Kermany and Petrank, The Compressor, PLDI 2006                   docs/plans.md#compressor */
 #include <stdint.h>
