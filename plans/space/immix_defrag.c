@@ -41,6 +41,15 @@ void immix_defrag_measure_block(struct heap *h, uint32_t block, struct plan_spil
     spill->lines[rank] += used;
 }
 
+static uint32_t highest_rank(const struct plan_spill *spill)
+{
+    uint32_t rank = PLAN_SPILL_RANKS;
+
+    while (rank > 1 && spill->lines[rank - 1] == 0)
+        rank--;
+    return rank - 1;
+}
+
 void immix_defrag_choose_stw(struct heap *h, const struct plan_spill *total)
 {
     uint64_t room = heap_free_bytes(h) / MM_LINE_BYTES;
@@ -49,6 +58,8 @@ void immix_defrag_choose_stw(struct heap *h, const struct plan_spill *total)
     room -= room / 16; /* the ends of blocks, where the next object did not fit */
     while (rank > 1 && total->lines[rank - 1] <= room)
         room -= total->lines[--rank];
+    if (rank > highest_rank(total)) /* not even the first fits whole: as many of it as find room */
+        rank = MM_MAX(highest_rank(total), 1u);
     h->defrag_rank = h->options.immix_defrag_every_block ? 0 : rank;
 }
 
