@@ -33,11 +33,15 @@ struct heap_config {
     uint64_t max_bytes;                       /* of the arena; rounded up to chunks; at most 32 GiB */
     uint64_t limit_bytes;                     /* what may be in use; 0: max_bytes */
     struct heap_options options;
+    void *page_map;                           /* heap_page_map_bytes() zeroes for clients to read; NULL: nobody does */
 };
 
 /* The private segment that a heap of @plan needs beside its arena; 0: no such plan. */
 size_t heap_private_bytes(const char *plan, uint64_t max_bytes);
-/* Borrows both segments for its life. @private must be zeroed. -EINVAL: no such plan or bad sizes. */
+/* Of plans that close pages to clients: a bit for each page of the arena, set: no client may touch it. It changes only while the
+ * world is stopped, and what is granted is open. 0: all pages are always open. */
+size_t heap_page_map_bytes(const char *plan, uint64_t max_bytes);
+/* Borrows both segments, and the page map, for its life. @private must be zeroed. -EINVAL: no such plan or bad sizes. */
 int heap_new(struct heap **ret_heap, const struct heap_config *config, struct shm_segment *arena, struct shm_segment *private);
 struct heap *heap_unref(struct heap *heap);
 MM_DEFINE_AUTO(heap, heap_unref)
@@ -58,7 +62,7 @@ void heap_commit_done(struct heap *heap, uint64_t offset, bool success);        
 uint64_t heap_free_bytes(const struct heap *heap);                   /* committed, whole free blocks that the limit lets be used */
 uint64_t heap_hole_bytes(const struct heap *heap);                   /* free lines in blocks in use, that may be granted */
 uint64_t heap_uncommitted_bytes(const struct heap *heap);            /* still to commit within the limit, those asked not counted */
-uint64_t heap_used_bytes(const struct heap *heap);                   /* blocks in use, in bytes */
+uint64_t heap_used_bytes(const struct heap *heap);                   /* blocks in use, and closed ones, in bytes */
 /* Free blocks that the next collection needs for its copies, beside what is granted: to be committed before it begins. */
 uint64_t heap_reserve_bytes(const struct heap *heap);
 /* What may be in use from now on, rounded up to commit units, at most the maximum. Below what is in use: nothing more is granted
@@ -77,7 +81,7 @@ void heap_release_done(struct heap *heap, uint64_t offset, uint64_t bytes, bool 
 struct heap_mutator *heap_mutator_new(struct heap *heap);            /* NULL: out of memory */
 /* Grants about @bytes of free lines (LINES; holes are never split), whole blocks (BLOCKS), or exactly one run of at least @bytes (LARGE);
  * BLOCKS falls back to a hole of at least @min_bytes. Writes at most @capacity rows, and no more than the ring has room for by the last
- * heap_mutator_outstanding(), and returns their number; 0: nothing left, collect or commit. */
+ * heap_mutator_outstanding(), and returns their number; 0: nothing left, collect or commit; or a class of cells that the plan has not. */
 size_t heap_grant(struct heap *heap, struct heap_mutator *m, enum shm_grant_class class, uint64_t bytes, uint32_t min_bytes,
                   struct shm_grant *ret_grants, size_t capacity);
 /* What a thread's own words say, read once by the caller; every field is hostile and clamped inside. Granules; cursor and limit

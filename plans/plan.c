@@ -4,7 +4,8 @@
 #include <string.h>
 
 const struct plan *const plans[PLAN_COUNT] = { &plan_nogc,      &plan_immix,       &plan_semispace,
-                                               &plan_marksweep, &plan_markcompact, &plan_compressor };
+                                               &plan_marksweep, &plan_markcompact, &plan_compressor,
+                                               &plan_pageprotect };
 
 const struct plan *plan_find(const char *name)
 {

@@ -22,6 +22,7 @@ enum plan_trace {
 struct plan_constraints {                    /* what others may rely on; constant */
     enum plan_trace trace;
     bool moves;                              /* objects that are not pinned may change their address */
+    bool closes_pages;                       /* what a collection frees, no client may touch until the next: heap/closed.h */
     bool restarts;                           /* a collection cut short by the daemon's death can be finished (soundness S19) */
     uint32_t barrier;                        /* enum shm_barrier_kind */
     uint32_t allocator;                      /* enum shm_allocator */
@@ -59,8 +60,8 @@ struct plan {
     void (*end_stw)(struct heap *h);
 };
 
-#define PLAN_COUNT 6
+#define PLAN_COUNT 7
 extern const struct plan *const plans[PLAN_COUNT];
 const struct plan *plan_find(const char *name);      /* NULL: no such */
 
-extern const struct plan plan_nogc, plan_immix, plan_semispace, plan_marksweep, plan_markcompact, plan_compressor;
+extern const struct plan plan_nogc, plan_immix, plan_semispace, plan_marksweep, plan_markcompact, plan_compressor, plan_pageprotect;

@@ -445,6 +445,7 @@ static void fold_sweep(struct sweep_tally *to, const struct sweep_tally *from)
     to->freed_pages += from->freed_pages;
     for (unsigned kind = 0; kind < BLOCK_KINDS; kind++) {
         to->freed_blocks[kind] += from->freed_blocks[kind];
+        to->closed_blocks[kind] += from->closed_blocks[kind];
         to->free_lines[kind] += from->free_lines[kind];
     }
 }

@@ -98,10 +98,10 @@ void blocks_release(struct blocks *b, uint32_t block)
     change(b, block, BLOCK_FREE_DIRTY);
 }
 
-void blocks_swept(struct blocks *b, enum block_kind kind, uint32_t count)
+void blocks_swept(struct blocks *b, enum block_kind kind, enum block_kind to, uint32_t count)
 {
     b->counts[kind] -= count;
-    b->counts[BLOCK_FREE_DIRTY] += count;
+    b->counts[to] += count;
     b->hints[BLOCK_FREE_DIRTY] = 0;
     forget_run(b);
 }

@@ -2,7 +2,7 @@
 #pragma once
 /* Blocks: who owns each 32 KiB of the arena, and which are free.
  *   B1  a block has exactly one kind; no arena byte is read unless its kind says "in use" (IMMIX and above)
- *   B2  a free block has no bit in either object bitmap, no marked and no granted line
+ *   B2  a free or closed block has no bit in either object bitmap, no marked and no granted line
  *   B3  the arena's last block is RESERVED, so that one past the end of any object is a granule of the arena
  *   B4  a commit unit that is being committed or given back is ASKED as a whole: nothing else happens to it until that is done,
  *       so the two never overtake each other
@@ -20,6 +20,7 @@ enum block_kind {
     BLOCK_RESERVED,                          /* never granted */
     BLOCK_FREE_CLEAN,                        /* zero bytes */
     BLOCK_FREE_DIRTY,
+    BLOCK_CLOSED,                            /* freed as a whole, and not to be granted before the next collection: closed.h */
     BLOCK_IMMIX,                             /* from here on: in use, by the space of that name */
     BLOCK_COPY,
     BLOCK_SLIDE,
@@ -78,9 +79,9 @@ uint32_t blocks_acquire(struct blocks *b, enum block_kind kind, bool *ret_clean)
 /* First of @count adjacent free blocks, BLOCK_NONE if there are none; the caller takes each of them. */
 uint32_t blocks_find_run(struct blocks *b, uint32_t count);
 bool blocks_take(struct blocks *b, uint32_t block, enum block_kind kind);     /* a free one; true: it is zero */
-void blocks_release(struct blocks *b, uint32_t block);                /* to FREE_DIRTY; B2 is the caller's duty */
-/* After a sweep in which workers stored BLOCK_FREE_DIRTY over @count blocks of @kind. */
-void blocks_swept(struct blocks *b, enum block_kind kind, uint32_t count);
+void blocks_release(struct blocks *b, uint32_t block);                /* in use or CLOSED; to FREE_DIRTY; B2 is the caller's duty */
+/* After a sweep in which workers stored @to, FREE_DIRTY or CLOSED, over @count blocks of @kind. */
+void blocks_swept(struct blocks *b, enum block_kind kind, enum block_kind to, uint32_t count);
 
 bool blocks_commit_next(struct blocks *b, uint64_t *ret_offset);
 void blocks_commit_done(struct blocks *b, uint64_t offset, bool success);

@@ -30,6 +30,13 @@ size_t heap_private_bytes(const char *name, uint64_t max_bytes)
     return plan == NULL ? 0 : layout_place(&meta, NULL, arena_bytes(max_bytes), plan_slides(plan));
 }
 
+size_t heap_page_map_bytes(const char *name, uint64_t max_bytes)
+{
+    const struct plan *plan = plan_find(name);
+
+    return plan != NULL && plan->constraints.closes_pages ? arena_bytes(max_bytes) / MM_BLOCK_BYTES : 0;
+}
+
 /* Checking all blocks after each collection costs a serial pass: for tests and for builds without optimisation. */
 static bool wants_checks(void)
 {
@@ -40,6 +47,16 @@ static bool wants_checks(void)
     bool unasked = true;
 #endif
     return env == NULL ? unasked : strcmp(env, "0") != 0;
+}
+
+static int place_page_map(struct heap *h, void *page_map, uint64_t bytes)
+{
+    if (!h->plan->constraints.closes_pages)
+        return 0;
+    if (page_map == NULL)
+        page_map = h->own_page_map = calloc(1, heap_page_map_bytes(h->plan->name, bytes));
+    h->closed = page_map;
+    return page_map == NULL ? -ENOMEM : 0;
 }
 
 static void write_header(struct heap *h, uint64_t max_bytes)
@@ -64,12 +81,15 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     struct heap *h = calloc(1, sizeof(*h));
     if (h == NULL)
         return -ENOMEM;
-    int r = types_init(&h->types);
+    h->plan = plan;
+    int r = place_page_map(h, config->page_map, bytes);
+    if (r == 0)
+        r = types_init(&h->types);
     if (r < 0) {
+        free(h->own_page_map);
         free(h);
         return r;
     }
-    h->plan = plan;
     h->arena = foreign_from(shm_segment_address(arena));
     h->granules = bytes / MM_GRANULE_BYTES;
     h->check = wants_checks();
@@ -89,6 +109,7 @@ struct heap *heap_unref(struct heap *h)
     grants_fini(&h->grants);
     types_fini(&h->types);
     pthread_mutex_destroy(&h->block_lock);
+    free(h->own_page_map);
     free(h);
     return NULL;
 }
@@ -188,7 +209,7 @@ uint64_t heap_used_bytes(const struct heap *h)
 {
     uint64_t blocks = 0;
 
-    for (unsigned kind = BLOCK_IMMIX; kind < BLOCK_KINDS; kind++)
+    for (unsigned kind = BLOCK_CLOSED; kind < BLOCK_KINDS; kind++)
         blocks += h->blocks.counts[kind];
     return blocks * MM_BLOCK_BYTES;
 }
@@ -222,13 +243,26 @@ static size_t grant_common(struct heap *h, struct heap_mutator *m, enum block_ki
                                               capacity);
 }
 
+/* A client may ask for any class. Cells are what some plans are made of, of the sizes that are theirs. */
+static bool class_is_served(const struct plan *plan, enum shm_grant_class class)
+{
+    uint32_t bytes = class < SHM_GRANT_CELLS ? 0 : shm_cell_bytes(class - SHM_GRANT_CELLS);
+
+    switch ((enum shm_allocator)plan->constraints.allocator) {
+    case SHM_ALLOCATOR_BUMP: return bytes == 0;
+    case SHM_ALLOCATOR_PAGES: return bytes % MM_PAGE_BYTES == 0;
+    case SHM_ALLOCATOR_CELLS: break;
+    }
+    return true;
+}
+
 size_t heap_grant(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
                   uint64_t bytes, uint32_t min_bytes, struct shm_grant *ret_grants, size_t capacity)
 {
     struct grant_request request = { class, bytes, min_bytes };
     size_t room = MM_MIN(capacity, (size_t)grants_room(m, class));
 
-    if (room == 0)
+    if (room == 0 || !class_is_served(h->plan, class))
         return 0;
     switch (class) {
     case SHM_GRANT_LARGE: return large_space_grant(h, m, bytes, ret_grants);

@@ -32,6 +32,8 @@ struct heap {
     uint32_t defrag_rank;                    /* [stw] blocks of this rank and above are emptied */
     bool fragmented;                         /* the last collection left gaps, but few whole blocks */
     pthread_mutex_t block_lock;              /* guards blocks while workers take some for copies; leaf */
+    _Atomic uint8_t *closed;                 /* [const] byte a block: its closed pages (closed.h); NULL: the plan closes none */
+    void *own_page_map;                      /* [const] that, if heap_config had none */
     uint32_t large_cursor;                   /* block where the next search for free pages starts */
     uint64_t large_free_pages;               /* in LARGE blocks */
     uint64_t live_objects, live_bytes;       /* found by the last collection */

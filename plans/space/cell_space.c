@@ -4,7 +4,8 @@
  *   M2  the two bits of a cell are of its first and second granule, so no other cell's; all other bits of the block are clear
  *   M3  a block with no bit at all is free; the sweep in the pause looks for those only, a word of the bitmap at a time
  *   M4  lazy sweep: which cells of a block are free is found when they are granted: the bitmap is the free list
- *   M5  free_cells(block) is the number of free cells
+ *   M5  free_cells(block) is the number of free cells that are not closed: closed.h, of plans whose cells are whole pages. Only
+ *       those are granted, and a closed cell is free
  *   Races  markers set bits by atomic OR; a sweep has its block for itself
  *   Checked by check_block_stw(): after each collection of a debug build and by verify.  docs/plans.md#marksweep */
 #include "plans/space/cell_space.h"
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "plans/heap/bitmap.h"
+#include "plans/heap/closed.h"
 #include "plans/room.h"
 
 #define BLOCK_WORDS (MM_BLOCK_GRANULES / 64u)
@@ -36,6 +38,34 @@ static void set_free_cells(struct heap *h, uint32_t block, uint32_t cells)
 static bool cell_is_free(const _Atomic uint64_t *objects, uint64_t header)
 {
     return !bitmap_test(objects, header) && !bitmap_test(objects, header + 1);
+}
+
+/* Of plans that close pages: those of the @cell-th cell of @block. */
+static uint8_t cell_pages(const struct heap *h, uint32_t block, uint32_t cell)
+{
+    uint32_t pages = cell_granules(h, block) / MM_PAGE_GRANULES;
+
+    return (uint8_t)(((1u << pages) - 1) << cell * pages);
+}
+
+static uint32_t closed_cells(const struct heap *h, uint32_t block, uint8_t pages)
+{
+    return pages == 0 ? 0 : (uint32_t)__builtin_popcount(pages) / (cell_granules(h, block) / MM_PAGE_GRANULES);
+}
+
+static bool cell_is_closed(const struct heap *h, uint32_t header)
+{
+    uint32_t page = header % MM_BLOCK_GRANULES / MM_PAGE_GRANULES;
+
+    return (closed_pages(h, header / MM_BLOCK_GRANULES) >> page & 1) != 0;
+}
+
+void cell_space_opened(struct heap *h, uint32_t block, uint8_t pages)
+{
+    uint32_t *cursor = &h->cell_cursor[at_load_relaxed(&h->meta.cell_class[block])];
+
+    set_free_cells(h, block, free_cells(h, block) + closed_cells(h, block, pages));
+    *cursor = MM_MIN(*cursor, block);
 }
 
 /* G */
@@ -80,17 +110,21 @@ void cell_space_return(struct heap *h, struct span span)
 
 /* granting */
 
-/* The first run of free cells in @block at or after *at, which moves to its end; at most @cells of them. Empty: no more. */
+static bool may_grant(const struct heap *h, uint32_t header)
+{
+    return cell_is_free(heap_vo(h), header) && !cell_is_closed(h, header);
+}
+
+/* The first run of cells to be granted in @block at or after *at, which moves to its end; at most @cells of them. Empty: no more. */
 static struct span next_run(const struct heap *h, uint32_t block, uint32_t *at, uint64_t cells)
 {
     uint32_t size = cell_granules(h, block), end = block * MM_BLOCK_GRANULES + block_cells(h, block) * size;
-    const _Atomic uint64_t *vo = heap_vo(h);
     struct span run;
 
-    while (*at < end && !cell_is_free(vo, *at))
+    while (*at < end && !may_grant(h, *at))
         *at += size;
     run.start = *at;
-    for (; *at < end && cells > 0 && cell_is_free(vo, *at); cells--)
+    for (; *at < end && cells > 0 && may_grant(h, *at); cells--)
         *at += size;
     run.end = *at;
     return run;
@@ -195,29 +229,55 @@ static void drop_forged(const struct heap *h, uint32_t block, _Atomic uint64_t *
             bitmap_clear(marks, first + (uint64_t)cell * size + 1);
 }
 
+/* Closes the cells that this collection frees; how many. */
+static uint32_t close_freed(struct heap *h, uint32_t block)
+{
+    uint32_t size = cell_granules(h, block), count = 0;
+
+    for (uint32_t cell = 0; closed_wanted(h) && cell < block_cells(h, block); cell++) {
+        uint64_t header = (uint64_t)block * MM_BLOCK_GRANULES + (uint64_t)cell * size;
+        if (cell_is_free(heap_vo(h), header) || !cell_is_free(heap_marks(h), header))
+            continue;
+        closed_add(h, block, cell_pages(h, block, cell));
+        count++;
+    }
+    return count;
+}
+
 static void sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tally)
 {
     _Atomic uint64_t *marks = heap_marks(h);
-    uint32_t before = free_cells(h, block), total = block_cells(h, block);
+    uint32_t before = free_cells(h, block);
 
     drop_forged(h, block, marks);
-    uint32_t after = total - count_used(h, block, marks);
-    set_free_cells(h, block, after);
+    uint32_t used = count_used(h, block, marks), closed = close_freed(h, block);
+    uint32_t after = block_cells(h, block) - used;
+    set_free_cells(h, block, after - closed);
     tally->freed_bytes += ((int64_t)after - before) * cell_granules(h, block) * MM_GRANULE_BYTES;
-    if (after < total)
+    if (used > 0)
         return;
     memset((void *)(heap_vo(h) + (size_t)block * BLOCK_WORDS), 0, BLOCK_WORDS * 8);
-    at_store_relaxed(&h->meta.kinds[block], BLOCK_FREE_DIRTY);
-    tally->freed_blocks[BLOCK_CELLS]++;
+    space_free_block(h, block, closed > 0, tally);
 }
 
 static void after_sweep_stw(struct heap *h, const struct sweep_tally *total)
 {
-    blocks_swept(&h->blocks, BLOCK_CELLS, total->freed_blocks[BLOCK_CELLS]);
+    space_count_freed_stw(h, BLOCK_CELLS, total);
     memset(h->cell_cursor, 0, sizeof(h->cell_cursor));
 }
 
 /* checks */
+
+/* A closed cell has no bits. */
+static bool closed_agree(const struct heap *h, uint32_t block)
+{
+    uint64_t header = (uint64_t)block * MM_BLOCK_GRANULES;
+
+    for (uint32_t cell = 0; closed_pages(h, block) != 0 && cell < block_cells(h, block); cell++, header += cell_granules(h, block))
+        if (cell_is_closed(h, (uint32_t)header) && !cell_is_free(heap_vo(h), header))
+            return false;
+    return true;
+}
 
 /* M2 and M5. */
 static enum heap_fault check_block_stw(const struct heap *h, uint32_t block)
@@ -229,7 +289,9 @@ static enum heap_fault check_block_stw(const struct heap *h, uint32_t block)
     for (uint64_t at = bitmap_find_set(vo, first, end); at < end; at = bitmap_find_set(vo, at + 1, end))
         if ((at - first) / size >= cells || (at - first) % size > 1)
             return HEAP_FAULT_BLOCK;
-    return free_cells(h, block) == cells - count_used(h, block, vo) ? HEAP_FAULT_NONE : HEAP_FAULT_BLOCK;
+    uint32_t closed = closed_cells(h, block, closed_pages(h, block));
+    bool agrees = free_cells(h, block) == cells - closed - count_used(h, block, vo) && closed_agree(h, block);
+    return agrees ? HEAP_FAULT_NONE : HEAP_FAULT_BLOCK;
 }
 
 static uint64_t used_bytes(const struct heap *h)

@@ -28,3 +28,5 @@ void cell_space_mark_granted(struct heap *h, _Atomic uint64_t *objects, struct s
 /* @granule, in @span or at its end, up to where a cell of it begins. */
 uint32_t cell_space_round_up(const struct heap *h, struct span span, uint32_t granule);
 void cell_space_return(struct heap *h, struct span span);    /* granted, never begun, and out of G again */
+/* @pages of @block, all those that were closed, are not any more: their cells may be granted. Of plans whose cells are whole pages. */
+void cell_space_opened(struct heap *h, uint32_t block, uint8_t pages);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* large_space.c - Large space: page runs, one object each, never moved.
- *   L1  each page of a LARGE block is free, or covered by exactly one run; a block whose pages are all free is given back
+ *   L1  each page of a LARGE block is free, or covered by exactly one run; a block whose pages are all free is given back, if
+ *       none is closed. Free pages that are closed (closed.h) are not granted
  *   L2  a run's object is at its second granule, and no other granule of a LARGE block has an object bit
  *   L3  an untaken run has no object bit, is not read, and survives without a mark; a taken one is swept like any other
  *   Races  sweepers clear pages of a run that reaches into blocks of others: free_pages by atomic OR, and whoever
@@ -9,6 +10,7 @@
 #include "plans/space/large_space.h"
 
 #include "plans/heap/bitmap.h"
+#include "plans/heap/closed.h"
 #include "plans/room.h"
 
 #define ALL_PAGES 0xffu
@@ -44,7 +46,7 @@ static uint32_t find_pages(const struct heap *h, uint32_t count, uint32_t first,
 
     for (uint32_t block = first; block < end; block++) {
         uint32_t free = blocks_kind(&h->blocks, block) == BLOCK_LARGE
-                            ? at_load_relaxed(&h->meta.free_pages[block])
+                            ? at_load_relaxed(&h->meta.free_pages[block]) & ~(uint32_t)closed_pages(h, block)
                             : 0;
         for (uint32_t bit = 0; bit < MM_BLOCK_PAGES; bit++) {
             length = free >> bit & 1 ? length + 1 : 0;
@@ -133,7 +135,20 @@ void large_space_taken(struct heap *h, uint32_t start)
 
 /* freeing */
 
-static void free_run(struct heap *h, uint32_t first, struct sweep_tally *tally)
+/* @pages of @block are free: with them all of it? Closed pages that others left keep it until they are opened. */
+static void free_pages(struct heap *h, uint32_t block, uint8_t pages, bool close, struct sweep_tally *tally)
+{
+    if (close)
+        closed_add(h, block, pages);
+    uint8_t before = at_or_relaxed(&h->meta.free_pages[block], pages);
+    tally->freed_pages += __builtin_popcount(pages);
+    if ((before | pages) != ALL_PAGES || (!close && closed_pages(h, block) != 0))
+        return;
+    space_free_block(h, block, close, tally);
+    tally->freed_pages -= MM_BLOCK_PAGES;
+}
+
+static void free_run(struct heap *h, uint32_t first, bool close, struct sweep_tally *tally)
 {
     uint32_t pages = large_run_pages(h, first), end = first + pages;
 
@@ -141,31 +156,31 @@ static void free_run(struct heap *h, uint32_t first, struct sweep_tally *tally)
         bitmap_clear(h->meta.objects[i], large_object_granule(first));
     at_and_relaxed(&h->meta.run_starts[first / MM_BLOCK_PAGES],
                    (uint8_t) ~(1u << first % MM_BLOCK_PAGES));
-    for (uint32_t block = first / MM_BLOCK_PAGES; block * MM_BLOCK_PAGES < end; block++) {
-        uint8_t mask = pages_mask(block, first, end);
-        uint8_t before = at_or_relaxed(&h->meta.free_pages[block], mask);
-        tally->freed_pages += __builtin_popcount(mask);
-        if ((before | mask) != ALL_PAGES)
-            continue;
-        at_store_relaxed(&h->meta.kinds[block], BLOCK_FREE_DIRTY);
-        tally->freed_blocks[BLOCK_LARGE]++;
-        tally->freed_pages -= MM_BLOCK_PAGES;
-    }
+    for (uint32_t block = first / MM_BLOCK_PAGES; block * MM_BLOCK_PAGES < end; block++)
+        free_pages(h, block, pages_mask(block, first, end), close, tally);
     tally->freed_bytes += (int64_t)pages * MM_PAGE_BYTES;
 }
 
 static void after_sweep_stw(struct heap *h, const struct sweep_tally *total)
 {
     h->large_free_pages = (uint64_t)((int64_t)h->large_free_pages + total->freed_pages);
-    blocks_swept(&h->blocks, BLOCK_LARGE, total->freed_blocks[BLOCK_LARGE]);
+    space_count_freed_stw(h, BLOCK_LARGE, total);
 }
 
 void large_space_return(struct heap *h, uint32_t start)
 {
     struct sweep_tally tally = { 0 };
 
-    free_run(h, start / MM_PAGE_GRANULES, &tally);
+    free_run(h, start / MM_PAGE_GRANULES, false, &tally);
     after_sweep_stw(h, &tally);
+}
+
+void large_space_opened(struct heap *h, uint32_t block)
+{
+    if (at_load_relaxed(&h->meta.free_pages[block]) != ALL_PAGES)
+        return;
+    h->large_free_pages -= MM_BLOCK_PAGES;
+    blocks_release(&h->blocks, block);
 }
 
 static void prepare_block(struct heap *h, uint32_t block)
@@ -183,7 +198,7 @@ static void sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tall
         if (large_run_untaken(h, page))
             bitmap_clear(heap_marks(h), large_object_granule(page)); /* only forged references lead there */
         else if (!bitmap_test(heap_marks(h), large_object_granule(page)))
-            free_run(h, page, tally);
+            free_run(h, page, closed_wanted(h), tally);
     }
 }
 
@@ -214,8 +229,11 @@ static bool run_agrees(const struct heap *h, uint32_t first)
 static enum heap_fault check_block_stw(const struct heap *h, uint32_t block)
 {
     uint32_t free = at_load_relaxed(&h->meta.free_pages[block]), base = block * MM_BLOCK_PAGES;
+    uint32_t closed = closed_pages(h, block);
 
-    if (free == ALL_PAGES || (at_load_relaxed(&h->meta.clean_pages[block]) & ~free) != 0)
+    if ((free == ALL_PAGES && closed == 0) || (closed & ~free) != 0)
+        return HEAP_FAULT_BLOCK;
+    if ((at_load_relaxed(&h->meta.clean_pages[block]) & ~free) != 0)
         return HEAP_FAULT_BLOCK;
     for (uint32_t page = base; page < base + MM_BLOCK_PAGES; page++) {
         uint32_t first = large_run_of(h, page);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "plans/heap/bitmap.h"
+#include "plans/heap/closed.h"
 #include "plans/heap/state.h"
 #include "plans/heap/walk.h"
 
@@ -214,11 +215,8 @@ static uint32_t count_free_lines(const struct heap *h, uint32_t block)
 
 static void free_block(struct heap *h, uint32_t block, struct sweep_tally *tally)
 {
-    enum block_kind kind = blocks_kind(&h->blocks, block);
-
     clear_objects(heap_vo(h), block);
-    at_store_relaxed(&h->meta.kinds[block], BLOCK_FREE_DIRTY);
-    tally->freed_blocks[kind]++;
+    space_free_block(h, block, closed_wanted(h), tally);
 }
 
 /* An object that was moved out left its mark bit (trace/evacuate.c E2); what stays in spite of the flag has lines. */
@@ -256,7 +254,7 @@ void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally 
 
 void line_blocks_after_sweep_stw(struct heap *h, enum block_kind kind, const struct sweep_tally *total)
 {
-    blocks_swept(&h->blocks, kind, total->freed_blocks[kind]);
+    space_count_freed_stw(h, kind, total);
     h->holes[kind] = (struct line_holes){ .lines = total->free_lines[kind] };
 }
 

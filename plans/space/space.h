@@ -19,6 +19,7 @@ struct grant_request {
 struct sweep_tally {                         /* one worker's share, folded when the stage is over */
     int64_t freed_bytes;                     /* less what copies took */
     uint32_t freed_blocks[BLOCK_KINDS];      /* by the kind that they were of */
+    uint32_t closed_blocks[BLOCK_KINDS];     /* the same of those that are closed until the next collection */
     uint64_t free_lines[BLOCK_KINDS];        /* in holes of blocks that did not become free */
     int64_t freed_pages;                     /* of LARGE blocks, less those of blocks that went back whole */
 };
@@ -36,6 +37,11 @@ struct space {
 
 extern const struct space immix_space, copy_space, slide_space, nonmoving_space, immortal_space, cell_space, large_space;
 const struct space *space_of(enum block_kind kind);      /* NULL for blocks that are not in use */
+
+/* For sweeps: @block is free as a whole (B2 is done); @close: after a term as BLOCK_CLOSED. */
+void space_free_block(struct heap *h, uint32_t block, bool close, struct sweep_tally *tally);
+/* When they are through: the blocks of @kind that were freed. */
+void space_count_freed_stw(struct heap *h, enum block_kind kind, const struct sweep_tally *total);
 
 enum heap_fault spaces_check_block_stw(const struct heap *h, uint32_t block);
 /* The spaces of its plan, as struct heap_space_info. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spaces.c - Spaces: which space a block is of, and what is asked of all of them at once.
- *   F1  a free block has no marked and no granted line, no object bit and no flag (blocks.h B2) */
+ *   F1  a free or closed block has no marked and no granted line, no object bit and no flag (blocks.h B2)
+ *   F2  a free block has no closed page, a closed one no other (closed.h D3) */
 #include "plans/heap/bitmap.h"
+#include "plans/heap/closed.h"
 #include "plans/heap/state.h"
 #include "plans/space/space.h"
 
@@ -16,14 +18,35 @@ const struct space *space_of(enum block_kind kind)
     return (unsigned)kind < BLOCK_KINDS ? by_kind[kind] : NULL;
 }
 
+void space_free_block(struct heap *h, uint32_t block, bool close, struct sweep_tally *tally)
+{
+    enum block_kind kind = blocks_kind(&h->blocks, block);
+
+    if (close) {
+        closed_add(h, block, CLOSED_WHOLE);
+        tally->closed_blocks[kind]++;
+    } else {
+        tally->freed_blocks[kind]++;
+    }
+    at_store_relaxed(&h->meta.kinds[block], close ? BLOCK_CLOSED : BLOCK_FREE_DIRTY);
+}
+
+void space_count_freed_stw(struct heap *h, enum block_kind kind, const struct sweep_tally *total)
+{
+    blocks_swept(&h->blocks, kind, BLOCK_FREE_DIRTY, total->freed_blocks[kind]);
+    blocks_swept(&h->blocks, kind, BLOCK_CLOSED, total->closed_blocks[kind]);
+}
+
 static bool has_any(const _Atomic uint64_t *words, uint32_t block, uint32_t bits)
 {
     uint64_t first = (uint64_t)block * bits;
     return bitmap_find_set(words, first, first + bits) < first + bits;
 }
 
-static enum heap_fault check_free(const struct heap *h, uint32_t block)
+static enum heap_fault check_free(const struct heap *h, uint32_t block, enum block_kind kind)
 {
+    if (closed_pages(h, block) != (kind == BLOCK_CLOSED ? CLOSED_WHOLE : 0))
+        return HEAP_FAULT_BLOCK;
     for (uint32_t i = 0; i < MM_BLOCK_LINES; i++)
         if (at_load_relaxed(&h->meta.lines[(size_t)block * MM_BLOCK_LINES + i]) != 0)
             return HEAP_FAULT_LINE_MARK;
@@ -50,7 +73,7 @@ enum heap_fault spaces_check_block_stw(const struct heap *h, uint32_t block)
 
     if (space != NULL)
         return plan_has(h->plan, space) ? space->check_block_stw(h, block) : HEAP_FAULT_BLOCK;
-    return block_kind_free(kind) ? check_free(h, block) : HEAP_FAULT_NONE;
+    return block_kind_free(kind) || kind == BLOCK_CLOSED ? check_free(h, block, kind) : HEAP_FAULT_NONE;
 }
 
 size_t spaces_describe(const struct heap *h, struct heap_space_info *ret, size_t capacity)

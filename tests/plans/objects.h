@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Objects: the types that tests of plans share. A node is two references and a number. */
+#include "plans/plan.h"
 #include "tests/support/fake_mutator.h"
 #include "tests/support/runner.h"
 
@@ -20,6 +21,17 @@ struct objects {
     uint32_t pairs;                          /* a reference, a number, then elements of { number, reference } */
     uint32_t wide;                           /* 400 bytes, references at 0 and 396 */
 };
+
+static inline bool has_pages(const struct plan *plan) /* each object takes a page at least */
+{
+    return plan->constraints.allocator == SHM_ALLOCATOR_PAGES;
+}
+/* What the last collection freed may be granted from here on: of plans that close it first, after one more. */
+static inline void end_of_term(struct fake_world *w, const struct plan *plan)
+{
+    if (plan->constraints.closes_pages)
+        (void)fake_collect(w);
+}
 
 static inline void objects_define(struct objects *o, struct fake_world *w)
 {

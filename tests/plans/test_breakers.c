@@ -76,14 +76,12 @@ static void open_world(int i, uint64_t live_bytes)
 /* Where each small object takes a page there is less of everything. */
 static uint32_t scaled(int i, uint32_t count)
 {
-    return plan_of(i)->constraints.allocator == SHM_ALLOCATOR_PAGES ? count / 100 : count;
+    return has_pages(plan_of(i)) ? count / 100 : count;
 }
 
 static uint64_t room_for(int i, uint32_t count, uint32_t bytes)
 {
-    bool pages = plan_of(i)->constraints.allocator == SHM_ALLOCATOR_PAGES;
-
-    return (uint64_t)count * (pages ? MM_MAX(bytes, MM_PAGE_BYTES) : bytes);
+    return (uint64_t)count * (has_pages(plan_of(i)) ? MM_MAX(bytes, MM_PAGE_BYTES) : bytes);
 }
 
 /* the model */
@@ -495,9 +493,11 @@ START_TEST(everything_is_garbage)
         struct heap_collection c = fake_collect(&world);
         ck_assert_uint_eq(c.live_objects, 0);
         fake_verify_clean(&world);
+        end_of_term(&world, plan_of(_i));
     }
     fake_mutator_kill(m);
     fake_collect(&world);
+    end_of_term(&world, plan_of(_i));
     ck_assert_uint_eq(heap_used_bytes(world.heap), 0);
     fake_world_close(&world);
 }
@@ -523,6 +523,7 @@ START_TEST(a_full_heap_and_one_more)
     ck_assert_uint_eq(fake_new(m, type_of[ARRAY], 1 + count % 40), 0); /* one more */
     fake_roots_clear(&world);
     ck_assert_uint_eq(fake_collect(&world).live_objects, 0);
+    end_of_term(&world, plan_of(_i));
     ck_assert_uint_ne(fake_new(m, type_of[ARRAY], 1), 0);
     fake_world_close(&world);
 }

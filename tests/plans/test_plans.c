@@ -19,6 +19,18 @@ static void open_world(int plan, uint64_t bytes, unsigned workers)
     m = fake_mutator_new(&world);
 }
 
+/* Of memory, a node. */
+static uint32_t object_takes(int plan)
+{
+    return has_pages(plans[plan]) ? MM_PAGE_BYTES : NODE_BYTES;
+}
+
+/* As many as a heap has room for that holds a million nodes. */
+static uint32_t a_million(int plan)
+{
+    return has_pages(plans[plan]) ? 12000 : 1000000;
+}
+
 static bool collects(void)
 {
     return heap_plan_collects(world.heap);
@@ -81,13 +93,14 @@ START_TEST(garbage_is_granted_again)
     for (int round = 0; round < (collects() ? 20 : 1); round++) {
         uint64_t made = 0, reserve;
         while (fake_new(m, types.node, 0) != 0)
-            made += NODE_BYTES;
+            made += object_takes(_i);
         reserve = heap_reserve_bytes(world.heap);        /* for copies */
         ck_assert_uint_ge(made + reserve, 34 * MIB / 10); /* an eighth is kept for what is long */
         if (collects()) {
             struct heap_collection c = fake_collect(&world);
             ck_assert_uint_eq(c.live_objects, 0);
             ck_assert_uint_ge(c.freed_bytes, made * 9 / 10);
+            end_of_term(&world, plans[_i]);
         }
     }
     fake_world_close(&world);
@@ -123,7 +136,7 @@ START_TEST(a_full_heap_says_so_and_is_intact)
         uint32_t before = count;
         ck_assert_uint_eq(fake_collect(&world).live_objects, count);
         head = fill_with_list(fake_root_word(&world, 0, 0), &count);
-        ck_assert_uint_le(count - before, 3 * MM_BLOCK_BYTES / NODE_BYTES);  /* copies lie a little closer */
+        ck_assert_uint_le(count - before, 3 * MM_BLOCK_BYTES / object_takes(_i));  /* copies lie a little closer */
         ck_assert_uint_eq(fake_new(m, types.bytes, 100000), 0);
         fake_roots_clear(&world);
         fake_root(&world, 0, head);
@@ -137,11 +150,11 @@ END_TEST
 START_TEST(a_list_of_a_million_is_followed)
 {
     open_world(_i, 64 * MIB, 2);
-    uint32_t head = make_list(1000000);
+    uint32_t count = a_million(_i), head = make_list(count);
     fake_root(&world, 0, head);
     if (collects())
-        ck_assert_uint_eq(fake_collect(&world).live_objects, 1000000);
-    list_is(fake_root_word(&world, 0, 0), 1000000);
+        ck_assert_uint_eq(fake_collect(&world).live_objects, count);
+    list_is(fake_root_word(&world, 0, 0), count);
     fake_world_close(&world);
 }
 END_TEST
@@ -149,16 +162,16 @@ END_TEST
 START_TEST(an_array_of_a_million_is_followed)
 {
     open_world(_i, 64 * MIB, 2);
-    uint32_t array = fake_new(m, types.refs, 1000000);
-    for (uint32_t i = 0; i < 1000000; i++) {
+    uint32_t count = a_million(_i), array = fake_new(m, types.refs, count);
+    for (uint32_t i = 0; i < count; i++) {
         uint32_t node = fake_new(m, types.node, 0);
         node_set(&world, node, 0, 0, i);
         fake_set(&world, array, i, node);
     }
     fake_root(&world, 0, array);
     if (collects())
-        ck_assert_uint_eq(fake_collect(&world).live_objects, 1000001);
-    for (uint32_t i = 0; i < 1000000; i++)
+        ck_assert_uint_eq(fake_collect(&world).live_objects, count + 1);
+    for (uint32_t i = 0; i < count; i++)
         HOLDS(node_value(&world, fake_ref(&world, array, i)) == i);
     fake_verify_clean(&world);
     fake_world_close(&world);
@@ -220,6 +233,7 @@ START_TEST(a_dead_threads_objects_are_swept_like_others)
     fake_roots_clear(&world);
     if (collects()) {
         ck_assert_uint_eq(fake_collect(&world).live_objects, 0);
+        end_of_term(&world, plans[_i]);
         ck_assert_uint_eq(heap_used_bytes(world.heap), 0);
     }
     fake_world_close(&world);
@@ -253,6 +267,23 @@ START_TEST(committing_follows_the_limit)
 }
 END_TEST
 
+/* Asked for out of order, and more often than any ring holds. */
+START_TEST(classes_of_other_plans_are_not_granted)
+{
+    open_world(_i, 64 * MIB, 1);
+    uint32_t allocator = heap_plan_allocator(world.heap);
+    fake_refill(m, SHM_GRANT_BLOCKS, 64 * MIB);
+    for (uint32_t class = 0; class < SHM_CELL_CLASSES; class++) {
+        uint32_t bytes = shm_cell_bytes(class);
+        bool served = allocator == SHM_ALLOCATOR_CELLS || (allocator == SHM_ALLOCATOR_PAGES && bytes % MM_PAGE_BYTES == 0);
+        for (int i = 0; i < 3 && !served; i++)
+            ck_assert(!fake_refill(m, SHM_GRANT_CELLS + class, MIB));
+    }
+    fake_verify_clean(&world);
+    fake_world_close(&world);
+}
+END_TEST
+
 START_TEST(metadata_is_less_than_four_percent)
 {
     for (uint64_t bytes = 4 * MIB; bytes <= MM_ARENA_MAX_BYTES; bytes *= 2)
@@ -275,6 +306,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tc, incomplete_roots_free_nothing, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, a_dead_threads_objects_are_swept_like_others, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, committing_follows_the_limit, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, classes_of_other_plans_are_not_granted, 0, PLAN_COUNT);
     tcase_add_test(tc, metadata_is_less_than_four_percent);
     suite_add_tcase(s, tc);
     return s;
