@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* roots.c - Stages pin, settle and roots: what the trace begins with.
+ *   Ambiguous words are resolved, and what they lie in is pinned, before any exact root may move something (schedule.c S1). */
+#include "plans/heap/bitmap.h"
+#include "plans/heap/resolve.h"
+#include "plans/heap/walk.h"
+#include "plans/stage/collection.h"
+
+/* The row that word @at of all rows is in. */
+static size_t row_of(const struct collection *c, uint64_t at)
+{
+    size_t low = 0, high = c->stop->root_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (c->row_ends[middle] <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void stage_each_word(struct collection *c, uint64_t at, uint64_t stop, enum heap_root_kind kind, struct tracer *r,
+                     void (*visit)(struct collection *c, struct tracer *r, _Atomic uint32_t *word))
+{
+    size_t row = row_of(c, at);
+
+    for (uint64_t end; at < stop; at = end, row++) {
+        const struct heap_roots *roots = &c->stop->roots[row];
+        uint64_t first = c->row_ends[row] - roots->count;
+        end = MM_MIN(stop, c->row_ends[row]);
+        for (uint64_t i = at; roots->kind == kind && i < end; i++)
+            visit(c, r, &roots->words[i - first]);
+    }
+}
+
+/* Finds the object around an ambiguous word, which then stays where it is. */
+static void pin_word(struct collection *c, struct tracer *r, _Atomic uint32_t *word)
+{
+    struct heap *h = c->heap;
+    uint32_t granule = resolve_ambiguous_stw(h, at_load_relaxed(word));
+
+    if (granule == 0)
+        return;
+    if (c->heap->evacuates) {
+        evacuate_pin(r, granule);
+        return;
+    }
+    at_or_relaxed(&h->meta.flags[granule / MM_BLOCK_GRANULES], BLOCK_STAYS);
+    mark_root(r, granule);
+}
+
+void stage_ambiguous(struct worker *w, struct packet *p)
+{
+    struct tracer r = { &collection_of(w)->trace, tally_of(w), w, NULL };
+
+    stage_split(w, p);
+    stage_each_word(collection_of(w), p->args[0], p->args[1], HEAP_ROOTS_AMBIGUOUS, &r, pin_word);
+    trace_roots_end(&r);
+}
+
+void stage_settle(struct worker *w, struct packet *p)
+{
+    struct heap *h = collection_of(w)->heap;
+
+    stage_split(w, p);
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
+        if (blocks_flag(&h->blocks, block, BLOCK_EVACUATE))
+            evacuate_settle_pins(h, block);
+}
+
+/* A handle's owner may change it while we move what it refers to (S8): then its new value is its own business. */
+static void trace_word(struct collection *c, struct tracer *r, _Atomic uint32_t *word)
+{
+    uint32_t was = at_load_relaxed(word), now;
+
+    if (was == 0)
+        return;
+    if (object_place(c->heap, was) == BLOCK_UNCOMMITTED) {
+        r->tally->forged_refs++;
+        return;
+    }
+    if (!c->heap->evacuates) {
+        mark_root(r, was);
+        return;
+    }
+    now = evacuate_root(r, was);
+    if (now != was)
+        (void)at_cas_acq_rel(word, &was, now);
+}
+
+void stage_exact(struct worker *w, struct packet *p)
+{
+    struct tracer r = { &collection_of(w)->trace, tally_of(w), w, NULL };
+
+    stage_split(w, p);
+    stage_each_word(collection_of(w), p->args[0], p->args[1], HEAP_ROOTS_EXACT, &r, trace_word);
+    trace_roots_end(&r);
+}
+
+/* Every object of the immortal space is a root (immortal_space.c T1). */
+static void scan_immortal_block(struct collection *c, struct tracer *r, uint32_t block)
+{
+    uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
+    const _Atomic uint64_t *vo = heap_vo(c->heap);
+
+    resolve_parse_block(c->heap, block);
+    for (at = bitmap_find_set(vo, at, end); at < end; at = bitmap_find_set(vo, at + 1, end)) {
+        if (object_place(c->heap, (uint32_t)at) == BLOCK_UNCOMMITTED)
+            continue;
+        if (c->heap->evacuates)
+            evacuate_pin(r, (uint32_t)at);
+        else
+            mark_root(r, (uint32_t)at);
+    }
+}
+
+void stage_immortal(struct worker *w, struct packet *p)
+{
+    struct collection *c = collection_of(w);
+    struct tracer r = { &c->trace, tally_of(w), w, NULL };
+
+    stage_split(w, p);
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
+        if (blocks_kind(&c->heap->blocks, block) == BLOCK_IMMORTAL)
+            scan_immortal_block(c, &r, block);
+    trace_roots_end(&r);
+}
