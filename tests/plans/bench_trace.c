@@ -59,7 +59,10 @@ int main(int argc, char **argv)
     struct objects types;
 
     setenv("MM_HEAP_CHECK", "0", 0);
-    fake_world_open(&w, "immix", (uint64_t)count * NODE_BYTES * 5 / 4 + (8 << 20), workers);
+    const char *plan = argc > 4 ? argv[4] : "immix";
+    struct heap_config config = { .plan = plan, .max_bytes = (uint64_t)count * NODE_BYTES * 3 + (8 << 20) };
+    config.options.immix_always_defrag = argc > 5; /* any fifth argument */
+    fake_world_open_with(&w, &config, workers);
     commit_all(&w, argc > 3 && strcmp(argv[3], "small") == 0);
     objects_define(&types, &w);
     make_graph(&w, fake_mutator_new(&w), &types, count);
