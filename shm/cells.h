@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Cells: the sizes into which a mark-sweep block is cut; one block, one size. docs/heap-layout.md#cells
+/* Cells: the sizes into which a mark-sweep block is cut; one block, one size. docs/heap-layout.md#grant-classes
  *   A block has MM_BLOCK_BYTES / size cells from its first byte on; what is left over at its end is nobody's.
  *   Up to 64 bytes each granule has a size of its own; above, four sizes a doubling (mimalloc's and jemalloc's spacing: at most
  *   a quarter of a cell is lost), and from 2 KiB on the sizes that fill a block best.               */
