@@ -13,6 +13,7 @@
 #include "client/error.h"
 #include "client/fork.h"
 #include "client/thread.h"
+#include "shm/units.h"
 
 enum { FD_CONTROL, FD_ARENA, FD_SESSION, FD_COUNT };
 
@@ -70,6 +71,25 @@ static int heap_map(struct mmgc_heap *heap, const wire_heap_opened *opened, stru
     return MMGC_OK;
 }
 
+/* The map of closed pages, if there is one; it lies behind the types. */
+static int heap_map_pages(struct mmgc_heap *heap, uint64_t control_bytes)
+{
+    uint32_t offset = heap->control->page_map_offset;
+    struct pages_config config = {
+        .base = heap->base,
+        .pages = heap->control->arena_bytes / MM_PAGE_BYTES,
+        .map = (const _Atomic uint64_t *)((const char *)heap->control + offset),
+        .read_only = heap->read_only,
+    };
+
+    if (offset == 0)
+        return MMGC_OK;
+    if (offset % sizeof(uint64_t) != 0 || offset + config.pages / 8 > control_bytes)
+        return error_set(MMGC_E_PROTOCOL, "the map of closed pages is in doubt");
+    int r = pages_new(&heap->pages, &config);
+    return r < 0 ? error_system("malloc", r) : MMGC_OK;
+}
+
 static int heap_call_open(struct mmgc_heap *heap, const char *name,
                           const struct mmgc_heap_options *options)
 {
@@ -94,6 +114,8 @@ static int heap_call_open(struct mmgc_heap *heap, const char *name,
     if (r != MMGC_OK)
         return r;
     r = heap_map(heap, reply->heap_opened, &fds);
+    if (r == MMGC_OK)
+        r = heap_map_pages(heap, reply->heap_opened->control_bytes);
     packet_fds_close(&fds);
     wire_reply_free(reply);
     return r;
@@ -104,6 +126,7 @@ static void heap_free(struct mmgc_heap *heap)
     shm_segment_unref(heap->control_segment);
     shm_segment_unref(heap->arena_segment);
     shm_segment_unref(heap->session_segment);
+    pages_free(heap->pages);
     type_free_all(heap);
     free(heap->handle_next);
     (void)pthread_mutex_destroy(&heap->lock);
@@ -191,6 +214,11 @@ int mmgc_heap_info(const struct mmgc_heap *heap, struct mmgc_heap_info *ret_info
         .last_pause_ns = at_load_relaxed(&control->last_pause_ns),
         .total_pause_ns = at_load_relaxed(&control->total_pause_ns),
     };
+    if (heap->pages != NULL) {
+        struct pages_counts pages = pages_counts(heap->pages);
+        ret_info->closed_bytes = pages.closed * MM_PAGE_BYTES;
+        ret_info->left_open_bytes = pages.left_open * MM_PAGE_BYTES;
+    }
     static_assert(sizeof(ret_info->plan) == sizeof(control->plan), "a plan's name fits");
     memcpy(ret_info->plan, control->plan, sizeof(ret_info->plan));
     ret_info->plan[sizeof(ret_info->plan) - 1] = '\0';

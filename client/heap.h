@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "client/connection.h"
+#include "client/pages.h"
 #include "shm/control.h"
 #include "shm/segment.h"
 #include "shm/session.h"
@@ -20,6 +21,8 @@ struct mmgc_heap {
     const struct shm_control *control;       /* [const] */
     struct shm_session *session;             /* [const] */
     char *base;                              /* [const] where the arena begins here */
+
+    struct pages *pages;                     /* [const] NULL: the plan closes none */
 
     struct mmgc_heap *next;                  /* [lock: fork] */
     struct thread *threads;                  /* [lock: fork] */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* large.c - Large: ask, wait, zero, all of it parked, so that nobody waits for a long memset.
+/* large.c - Large: ask, wait, zero, all of it parked, so that nobody waits for a long memset. Where pages are closed to clients
+ * it is zeroed IN: only then are those that were opened meanwhile open here, and stay so.
  *   L1  until `taken` is raised, the entry is untouched to the daemon: zeros, then perhaps a header that nobody refers to
  *   L2  the header is stored when the run is zero and the thread IN, then `taken` is raised                      */
 #include "client/large.h"
@@ -39,14 +40,17 @@ void *large_new(struct thread *th, uint64_t bytes, uint64_t header)
     if (r != MMGC_OK)
         return thread_fail(th, r);
     r = grant_wait_parked(th, &ask);
-    char *start = r == MMGC_OK ? run_take(th, bytes) : NULL;
-    if (r == MMGC_OK && start == NULL)
-        r = error_set(MMGC_E_PROTOCOL, "no run where one was granted");
+    bool zero_parked = th->heap->pages == NULL;
+    char *start = r == MMGC_OK && zero_parked ? run_take(th, bytes) : NULL;
     int resumed = safepoint_resume(th);
     if (resumed != MMGC_OK)
         return thread_fail(th, resumed);
     if (r != MMGC_OK)
         return thread_fail(th, r);
+    if (!zero_parked)
+        start = run_take(th, bytes);
+    if (start == NULL)
+        return thread_fail(th, error_set(MMGC_E_PROTOCOL, "no run where one was granted"));
     __atomic_store_n((uint64_t *)(void *)start, header, __ATOMIC_RELAXED);
     at_store_release(&th->m->mail[SHM_GRANT_LARGE].taken, ++th->slabs[SHM_GRANT_LARGE].taken);
     return mmgc_launder_(start + sizeof(uint64_t));

@@ -57,6 +57,14 @@ static int wait_epoch(struct thread *th, uint32_t epoch)
     }
 }
 
+/* IN, as of @epoch: what has been closed or opened since this process last looked, it sees to now. */
+static int catch_up(struct thread *th, uint32_t epoch)
+{
+    int r = pages_follow(th->heap->pages, epoch);
+
+    return MM_LIKELY(r == 0) ? MMGC_OK : error_system("mprotect", r);
+}
+
 int safepoint_give_up(struct thread *th, int code)
 {
     thread_lose_bump(th);
@@ -81,7 +89,10 @@ int mmgc_enter(struct mmgc_thread *t)
         uint32_t epoch = at_load_acquire(&th->heap->control->epoch);
         if (MM_LIKELY(!safepoint_wanted(epoch))) {
             tsan_acquire(th->heap);
-            return MMGC_OK;
+            r = catch_up(th, epoch);
+            if (MM_UNLIKELY(r != MMGC_OK))
+                state_store_wake(th, SHM_OUT);
+            return r;
         }
         state_store_wake(th, SHM_OUT);
         r = wait_epoch(th, epoch);
@@ -129,7 +140,8 @@ int safepoint_resume(struct thread *th)
         uint32_t epoch = at_load_acquire(&th->heap->control->epoch);
         if (MM_LIKELY(!safepoint_wanted(epoch))) {
             tsan_acquire(th->heap);
-            return MMGC_OK;
+            int r = catch_up(th, epoch);
+            return MM_LIKELY(r == MMGC_OK) ? MMGC_OK : safepoint_give_up(th, r);
         }
         state_store_wake(th, SHM_PARKED); /* with the roots that stand there: not touched */
         int r = wait_epoch(th, epoch);

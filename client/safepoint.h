@@ -14,7 +14,7 @@ int safepoint_poll(struct thread *th);
 int safepoint_park(struct thread *th);
 /* PARKED -> IN. Anything but MMGC_OK: OUT, as for safepoint_poll(). */
 int safepoint_resume(struct thread *th);
-/* PARKED -> OUT with its pointers dead: what ends a wait that never will. Returns @code. */
+/* PARKED, or IN, -> OUT with its pointers dead: what ends a wait that never will. Returns @code. */
 int safepoint_give_up(struct thread *th, int code);
 
 static inline bool safepoint_wanted(uint32_t epoch)

@@ -90,7 +90,9 @@ static int make_segments(struct shared_heap *h, const char *plan)
     if (r == 0)
         r = shm_segment_new(&h->private, heap_private_bytes(plan, h->max_bytes), "mmgc-private");
     if (r == 0)
-        r = shm_segment_new_published(&h->control_segment, sizeof(struct shm_control), "mmgc-control");
+        r = shm_segment_new_published(&h->control_segment,
+                                      sizeof(struct shm_control) + heap_page_map_bytes(plan, h->max_bytes),
+                                      "mmgc-control");
     return r;
 }
 
@@ -105,6 +107,7 @@ static void publish(struct shared_heap *h)
     c->barrier = SHM_BARRIER_NONE;
     c->allocator = heap_plan_allocator(h->heap);
     c->small_max_bytes = MM_SMALL_MAX_BYTES;
+    c->page_map_offset = heap_page_map_bytes(heap_plan_name(h->heap), h->max_bytes) > 0 ? sizeof(*c) : 0;
     snprintf(c->plan, sizeof(c->plan), "%s", heap_plan_name(h->heap));
     at_store_relaxed(&c->limit_bytes, h->limit_bytes);
     at_store_relaxed(&c->type_count, 1); /* row 0 is no type */
@@ -126,6 +129,8 @@ static int make_heap(struct shared_heap *h)
     r = make_segments(h, config.plan);
     if (r < 0)
         return r;
+    if (heap_page_map_bytes(config.plan, h->max_bytes) > 0)
+        config.page_map = (char *)shm_segment_address(h->control_segment) + sizeof(struct shm_control);
     r = heap_new(&h->heap, &config, h->arena, h->private);
     return r == -EINVAL ? -ENOENT : r; /* the sizes are good */
 }

@@ -113,6 +113,8 @@ struct mmgc_heap_info {
     uint64_t collections, abandoned_stops;
     uint64_t last_pause_ns, total_pause_ns;
     char plan[24];
+    uint64_t closed_bytes;                   /* plan pageprotect: freed, and closed until the next collection */
+    uint64_t left_open_bytes;                /* of those, not closed in this process: that would take too many mappings */
 };
 /* Reads the heap's published counters: no system call. Racy by nature, each field valid. */
 MMGC_API int mmgc_heap_info(const struct mmgc_heap *heap, struct mmgc_heap_info *ret_info);
