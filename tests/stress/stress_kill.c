@@ -165,7 +165,7 @@ START_TEST(a_killed_client_leaves_the_heap_whole)
     struct daemon *daemon = daemon_start(NULL);
     struct survive_case c = { .socket = daemon_socket(daemon),
                               .plan = stress_plan(_i),
-                              .heap_bytes = HEAP_BYTES,
+                              .heap_bytes = stress_heap_bytes(stress_plan(_i), HEAP_BYTES),
                               .budget_bytes = BUDGET_BYTES,
                               .options = stress_options(stress_plan(_i), 200 + (uint64_t)_i),
                               .seed = stress_seed(200 + (uint64_t)_i) };
@@ -195,7 +195,7 @@ START_TEST(clients_killed_together_leave_the_heap_whole)
     struct daemon *daemon = daemon_start(NULL);
     struct survive_case c = { .socket = daemon_socket(daemon),
                               .plan = stress_plan(_i),
-                              .heap_bytes = HEAP_BYTES,
+                              .heap_bytes = stress_heap_bytes(stress_plan(_i), HEAP_BYTES),
                               .budget_bytes = BUDGET_BYTES,
                               .options = stress_options(stress_plan(_i), 300 + (uint64_t)_i),
                               .seed = stress_seed(300 + (uint64_t)_i) };
@@ -242,7 +242,7 @@ START_TEST(a_client_killed_in_a_collection_leaves_the_heap_whole)
     struct daemon *daemon = daemon_start(NULL);
     struct survive_case c = { .socket = daemon_socket(daemon),
                               .plan = stress_plan(_i),
-                              .heap_bytes = HEAP_BYTES,
+                              .heap_bytes = stress_heap_bytes(stress_plan(_i), HEAP_BYTES),
                               .budget_bytes = BUDGET_BYTES,
                               .options = stress_options(stress_plan(_i), 400 + (uint64_t)_i),
                               .seed = stress_seed(400 + (uint64_t)_i) };
@@ -289,7 +289,7 @@ START_TEST(a_client_killed_while_it_waits_for_memory_leaves_the_heap_whole)
     struct daemon *daemon = daemon_start(NULL);
     struct survive_case c = { .socket = daemon_socket(daemon),
                               .plan = stress_plan(_i),
-                              .heap_bytes = SMALL_HEAP_BYTES,
+                              .heap_bytes = stress_heap_bytes(stress_plan(_i), SMALL_HEAP_BYTES),
                               .budget_bytes = BUDGET_BYTES / 2,
                               .options = stress_options(stress_plan(_i), 500 + (uint64_t)_i),
                               .seed = stress_seed(500 + (uint64_t)_i) };

@@ -111,7 +111,7 @@ static void be_player(struct mate *mate, void *arg)
                                            .heap = HEAP,
                                            .plan = c->plan,
                                            .options = c->options,
-                                           .max_bytes = HEAP_BYTES,
+                                           .max_bytes = stress_heap_bytes(c->plan, HEAP_BYTES),
                                            .name = "player",
                                            .exact = c->exact });
     EXPECT_OK(mmgc_enter(e->t));
@@ -146,7 +146,7 @@ static void be_collector(struct mate *mate, void *arg)
                                             .heap = HEAP,
                                             .plan = c->plan,
                                             .options = c->options,
-                                            .max_bytes = HEAP_BYTES,
+                                            .max_bytes = stress_heap_bytes(c->plan, HEAP_BYTES),
                                             .name = "collector",
                                             .exact = c->exact });
     EXPECT_OK(mmgc_enter(e.t));

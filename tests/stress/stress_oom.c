@@ -521,6 +521,7 @@ END_TEST
 
 static Suite *oom_suite(void)
 {
+    stress_leave_out_pages();
     Suite *suite = suite_create("stress_oom");
     TCase *full = tcase_create("full"), *crowd = tcase_create("crowd"),
           *reserve = tcase_create("reserve"), *large = tcase_create("large");

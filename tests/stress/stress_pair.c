@@ -145,7 +145,7 @@ static void start(pthread_t *ret, void *(*run)(void *), void *arg)
 
 static void open_side(struct side *side, struct mmgc_client *client, const struct pair_case *c, unsigned i)
 {
-    struct mmgc_heap_options options = { .create = true, .max_bytes = HEAP_BYTES, .plan = c->plans[i], .options = "sanity=on" };
+    struct mmgc_heap_options options = { .create = true, .max_bytes = stress_heap_bytes(c->plans[i], HEAP_BYTES), .plan = c->plans[i], .options = "sanity=on" };
     struct shadow_config config = { .label = heap_names[i], .seed = c->seed + i, .budget_bytes = BUDGET_BYTES };
     EXPECT_OK(mmgc_heap_open(client, heap_names[i], &options, &side->heap));
     side->c = c;

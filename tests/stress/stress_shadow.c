@@ -150,7 +150,7 @@ static void one_round(struct client *client, struct worker *workers)
 {
     pthread_t threads[THREADS];
     struct mmgc_heap_options options = { .create = true,
-                                         .max_bytes = HEAP_BYTES,
+                                         .max_bytes = stress_heap_bytes(client->c->plan, HEAP_BYTES),
                                          .plan = client->c->plan,
                                          .options = client->c->options };
     EXPECT_OK(mmgc_connect(client->c->socket, "shadow", &client->connection));

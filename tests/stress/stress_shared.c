@@ -249,7 +249,7 @@ static void be_client(struct mate *mate, void *arg)
                                                .heap = "shared",
                                                .plan = shared->plan,
                                                .options = shared->options,
-                                               .max_bytes = HEAP_BYTES,
+                                               .max_bytes = stress_heap_bytes(shared->plan, HEAP_BYTES),
                                                .name = "shared",
                                                .exact = shared->exact });
     EXPECT_OK(MMGC_DEFINE_TYPE(c->e.heap, table, &c->table_type, chains));

@@ -176,7 +176,7 @@ START_TEST(a_client_that_dies_at_any_stage_of_a_collection_leaves_the_heap_whole
     struct daemon *daemon = daemon_start(NULL);
     struct survive_case c = { .socket = daemon_socket(daemon),
                               .plan = stress_plan(_i),
-                              .heap_bytes = HEAP_BYTES,
+                              .heap_bytes = stress_heap_bytes(stress_plan(_i), HEAP_BYTES),
                               .budget_bytes = BUDGET_BYTES,
                               .options = stress_options(stress_plan(_i), 1200 + (uint64_t)_i),
                               .seed = stress_seed(1200 + (uint64_t)_i) };

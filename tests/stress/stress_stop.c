@@ -389,6 +389,7 @@ END_TEST
 
 static Suite *stop_suite(void)
 {
+    stress_leave_out_pages();
     Suite *suite = suite_create("stress_stop");
     TCase *late = tcase_create("late"), *stopped = tcase_create("stopped"),
           *policy = tcase_create("policy");

@@ -109,9 +109,26 @@ void stress_limit(TCase *tc, double by_default_s)
     tcase_set_timeout(tc, settled.times > 1 ? 0 : by_default_s); /* 0: none */
 }
 
+static bool has_pages(const struct plan *plan)
+{
+    return plan->constraints.allocator == SHM_ALLOCATOR_PAGES;
+}
+
+static bool pages_left_out;
+
+void stress_leave_out_pages(void)
+{
+    pages_left_out = true;
+}
+
+uint64_t stress_heap_bytes(const char *plan, uint64_t bytes)
+{
+    return has_pages(plan_find(plan)) ? 16 * bytes : bytes;
+}
+
 static bool is_chosen(const struct plan *plan)
 {
-    return plan->constraints.trace != PLAN_TRACE_NONE &&
+    return !(pages_left_out && has_pages(plan)) && plan->constraints.trace != PLAN_TRACE_NONE &&
            (settled.plan == NULL || strcmp(plan->name, settled.plan) == 0);
 }
 

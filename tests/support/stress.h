@@ -41,6 +41,11 @@ void stress_limit(TCase *tc, double by_default_s); /* tcase_set_timeout() that k
 /* The plans that collect, from the daemon's own table. */
 int stress_plan_count(void);
 const char *stress_plan(int i);
+/* A heap of @plan that holds as many small objects as others do in @bytes: under pageprotect each has pages of its own. */
+uint64_t stress_heap_bytes(const char *plan, uint64_t bytes);
+/* For programs that count bytes until a heap is full: leaves out plans under which each object has pages of its own. Before the
+ * suite is made. */
+void stress_leave_out_pages(void);
 bool stress_plan_copies(const char *plan); /* a heap is as good as full with half of it alive: as much is kept for the copies */
 /* For mmgc_heap_options.options, by the seed: a second trace checks each collection; collections come every 256 KiB; immix moves
  * whatever it can. Static. */
