@@ -4,7 +4,7 @@
  * needs them most. What needs room in one piece must not fail on a heap that is merely full of gaps. */
 #include "plans/heap/state.h"
 
-/* Parts of the heap's limit that are kept from LINES while there are holes, from BLOCKS, and from all but page runs. */
+/* Parts of the heap's limit that are kept from LINES, from BLOCKS, and from all but page runs. */
 enum { ROOM_KEPT_FROM_LINES = 8, ROOM_KEPT_FROM_BLOCKS = 16, ROOM_KEPT_FOR_LARGE = 32 };
 
 uint64_t room_share(const struct heap *h, unsigned part);

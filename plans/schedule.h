@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Schedule: the stages that every tracing plan shares: prepare, roots, closure, release. No part of it is serial but
- * what is bounded by the number of mutators. docs/architecture.md#schedule */
+/* Schedule: the stages that every tracing plan shares, from measuring blocks to sweeping them; those that a plan has no use for are
+ * passed over. No part of it is serial but what is bounded by the number of mutators. docs/architecture.md#schedule */
 #include "plans/heap.h"
 
 /* The body of heap_collect_stw() for plans that collect. 0; -ENOMEM: nothing was marked and nothing freed. */

@@ -70,7 +70,7 @@ bool immix_defrag_chosen(const struct heap *h, uint32_t block)
 
 void immix_defrag_judge_stw(struct heap *h)
 {
-    h->fragmented = room_above(h, ROOM_KEPT_FROM_LINES) == 0 &&
-                    h->holes[BLOCK_IMMIX].lines * MM_LINE_BYTES > room_share(h, ROOM_KEPT_FROM_BLOCKS);
     room_judge_stw(h);
+    h->fragmented = room_free(h) <= room_share(h, ROOM_KEPT_FROM_LINES) &&
+                    h->holes[BLOCK_IMMIX].lines * MM_LINE_BYTES > room_share(h, ROOM_KEPT_FROM_BLOCKS);
 }
