@@ -43,7 +43,7 @@ int stress_plan_count(void);
 const char *stress_plan(int i);
 /* A heap of @plan that holds as many small objects as others do in @bytes: under pageprotect each has pages of its own. */
 uint64_t stress_heap_bytes(const char *plan, uint64_t bytes);
-/* For programs that count bytes until a heap is full: leaves out plans under which each object has pages of its own. Before the
+/* For programs that count bytes until a heap is full, or instructions: leaves out plans under which each object has pages of its own. Before the
  * suite is made. */
 void stress_leave_out_pages(void);
 bool stress_plan_copies(const char *plan); /* a heap is as good as full with half of it alive: as much is kept for the copies */
