@@ -105,6 +105,12 @@ static inline void fetch_marks(struct tracer *r, struct approach *a)
     }
 }
 
+/* A chain: nothing to be fetched meanwhile, so no detour. */
+static inline bool only_one(const struct tracer *r, const struct approach *a)
+{
+    return r->stack->count == 1 && a->head == a->tail && a->near_head == a->near_tail;
+}
+
 static inline void fetch_objects(struct tracer *r, struct approach *a)
 {
     while (a->tail - a->head < STACK_RING) {
@@ -141,10 +147,14 @@ static void drain(struct tracer *r)
     unsigned visits = 0;
 
     for (;;) {
-        fetch_objects(r, &a);
-        if (a.head == a.tail)
-            return;
-        visit(r, a.ring[a.head++ % STACK_RING]);
+        if (only_one(r, &a)) {
+            visit(r, stack->items[--stack->count]);
+        } else {
+            fetch_objects(r, &a);
+            if (a.head == a.tail)
+                return;
+            visit(r, a.ring[a.head++ % STACK_RING]);
+        }
         if (++visits % STACK_SHARE_EVERY != 0 || r->t->bounded)
             continue;
         if (stack->count >= STACK_SHARE_MIN && worker_others_idle_racy(r->worker))
