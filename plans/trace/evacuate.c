@@ -283,18 +283,14 @@ void evacuate_run_slots(struct trace *t, struct trace_tally *tally, struct worke
 void evacuate_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)
 {
     struct tracer r = { t, tally, w, p };
-    uint32_t granule = (uint32_t)p->args[0], at = (uint32_t)p->args[1], end = (uint32_t)p->args[2];
-    const struct scan_program *program = (const void *)(uintptr_t)p->args[3];
-    uint32_t slice = stack_slice_elements(program, ITEMS_A_PLACE);
+    struct slice s = stack_slice_of(p);
+    uint32_t step = stack_slice_elements(s.program, ITEMS_A_PLACE);
 
-    for (bool left = false; at < end && !left;) {
-        uint32_t stop = end - at > slice ? at + slice : end;
-        left = stop < end && stack_leave_slice(&r, granule, program, stop, end);
+    while (stack_slice_next(&r, &s, step)) {
         uint32_t from = p->count;
-        object_each_element(t->arena, granule, program, at, stop, push, &r);
+        object_each_element(t->arena, s.granule, s.program, s.at, s.stop, push, &r);
         turn_over(p, from);
         drain(&r);
-        at = stop;
     }
 }
 

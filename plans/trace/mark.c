@@ -169,20 +169,15 @@ void mark_run_objects(struct trace *t, struct trace_tally *tally, struct worker 
     drain(&(struct tracer){ t, tally, w, p });
 }
 
-/* The rest of the array goes out first, so that others can have it while this part is traced. */
 void mark_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)
 {
     struct tracer r = { t, tally, w, p };
-    uint32_t granule = (uint32_t)p->args[0], at = (uint32_t)p->args[1], end = (uint32_t)p->args[2];
-    const struct scan_program *program = (const void *)(uintptr_t)p->args[3];
-    uint32_t slice = stack_slice_elements(program, 1);
+    struct slice s = stack_slice_of(p);
+    uint32_t step = stack_slice_elements(s.program, 1);
 
-    for (bool left = false; at < end && !left;) {
-        uint32_t stop = end - at > slice ? at + slice : end;
-        left = stop < end && stack_leave_slice(&r, granule, program, stop, end);
-        object_each_element(t->arena, granule, program, at, stop, push, &r);
+    while (stack_slice_next(&r, &s, step)) {
+        object_each_element(t->arena, s.granule, s.program, s.at, s.stop, push, &r);
         drain(&r);
-        at = stop;
     }
 }
 

@@ -91,6 +91,32 @@ bool stack_leave_slice(struct tracer *r, uint32_t granule, const struct scan_pro
     return true;
 }
 
+struct slice stack_slice_of(const struct packet *p)
+{
+    return (struct slice){ .granule = (uint32_t)p->args[0],
+                           .stop = (uint32_t)p->args[1],
+                           .end = (uint32_t)p->args[2],
+                           .program = (const void *)(uintptr_t)p->args[3] };
+}
+
+/* Leaves what comes from @first on to a packet, and forgets it. */
+static void leave_from(struct tracer *r, struct slice *s, uint32_t first)
+{
+    if (stack_leave_slice(r, s->granule, s->program, first, s->end))
+        s->end = first;
+}
+
+bool stack_slice_next(struct tracer *r, struct slice *s, uint32_t step)
+{
+    s->at = s->stop;
+    if (s->end - s->at > 2 * step && worker_others_idle_racy(r->worker))
+        leave_from(r, s, s->at + (s->end - s->at) / 2);
+    if (s->at < s->end && worker_should_yield(r->worker))
+        leave_from(r, s, s->at);
+    s->stop = s->end - s->at > step ? s->at + step : s->end;
+    return s->at < s->end;
+}
+
 void trace_init(struct trace *t, struct heap *h, bool alone)
 {
     *t = (struct trace){ .heap = h,

@@ -25,5 +25,14 @@ bool stack_root_room(struct tracer *r, const struct packet_kind *kind, uint32_t 
 
 /* Elements of an array in a slice, where a reference takes @items_a_ref. At least 1. */
 uint32_t stack_slice_elements(const struct scan_program *p, uint32_t items_a_ref);
+/* Elements [at, stop) of an array are this worker's next; [stop, end) come after them. */
+struct slice {
+    uint32_t granule, at, stop, end;
+    const struct scan_program *program;
+};
+struct slice stack_slice_of(const struct packet *p);
+/* The next @step elements; false: no more. If others have nothing to do, they are left half of what remains; if they want this
+ * worker, all of it. */
+bool stack_slice_next(struct tracer *r, struct slice *s, uint32_t step);
 /* Leaves elements [@first, @end) of an array to a packet. False: no packet to be had. */
 bool stack_leave_slice(struct tracer *r, uint32_t granule, const struct scan_program *program, uint32_t first, uint32_t end);
