@@ -146,9 +146,7 @@ static void replace_mutators(bool lies)
         struct heap_mutator_view v = fake_view(m);
         if (lies)
             lie(&v);
-        heap_mutator_seal(world.heap, m->heap_mutator, &v);
-        world.mutators[0] = world.mutators[--world.mutator_count];
-        free(m);
+        fake_mutator_kill_as(m, &v);
     }
     fake_mutator_new(&world);
     fake_mutator_new(&world);

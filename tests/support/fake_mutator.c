@@ -84,10 +84,16 @@ struct heap_mutator_view fake_view(const struct fake_mutator *m)
 
 void fake_mutator_kill(struct fake_mutator *m)
 {
-    struct fake_world *w = m->world;
     struct heap_mutator_view view = fake_view(m);
 
-    heap_mutator_seal(w->heap, m->heap_mutator, &view);
+    fake_mutator_kill_as(m, &view);
+}
+
+void fake_mutator_kill_as(struct fake_mutator *m, const struct heap_mutator_view *view)
+{
+    struct fake_world *w = m->world;
+
+    heap_mutator_seal(w->heap, m->heap_mutator, view);
     for (size_t i = 0; i < w->mutator_count; i++)
         if (w->mutators[i] == m)
             w->mutators[i] = w->mutators[--w->mutator_count];

@@ -53,6 +53,7 @@ uint32_t fake_type(struct fake_world *w, const struct shm_type_layout *layout);
 struct fake_mutator *fake_mutator_new(struct fake_world *w);
 struct heap_mutator_view fake_view(const struct fake_mutator *m);
 void fake_mutator_kill(struct fake_mutator *m);                      /* seals it as its own words show it */
+void fake_mutator_kill_as(struct fake_mutator *m, const struct heap_mutator_view *view);     /* or as @view has it */
 
 /* A granule, or 0: the heap has nothing left to grant. Never collects. */
 uint32_t fake_new(struct fake_mutator *m, uint32_t type, uint32_t length);
