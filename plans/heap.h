@@ -15,6 +15,7 @@
 #include "shm/mutator.h"
 #include "shm/segment.h"
 #include "shm/type.h"
+#include "shm/write_barrier.h"
 
 struct heap;
 struct heap_mutator;                          /* the private record of what one thread was granted */
@@ -34,6 +35,7 @@ struct heap_config {
     uint64_t limit_bytes;                     /* what may be in use; 0: max_bytes */
     struct heap_options options;
     void *page_map;                           /* heap_page_map_bytes() zeroes for clients to read; NULL: nobody does */
+    void *log_bits;                           /* heap_log_bytes() zeroes that clients share; NULL: nobody does */
 };
 
 /* The private segment that a heap of @plan needs beside its arena; 0: no such plan. */
@@ -41,13 +43,17 @@ size_t heap_private_bytes(const char *plan, uint64_t max_bytes);
 /* Of plans that close pages to clients: a bit for each page of the arena, set: no client may touch it. It changes only while the
  * world is stopped, and what is granted is open. 0: all pages are always open. */
 size_t heap_page_map_bytes(const char *plan, uint64_t max_bytes);
-/* Borrows both segments, and the page map, for its life. @private must be zeroed. -EINVAL: no such plan or bad sizes. */
+/* Of plans with a write barrier: a bit for each granule of the arena (shm/write_barrier.h). 0: the plan has none. */
+size_t heap_log_bytes(const char *plan, uint64_t max_bytes);
+/* Borrows both segments, the page map and the log bits for its life. @private must be zeroed. -EINVAL: no such plan or bad sizes. */
 int heap_new(struct heap **ret_heap, const struct heap_config *config, struct shm_segment *arena, struct shm_segment *private);
 struct heap *heap_unref(struct heap *heap);
 MM_DEFINE_AUTO(heap, heap_unref)
 const char *heap_plan_name(const struct heap *heap);
 bool heap_plan_collects(const struct heap *heap);
 uint32_t heap_plan_allocator(const struct heap *heap);               /* enum shm_allocator */
+uint32_t heap_plan_barrier(const struct heap *heap);                 /* enum shm_barrier_kind */
+int32_t heap_barrier_mask(const struct heap *heap);                  /* what clients log from the next resume on: SHM_BARRIER_MASK_... */
 
 /* types */
 /* Finds or adds. 0 and *ret_id; -EEXIST: the name has another layout (*ret_id is it); -ENOSPC: the table is full. Checked before. */
@@ -98,6 +104,12 @@ uint32_t heap_mutator_outstanding(struct heap_mutator *m, enum shm_grant_class c
  * at once, but not known to be zero (S5). Frees @m. */
 void heap_mutator_seal(struct heap *heap, struct heap_mutator *m, const struct heap_mutator_view *view);
 
+/* What a client has logged: @count entries, hostile words, read once each; its own may be read while it runs, before they are
+ * told as drained, and the last of them at each stop before the heap is collected. */
+void heap_log_drain(struct heap *heap, struct shm_log_entry *entries, size_t count);
+/* Some that should have been logged were not: the next collection looks at everything. */
+void heap_log_lost(struct heap *heap);
+
 /* the stopped world */
 struct heap_roots {                           /* one row a thread, handle table, local table; arrays are hostile words, read once each */
     enum heap_root_kind { HEAP_ROOTS_AMBIGUOUS, HEAP_ROOTS_EXACT } kind;
@@ -120,7 +132,19 @@ enum heap_fault {                             /* what verify and sanity can find
 };
 const char *heap_fault_sentence(enum heap_fault fault);
 #define HEAP_PACKET_KINDS_MAX 24u
+enum heap_pause {                             /* why the world was stopped */
+    HEAP_PAUSE_FULL,                          /* a collection of the whole heap, from beginning to end */
+    HEAP_PAUSE_YOUNG,                         /* of what was allocated since the last collection */
+    HEAP_PAUSE_INITIAL_MARK,                  /* the roots, before marking that goes on while clients run */
+    HEAP_PAUSE_FINAL_MARK,                    /* the end of that */
+    HEAP_PAUSE_REFCOUNT,                      /* counts are brought up to date */
+    HEAP_PAUSES
+};
+const char *heap_pause_name(enum heap_pause kind);                   /* "full", "young", "initial-mark", "final-mark", "refcount" */
 struct heap_collection {                      /* what it did */
+    enum heap_pause kind;
+    uint64_t new_bytes, survived_bytes;       /* granted since the collection before; what of that lives (young pauses) */
+    uint64_t logged_units;                    /* of the write barrier's log, looked at */
     uint64_t live_objects, live_bytes, freed_bytes;
     uint64_t moved_objects, moved_bytes;      /* of the live ones */
     uint64_t duration_ns;

@@ -11,12 +11,11 @@
 
 #include "shm/base.h"
 #include "shm/type.h"
+#include "shm/write_barrier.h"
 
 #define SHM_CONTROL_MAGIC UINT64_C(0x6c72746363676d6d)      /* "mmgcctrl" in memory order */
-#define SHM_CONTROL_VERSION 2u
+#define SHM_CONTROL_VERSION 3u
 #define SHM_CONTROL_FEATURES 0u                              /* all bits this version knows */
-
-enum shm_barrier_kind { SHM_BARRIER_NONE = 0 };              /* object-logging 1, field-logging 2: reserved */
 
 /* Where a client's small objects come from. */
 enum shm_allocator {
@@ -35,6 +34,7 @@ struct shm_control {
     char plan[24];                           /* [D] constant: the plan's name */
 
     alignas(MM_CACHE_LINE) _Atomic uint32_t epoch;   /* [D] odd while the world is asked to stop; every thread polls it (S4) */
+    _Atomic int32_t barrier_mask;            /* [D] what is logged now, SHM_BARRIER_MASK_ and so on; changed only while the world is stopped */
 
     alignas(MM_CACHE_LINE) _Atomic uint64_t collections;     /* [D] completed; raised before the resume */
     _Atomic uint64_t abandoned_stops;        /* [D] given up at the deadline */
@@ -56,6 +56,7 @@ static_assert(offsetof(struct shm_control, version) == 8, "docs/heap-layout.md#c
 static_assert(offsetof(struct shm_control, arena_bytes) == 24, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, plan) == 40, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, epoch) == 64, "docs/heap-layout.md#control");
+static_assert(offsetof(struct shm_control, barrier_mask) == 68, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, collections) == 128, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, type_count) == 184, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, types) == 4096, "docs/heap-layout.md#control");

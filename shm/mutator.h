@@ -17,9 +17,10 @@
 
 #include "shm/base.h"
 #include "shm/cells.h"
+#include "shm/write_barrier.h"
 
 #define SHM_MUTATOR_MAGIC UINT64_C(0x7474756d63676d6d)
-#define SHM_MUTATOR_VERSION 2u
+#define SHM_MUTATOR_VERSION 3u
 
 enum shm_state { SHM_OUT = 0, SHM_IN = 1, SHM_PARKED = 2 };
 
@@ -71,7 +72,8 @@ struct shm_mutator {
     const _Atomic uint32_t *epoch;           /* [C] where this process sees control.epoch */
     char *base;                              /* [C] where this process sees the arena */
     void *client;                            /* [C] the library's private record */
-    uint64_t barrier;                        /* [C] reserved for the write barrier */
+    _Atomic uint64_t *log_bits;              /* [C] where this process sees the log segment; NULL: the plan has no barrier */
+    int64_t log_mask;                        /* [C] its own copy of control.barrier_mask */
 
     alignas(MM_CACHE_LINE) _Atomic uint32_t state;   /* [C] enum shm_state; the daemon futex-waits on it (S4) */
     _Atomic uint32_t root_count;             /* [C] words in roots; complete whenever state is PARKED */
@@ -85,8 +87,11 @@ struct shm_mutator {
     alignas(MM_CACHE_LINE) struct shm_mailbox mail[SHM_GRANT_CLASSES];
     alignas(MM_CACHE_LINE) struct shm_bump bumps[SHM_GRANT_CLASSES]; /* [C] of every class but LINES and LARGE */
 
+    alignas(MM_CACHE_LINE) struct shm_log log;       /* [C][D] stores to references: write_barrier.h */
+
     alignas(4096) struct shm_grant rings[SHM_RING_ROWS];     /* [D] class after class: shm_mutator_ring() */
     alignas(4096) _Atomic uint32_t locals[SHM_LOCALS_MAX];   /* [C][D] exact roots: granules, or 0 */
+    alignas(4096) struct shm_log_entry log_ring[SHM_LOG_CAPACITY];   /* [C] entry i at i % capacity */
     alignas(4096) uint32_t roots[];          /* [C] ambiguous roots: granules (rounded down) of words that point into the arena */
 };
 static_assert(offsetof(struct shm_mutator, epoch) == 24, "docs/heap-layout.md#mutator");
@@ -95,9 +100,11 @@ static_assert(offsetof(struct shm_mutator, state) == 64, "docs/heap-layout.md#mu
 static_assert(offsetof(struct shm_mutator, magic) == 128, "docs/heap-layout.md#mutator");
 static_assert(offsetof(struct shm_mutator, mail) == 192, "docs/heap-layout.md#mutator");
 static_assert(offsetof(struct shm_mutator, bumps) == 832, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, log) == 1792, "docs/heap-layout.md#mutator");
 static_assert(offsetof(struct shm_mutator, rings) == 4096, "docs/heap-layout.md#mutator");
 static_assert(offsetof(struct shm_mutator, locals) == 4096 + 372736, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, roots) == 4096 + 372736 + 262144, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, log_ring) == 4096 + 372736 + 262144, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, roots) == 4096 + 372736 + 262144 + 1048576, "docs/heap-layout.md#mutator");
 
 static inline size_t shm_mutator_bytes(uint32_t root_capacity)
 {

@@ -37,6 +37,14 @@ size_t heap_page_map_bytes(const char *name, uint64_t max_bytes)
     return plan != NULL && plan->constraints.closes_pages ? arena_bytes(max_bytes) / MM_BLOCK_BYTES : 0;
 }
 
+size_t heap_log_bytes(const char *name, uint64_t max_bytes)
+{
+    const struct plan *plan = plan_find(name);
+    bool logs = plan != NULL && plan->constraints.barrier != SHM_BARRIER_NONE;
+
+    return logs ? shm_log_bytes(arena_bytes(max_bytes)) : 0;
+}
+
 /* Checking all blocks after each collection costs a serial pass: for tests and for builds without optimisation. */
 static bool wants_checks(void)
 {
@@ -84,8 +92,11 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     h->plan = plan;
     int r = place_page_map(h, config->page_map, bytes);
     if (r == 0)
+        r = log_init(&h->log, config->log_bits, heap_log_bytes(plan->name, bytes));
+    if (r == 0)
         r = types_init(&h->types);
     if (r < 0) {
+        log_fini(&h->log);
         free(h->own_page_map);
         free(h);
         return r;
@@ -108,6 +119,7 @@ struct heap *heap_unref(struct heap *h)
         return NULL;
     grants_fini(&h->grants);
     types_fini(&h->types);
+    log_fini(&h->log);
     pthread_mutex_destroy(&h->block_lock);
     free(h->own_page_map);
     free(h);
@@ -127,6 +139,16 @@ bool heap_plan_collects(const struct heap *h)
 uint32_t heap_plan_allocator(const struct heap *h)
 {
     return h->plan->constraints.allocator;
+}
+
+uint32_t heap_plan_barrier(const struct heap *h)
+{
+    return h->plan->constraints.barrier;
+}
+
+int32_t heap_barrier_mask(const struct heap *h)
+{
+    return h->log.mask;
 }
 
 /* types */
@@ -273,6 +295,18 @@ size_t heap_grant(struct heap *h, struct heap_mutator *m, enum shm_grant_class c
 }
 
 /* the stopped world */
+
+const char *heap_pause_name(enum heap_pause kind)
+{
+    static const char *const names[HEAP_PAUSES] = {
+        [HEAP_PAUSE_FULL] = "full",
+        [HEAP_PAUSE_YOUNG] = "young",
+        [HEAP_PAUSE_INITIAL_MARK] = "initial-mark",
+        [HEAP_PAUSE_FINAL_MARK] = "final-mark",
+        [HEAP_PAUSE_REFCOUNT] = "refcount",
+    };
+    return kind < HEAP_PAUSES ? names[kind] : "unknown";
+}
 
 int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop,
                      struct heap_collection *ret)

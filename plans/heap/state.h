@@ -9,6 +9,7 @@
 #include "plans/heap/blocks.h"
 #include "plans/heap/grants.h"
 #include "plans/heap/layout.h"
+#include "plans/heap/log.h"
 #include "plans/heap/types.h"
 #include "plans/plan.h"
 #include "plans/space/line_blocks.h"
@@ -23,6 +24,7 @@ struct heap {
     struct types types;
     struct blocks blocks;
     struct grants grants;
+    struct log log;
     struct heap_options options;             /* [const] */
     struct line_holes holes[BLOCK_KINDS];    /* of the kinds that have lines */
     uint32_t cell_cursor[SHM_CELL_CLASSES];  /* blocks below have no free cell of that class; 0 after each collection */

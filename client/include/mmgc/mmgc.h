@@ -60,7 +60,8 @@ struct mmgc_thread {                         /* the part that the inline calls t
     const uint32_t *epoch;
     char *base;
     void *library;
-    uint64_t reserved;
+    uint64_t *log_bits;
+    int64_t log_mask;
 };
 
 /* ---- errors ------------------------------------------------------------------------------------------------------ */
