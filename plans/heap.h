@@ -21,7 +21,15 @@ struct heap;
 struct heap_mutator;                          /* the private record of what one thread was granted */
 
 /* What an administrator or a heap's creator may choose; zeroes are good defaults. Names and meanings are MMTk's where it has them. */
+enum heap_nursery_kind { HEAP_NURSERY_ADAPTIVE, HEAP_NURSERY_FIXED, HEAP_NURSERY_BOUNDED, HEAP_NURSERY_PROPORTIONAL };
+struct heap_nursery {                         /* of generational plans: how much is granted between two young collections */
+    enum heap_nursery_kind kind;
+    uint64_t min_bytes, max_bytes;            /* all but proportional; fixed: max_bytes alone */
+    unsigned min_percent, max_percent;        /* of the heap's limit; proportional */
+};
 struct heap_options {
+    struct heap_nursery nursery;
+    uint64_t pause_goal_ns;                   /* no pause should take longer; 0: none is set */
     bool immix_always_defrag;                 /* every collection moves what it can */
     bool immix_defrag_every_block;            /* and out of every block, not only out of the most fragmented ones */
     unsigned immix_defrag_headroom_percent;   /* of the heap, kept free for copies; at most 50; 0: IMMIX_HEADROOM_DEFAULT */
@@ -71,6 +79,8 @@ uint64_t heap_uncommitted_bytes(const struct heap *heap);            /* still to
 uint64_t heap_used_bytes(const struct heap *heap);                   /* blocks in use, and closed ones, in bytes */
 /* Free blocks that the next collection needs for its copies, beside what is granted: to be committed before it begins. */
 uint64_t heap_reserve_bytes(const struct heap *heap);
+/* So much may be granted since the last collection before a young one is due; 0: not this plan's affair. */
+uint64_t heap_nursery_bytes(const struct heap *heap);
 /* What may be in use from now on, rounded up to commit units, at most the maximum. Below what is in use: nothing more is granted
  * until enough is freed. */
 void heap_set_limit(struct heap *heap, uint64_t bytes);
@@ -124,7 +134,8 @@ struct heap_stop {                            /* all that a collection needs to 
     size_t mutator_count;
     bool roots_overflowed;                    /* some thread's roots are incomplete: free and move nothing */
     bool emergency;                           /* the collection before this one did not make the room that is needed */
-    bool full_heap;                           /* somebody asked for all that can be had: a defragmentation, too */
+    bool whole;                               /* somebody asked for a collection of the whole heap, not of what is young */
+    bool full_heap;                           /* the same, and for all that can be had: a defragmentation, too */
 };
 enum heap_fault {                             /* what verify and sanity can find */
     HEAP_FAULT_NONE, HEAP_FAULT_BAD_HEADER, HEAP_FAULT_OVERLAP, HEAP_FAULT_DANGLING_REF, HEAP_FAULT_LINE_MARK, HEAP_FAULT_BLOCK, HEAP_FAULT_ROOT,

@@ -5,7 +5,8 @@
 
 const struct plan *const plans[PLAN_COUNT] = { &plan_nogc,      &plan_immix,       &plan_semispace,
                                                &plan_marksweep, &plan_markcompact, &plan_compressor,
-                                               &plan_pageprotect };
+                                               &plan_pageprotect, &plan_stickyimmix, &plan_genimmix,
+                                               &plan_gencopy };
 
 const struct plan *plan_find(const char *name)
 {

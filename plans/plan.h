@@ -22,6 +22,7 @@ enum plan_trace {
 struct plan_constraints {                    /* what others may rely on; constant */
     enum plan_trace trace;
     bool moves;                              /* objects that are not pinned may change their address */
+    bool generational;                       /* most collections are of what was granted since the last one: generational.h */
     bool closes_pages;                       /* what a collection frees, no client may touch until the next: heap/closed.h */
     bool restarts;                           /* a collection cut short by the daemon's death can be finished (soundness S19) */
     uint32_t barrier;                        /* enum shm_barrier_kind */
@@ -47,6 +48,7 @@ struct plan {
      * the same under every plan. */
     size_t (*grant)(struct heap *h, struct heap_mutator *m, const struct grant_request *request, struct shm_grant *ret,
                     size_t capacity);
+    uint8_t copies_to[BLOCK_KINDS];                      /* of plans that evacuate: by the kind of block that an object leaves */
     const struct slide_policy *slide;                    /* of plans that slide, else NULL */
     /* Bytes of free blocks that a collection needs for copies: kept from every grant. NULL: none. */
     uint64_t (*reserve_bytes)(const struct heap *h);
@@ -60,8 +62,9 @@ struct plan {
     void (*end_stw)(struct heap *h);
 };
 
-#define PLAN_COUNT 7
+#define PLAN_COUNT 10
 extern const struct plan *const plans[PLAN_COUNT];
 const struct plan *plan_find(const char *name);      /* NULL: no such */
 
-extern const struct plan plan_nogc, plan_immix, plan_semispace, plan_marksweep, plan_markcompact, plan_compressor, plan_pageprotect;
+extern const struct plan plan_nogc, plan_immix, plan_semispace, plan_marksweep, plan_markcompact, plan_compressor, plan_pageprotect,
+                         plan_stickyimmix, plan_genimmix, plan_gencopy;

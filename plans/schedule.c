@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plans/generational.h"
 #include "plans/heap/state.h"
 #include "plans/stage/collection.h"
 
@@ -27,6 +28,7 @@ static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "s
     X(SCAN_IMMORTAL,       STAGE_PIN,      stage_immortal,     16 /* blocks */) \
     X(SETTLE_PINS,         STAGE_SETTLE,   stage_settle,       64 /* blocks */) \
     X(TRACE_EXACT,         STAGE_ROOTS,    stage_exact,       256 /* words */) \
+    X(SCAN_LOGGED,         STAGE_ROOTS,    stage_logged,      256 /* units */) \
     X(MARK_OBJECTS,        STAGE_CLOSURE,  stage_objects,       0 /* a packet */) \
     X(EVACUATE_SLOTS,      STAGE_CLOSURE,  stage_slots,         0 /* a packet */) \
     X(SCAN_SLICE,          STAGE_CLOSURE,  stage_slice,         0 /* 512 references, or 256 places */) \
@@ -115,6 +117,7 @@ static void fold_trace(struct heap *h, const struct trace_tally *t, struct heap_
 {
     ret->live_objects += t->objects;
     ret->live_bytes += t->bytes;
+    ret->survived_bytes += t->bytes;
     ret->moved_objects += t->moved_objects;
     ret->moved_bytes += t->moved_bytes;
     ret->forged_refs += t->forged_refs + t->bad_headers;
@@ -126,6 +129,7 @@ static void fold_sweep(struct sweep_tally *to, const struct sweep_tally *from)
 {
     to->freed_bytes += from->freed_bytes;
     to->freed_pages += from->freed_pages;
+    to->promoted_blocks += from->promoted_blocks;
     for (unsigned kind = 0; kind < BLOCK_KINDS; kind++) {
         to->freed_blocks[kind] += from->freed_blocks[kind];
         to->closed_blocks[kind] += from->closed_blocks[kind];
@@ -137,7 +141,12 @@ static void fold(struct heap *h, struct job *job, unsigned workers, struct heap_
 {
     struct sweep_tally sweep = { 0 };
 
-    memset(h->live_kind_bytes, 0, sizeof(h->live_kind_bytes));
+    if (h->young) { /* what is old counts as alive */
+        ret->live_objects = h->live_objects;
+        ret->live_bytes = h->live_bytes;
+    } else {
+        memset(h->live_kind_bytes, 0, sizeof(h->live_kind_bytes));
+    }
     for (unsigned i = 0; i < workers; i++) {
         const struct share *s = job_worker_local(job, i);
         fold_trace(h, &s->trace, ret);
@@ -155,8 +164,11 @@ static void fold(struct heap *h, struct job *job, unsigned workers, struct heap_
 /* VO is what was marked; G is what nobody has begun. */
 static void finish(struct heap *h, const struct heap_stop *stop)
 {
-    at_store_relaxed(&h->meta.header->vo, heap_vo_index(h) ^ 1);
+    if (!h->young)
+        at_store_relaxed(&h->meta.header->vo, heap_vo_index(h) ^ 1);
     grants_end_collected_stw(h, stop);
+    log_clear(&h->log);
+    h->young = false;
     journal(h, HEAP_IDLE);
     for (uint32_t block = 0; h->check && block < h->blocks.high; block++)
         MM_ASSERT(spaces_check_block_stw(h, block) == HEAP_FAULT_NONE);
@@ -177,7 +189,8 @@ static bool add_packets(struct collection *c, struct job *job)
 {
     uint32_t blocks = c->heap->blocks.high;
     uint64_t words = fill_row_ends(c);
-    bool measures = c->heap->evacuates && c->heap->plan->measure_block != NULL;
+    bool measures = c->heap->defrags && c->heap->plan->measure_block != NULL;
+    size_t logged = c->heap->young ? c->heap->log.count : 0;
 
     if (!measures)
         job_disable_stage(job, STAGE_MEASURE);
@@ -187,7 +200,7 @@ static bool add_packets(struct collection *c, struct job *job)
            add_range(job, RESOLVE_AMBIGUOUS, words) &&
            add_range(job, SCAN_IMMORTAL, c->heap->blocks.counts[BLOCK_IMMORTAL] > 0 ? blocks : 0) &&
            add_range(job, SETTLE_PINS, c->heap->evacuates ? blocks : 0) &&
-           add_range(job, TRACE_EXACT, words) && add_slide_packets(c, job) &&
+           add_range(job, TRACE_EXACT, words) && add_range(job, SCAN_LOGGED, logged) && add_slide_packets(c, job) &&
            add_range(job, SWEEP_BLOCKS, blocks);
 }
 
@@ -196,6 +209,7 @@ static void begin(struct collection *c, struct engine *engine)
     struct heap *h = c->heap;
 
     c->workers = engine_workers(engine);
+    h->young = h->plan->constraints.generational && generational_young_stw(h, c->stop);
     trace_init(&c->trace, h, c->workers == 1);
     c->trace.objects = &kinds[MARK_OBJECTS];
     c->trace.slots = &kinds[EVACUATE_SLOTS];
@@ -204,6 +218,7 @@ static void begin(struct collection *c, struct engine *engine)
     c->slide.ready = &kinds[SLIDE_READY];
     c->slide.elements = &kinds[UPDATE_ELEMENTS];
     h->evacuates = h->plan->constraints.trace == PLAN_TRACE_EVACUATE;
+    h->defrags = false;
     if (h->plan->begin_stw != NULL)
         h->plan->begin_stw(h, c->stop);
 }
@@ -223,8 +238,12 @@ static int run(struct collection *c, struct engine *engine, struct heap_collecti
     if (r < 0)
         return r;
     begin(c, engine);
-    if (!add_packets(c, job))
+    if (!add_packets(c, job)) {
+        h->young = false;
         return -ENOMEM;
+    }
+    ret->kind = h->young ? HEAP_PAUSE_YOUNG : HEAP_PAUSE_FULL;
+    ret->logged_units = h->young ? h->log.count : 0;
     journal(h, HEAP_MARK);
     engine_run(engine, job);
     ret->packet_kinds = job_counters(job, ret->packets, HEAP_PACKET_KINDS_MAX);

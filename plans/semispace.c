@@ -41,6 +41,7 @@ const struct plan plan_semispace = {
                      .small_max_bytes = MM_SMALL_MAX_BYTES },
     .spaces = { &copy_space, &large_space, &nonmoving_space, &immortal_space },
     .grant = semispace_grant,
+    .copies_to = { [BLOCK_COPY] = BLOCK_COPY },
     .reserve_bytes = semispace_reserve_bytes,
     .end_stw = room_judge_stw,
 };

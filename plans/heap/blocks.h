@@ -23,6 +23,7 @@ enum block_kind {
     BLOCK_CLOSED,                            /* freed as a whole, and not to be granted before the next collection: closed.h */
     BLOCK_IMMIX,                             /* from here on: in use, by the space of that name */
     BLOCK_COPY,
+    BLOCK_NURSERY,
     BLOCK_SLIDE,
     BLOCK_NONMOVING,
     BLOCK_IMMORTAL,
@@ -35,6 +36,8 @@ enum block_kind {
 #define BLOCK_IRREGULAR 2u                   /* one of the stop's irregular spans lies in it */
 #define BLOCK_EVACUATE 4u                    /* what lives in it is to be moved out by this collection: trace/evacuate.c */
 #define BLOCK_STAYS 8u                       /* pinned, or granted in part: this collection slides nothing in or out of it */
+#define BLOCK_YOUNG 16u                      /* a young collection looks at it: something in it was granted since the last one, or copied to */
+#define BLOCK_FRESH 32u                      /* it was free when this collection began, and was taken for copies */
 
 #define BLOCK_NONE UINT32_MAX
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plans/generational.h"
 #include "plans/heap/sanity.h"
 #include "plans/heap/state.h"
 #include "plans/room.h"
@@ -77,6 +78,24 @@ static void write_header(struct heap *h, uint64_t max_bytes)
     at_store_release(&header->magic, HEAP_MAGIC);
 }
 
+#define NURSERY_MIN_BYTES (UINT64_C(2) << 20)
+#define NURSERY_MAX_BYTES (UINT64_C(32) << 20)
+
+/* An administrator's zeroes. */
+static void settle_nursery(struct heap *h)
+{
+    struct heap_nursery *n = &h->options.nursery;
+
+    n->min_bytes = n->min_bytes == 0 ? NURSERY_MIN_BYTES : n->min_bytes;
+    n->max_bytes = MM_MAX(n->max_bytes == 0 ? NURSERY_MAX_BYTES : n->max_bytes, n->min_bytes);
+    h->nursery_bytes = n->max_bytes;
+}
+
+static int32_t barrier_mask(const struct plan *plan)
+{
+    return plan->constraints.barrier == SHM_BARRIER_OBJECTS ? SHM_BARRIER_MASK_OBJECTS : SHM_BARRIER_MASK_OFF;
+}
+
 int heap_new(struct heap **ret_heap, const struct heap_config *config, struct shm_segment *arena,
              struct shm_segment *private)
 {
@@ -105,6 +124,8 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     h->granules = bytes / MM_GRANULE_BYTES;
     h->check = wants_checks();
     h->options = config->options;
+    settle_nursery(h);
+    h->log.mask = barrier_mask(plan);
     pthread_mutex_init(&h->block_lock, NULL);
     layout_place(&h->meta, shm_segment_address(private), bytes, plan_slides(plan));
     blocks_init(&h->blocks, &h->meta, bytes, config->limit_bytes == 0 ? bytes : config->limit_bytes);
@@ -323,6 +344,8 @@ int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_st
     uint64_t start = mm_now_ns();
     int r = schedule_collect_stw(h, engine, stop, ret);
     ret->duration_ns = mm_now_ns() - start;
+    if (r == 0)
+        generational_note_pause(h, ret);
     sanity_end_stw(sanity, stop, r == 0 ? ret : NULL);
     return r;
 }

@@ -5,24 +5,29 @@
 #include "plans/heap/state.h"
 #include "plans/heap/walk.h"
 
-/* Gives @block's spans in G their VO bits, once; two workers may both do it, and set the same bits. */
+/* Gives @block's spans in G their scratch bits, once; two workers may both do it, and set the same bits. */
 void resolve_parse_block(struct heap *h, uint32_t block)
 {
     _Atomic uint8_t *flags = &h->meta.flags[block];
 
     if ((at_load_acquire(flags) & BLOCK_PARSED) != 0 || !walk_block_in_g(h, block))
         return;
-    walk_parse_block(h, block, heap_vo(h), &(struct parse_faults){ 0 });
+    walk_parse_block(h, block, heap_scratch_bits(h), &(struct parse_faults){ 0 });
     atomic_fetch_or_explicit(flags, BLOCK_PARSED, memory_order_release); /* pairs with the load above */
 }
 
-/* The object with the nearest VO bit at or below @place in its block, or 0. */
+/* The nearest object at or below @place in its block, or 0. In a young collection what is in G has bits of its own; those of VO
+ * that others set meanwhile are of objects all the same. */
 static uint32_t below_in_block(struct heap *h, uint32_t place)
 {
     uint32_t block = place / MM_BLOCK_GRANULES;
+    uint64_t floor = (uint64_t)block * MM_BLOCK_GRANULES, found, young;
 
     resolve_parse_block(h, block);
-    uint64_t found = bitmap_find_below(heap_vo(h), place, (uint64_t)block * MM_BLOCK_GRANULES);
+    found = bitmap_find_below(heap_vo(h), place, floor);
+    young = h->young && blocks_flag(&h->blocks, block, BLOCK_YOUNG) ? bitmap_find_below(heap_marks(h), place, floor)
+                                                                    : BITMAP_NONE;
+    found = found == BITMAP_NONE || (young != BITMAP_NONE && young > found) ? young : found;
     return found == BITMAP_NONE ? 0 : (uint32_t)found;
 }
 

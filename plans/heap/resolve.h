@@ -5,8 +5,8 @@
 
 #include "plans/heap.h"
 
-/* The granule of @word's object, or 0. Needs G opened and VO of the last collection; sets the VO bits of blocks it has to
- * parse. From any worker at once. A word on an object that the last collection found dead is nobody's. */
+/* The granule of @word's object, or 0. Needs G opened and VO of the last collection; sets the scratch bits of blocks it has
+ * to parse (heap_scratch_bits()). From any worker at once. A word on an object that the last collection found dead is nobody's. */
 uint32_t resolve_ambiguous_stw(struct heap *h, uint32_t word);
-/* Gives @block's spans in G their VO bits, once; two workers may both do it, and set the same bits. */
+/* Gives @block's spans in G their scratch bits, once; two workers may both do it, and set the same bits. */
 void resolve_parse_block(struct heap *h, uint32_t block);

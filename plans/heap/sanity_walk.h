@@ -35,6 +35,7 @@ struct sanity {
     uint32_t *stack;
     size_t depth, capacity;
     struct sanity_graph before, now;
+    bool keeps_old;                          /* the collection was a young one */
     struct sanity_fault fault;
 };
 

@@ -29,7 +29,11 @@ struct heap {
     struct line_holes holes[BLOCK_KINDS];    /* of the kinds that have lines */
     uint32_t cell_cursor[SHM_CELL_CLASSES];  /* blocks below have no free cell of that class; 0 after each collection */
     bool full;                               /* the last collection found next to nothing: room.h */
+    bool young;                              /* [stw] this collection: only of what was granted since the last one */
+    uint64_t nursery_bytes;                  /* an adaptive nursery's size */
+    bool whole_next;                         /* the next collection is not to be a young one: generational.h */
     bool evacuates;                          /* [stw] this collection: else it marks in place */
+    bool defrags;                            /* [stw] out of blocks chosen by immix_defrag.c, too */
     bool by_used_lines;                      /* [stw] how its blocks are ranked: space/immix_defrag.c */
     uint32_t defrag_rank;                    /* [stw] blocks of this rank and above are emptied */
     bool fragmented;                         /* the last collection left gaps, but few whole blocks */
@@ -54,6 +58,17 @@ static inline _Atomic uint64_t *heap_vo(const struct heap *h)
 static inline _Atomic uint64_t *heap_marks(const struct heap *h)
 {
     return h->meta.objects[heap_vo_index(h) ^ 1];
+}
+/* In a collection: where objects are marked, and what else there is for it. A whole one marks anew, and resolves ambiguous words
+ * against VO, which nobody needs after that. In a young one what is old is marked from the start: VO itself is added to, and what
+ * is found in memory granted since then has its bits in the other bitmap (soundness S6 I1: a sticky collection never clears). */
+static inline _Atomic uint64_t *heap_mark_bits(const struct heap *h)
+{
+    return h->young ? heap_vo(h) : heap_marks(h);
+}
+static inline _Atomic uint64_t *heap_scratch_bits(const struct heap *h)
+{
+    return h->young ? heap_marks(h) : heap_vo(h);
 }
 static inline unsigned heap_current_index(const struct heap *h)
 {

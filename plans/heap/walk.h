@@ -132,6 +132,34 @@ static inline __attribute__((always_inline)) void object_each_element(foreign ar
             visit_at(arena, element + p->element_refs[k], visit, context);
 }
 
+/* The references in that unit of @o which begins @offset granules from its payload (shm/write_barrier.h), within the object. */
+static inline __attribute__((always_inline)) void object_each_in_unit(const struct heap *h, const struct object *o, uint32_t offset,
+                                                                      reference_visit visit, void *context)
+{
+    const struct scan_program *p = o->program;
+    uint64_t from = (uint64_t)offset * MM_GRANULE_BYTES, end = from + log_unit_bytes(&h->log);
+    size_t payload = (size_t)o->granule * MM_GRANULE_BYTES;
+
+    for (uint64_t rest = p->shape == SCAN_BITMAP ? p->bitmap : 0; rest != 0; rest &= rest - 1) {
+        uint64_t at = 4 * (uint64_t)__builtin_ctzll(rest);
+        if (at >= from && at < end)
+            visit_at(h->arena, payload + at, visit, context);
+    }
+    for (uint32_t i = 0; p->shape != SCAN_BITMAP && i < p->ref_count; i++)
+        if (p->refs[i] >= from && p->refs[i] < end)
+            visit_at(h->arena, payload + p->refs[i], visit, context);
+    if (p->shape != SCAN_ARRAY || end <= p->fixed_bytes)
+        return;
+    uint64_t first = from <= p->fixed_bytes ? 0 : (from - p->fixed_bytes) / p->element_bytes;
+    uint64_t last = MM_MIN((end - p->fixed_bytes + p->element_bytes - 1) / p->element_bytes, (uint64_t)o->length);
+    for (uint64_t i = first; i < last; i++)
+        for (uint32_t k = 0; k < p->element_ref_count; k++) {
+            uint64_t at = p->fixed_bytes + i * p->element_bytes + p->element_refs[k];
+            if (at >= from && at < end)
+                visit_at(h->arena, payload + at, visit, context);
+        }
+}
+
 struct parse_faults {
     uint64_t spans;                          /* whose parse ended at a bad header */
     uint32_t first;                          /* granule of the object that the lowest such header is of; 0: none */

@@ -25,8 +25,9 @@ uint64_t immix_defrag_headroom_bytes(const struct heap *h)
 void immix_defrag_begin_stw(struct heap *h, const struct heap_stop *stop)
 {
     h->by_used_lines = stop->emergency || stop->full_heap;
-    h->evacuates = h->by_used_lines || h->fragmented || h->options.immix_always_defrag ||
-                   h->options.immix_defrag_every_block;
+    h->defrags = !h->young && (h->by_used_lines || h->fragmented || h->options.immix_always_defrag ||
+                               h->options.immix_defrag_every_block);
+    h->evacuates = h->defrags;
 }
 
 /* The charge is of no use before the trace: until then it holds the rank. */
@@ -52,9 +53,10 @@ static uint32_t highest_rank(const struct plan_spill *spill)
 
 void immix_defrag_choose_stw(struct heap *h, const struct plan_spill *total)
 {
-    uint64_t room = heap_free_bytes(h) / MM_LINE_BYTES;
+    uint64_t room = heap_free_bytes(h) / MM_LINE_BYTES, nursery = (uint64_t)h->blocks.counts[BLOCK_NURSERY] * MM_BLOCK_LINES;
     uint32_t rank = PLAN_SPILL_RANKS;
 
+    room -= MM_MIN(room, nursery); /* whose survivors come first */
     room -= room / 16; /* the ends of blocks, where the next object did not fit */
     while (rank > 1 && total->lines[rank - 1] <= room)
         room -= total->lines[--rank];
@@ -65,7 +67,7 @@ void immix_defrag_choose_stw(struct heap *h, const struct plan_spill *total)
 
 bool immix_defrag_chosen(const struct heap *h, uint32_t block)
 {
-    return h->evacuates && at_load_relaxed(&h->meta.charged[block]) >= h->defrag_rank;
+    return h->defrags && at_load_relaxed(&h->meta.charged[block]) >= h->defrag_rank;
 }
 
 void immix_defrag_judge_stw(struct heap *h)

@@ -4,6 +4,7 @@
  *       none is closed. Free pages that are closed (closed.h) are not granted
  *   L2  a run's object is at its second granule, and no other granule of a LARGE block has an object bit
  *   L3  an untaken run has no object bit, is not read, and survives without a mark; a taken one is swept like any other
+ *   L4  a block in which a run starts that was granted since the last collection, or is untaken, is flagged BLOCK_YOUNG
  *   Races  sweepers clear pages of a run that reaches into blocks of others: free_pages by atomic OR, and whoever
  *          makes it whole frees the block; run_starts belong to whoever sweeps their block
  *   Checked by check_block_stw(): after each collection of a debug build and by verify.  docs/architecture.md#large */
@@ -107,6 +108,7 @@ static bool claim(struct heap *h, uint32_t first, uint32_t count)
     }
     at_store_relaxed(&meta->runs[first], count | RUN_UNTAKEN);
     at_or_relaxed(&meta->run_starts[first / MM_BLOCK_PAGES], (uint8_t)(1u << first % MM_BLOCK_PAGES));
+    at_or_relaxed(&meta->flags[first / MM_BLOCK_PAGES], BLOCK_YOUNG);
     h->large_free_pages -= count;
     return clean;
 }
@@ -190,16 +192,41 @@ static void prepare_block(struct heap *h, uint32_t block)
             bitmap_clear(heap_marks(h), large_object_granule(page));
 }
 
+/* Stores to it are to be logged, or not. */
+static void want_logged(const struct heap *h, uint32_t first, bool wanted)
+{
+    if (h->plan->constraints.barrier == SHM_BARRIER_OBJECTS)
+        log_set_lines(&h->log, (uint64_t)first * (MM_PAGE_BYTES / MM_LINE_BYTES),
+                      (uint64_t)large_run_pages(h, first) * (MM_PAGE_BYTES / MM_LINE_BYTES), wanted);
+}
+
+/* True: it is to be looked at by the next young collection, too (L4). */
+static bool sweep_run(struct heap *h, uint32_t page, struct sweep_tally *tally)
+{
+    _Atomic uint64_t *marks = heap_mark_bits(h);
+
+    if (large_run_untaken(h, page)) {
+        bitmap_clear(marks, large_object_granule(page)); /* only forged references lead there */
+        return true;
+    }
+    bool lives = bitmap_test(marks, large_object_granule(page));
+    want_logged(h, page, lives);
+    if (!lives)
+        free_run(h, page, closed_wanted(h), tally);
+    return false;
+}
+
 static void sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tally)
 {
-    for (uint32_t page = block * MM_BLOCK_PAGES; page < (block + 1) * MM_BLOCK_PAGES; page++) {
-        if (!large_run_starts(h, page))
-            continue;
-        if (large_run_untaken(h, page))
-            bitmap_clear(heap_marks(h), large_object_granule(page)); /* only forged references lead there */
-        else if (!bitmap_test(heap_marks(h), large_object_granule(page)))
-            free_run(h, page, closed_wanted(h), tally);
-    }
+    uint8_t starts = at_load_relaxed(&h->meta.run_starts[block]);
+    bool young = false;
+
+    at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_YOUNG); /* before its last run frees it */
+    for (unsigned bit = 0; bit < MM_BLOCK_PAGES; bit++)
+        if ((starts >> bit & 1) != 0)
+            young = sweep_run(h, block * MM_BLOCK_PAGES + bit, tally) || young;
+    if (young)
+        at_or_relaxed(&h->meta.flags[block], BLOCK_YOUNG);
 }
 
 /* checks */

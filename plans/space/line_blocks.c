@@ -215,14 +215,14 @@ static uint32_t count_free_lines(const struct heap *h, uint32_t block)
 
 static void free_block(struct heap *h, uint32_t block, struct sweep_tally *tally)
 {
-    clear_objects(heap_vo(h), block);
+    clear_objects(heap_scratch_bits(h), block);
     space_free_block(h, block, closed_wanted(h), tally);
 }
 
 /* An object that was moved out left its mark bit (trace/evacuate.c E2); what stays in spite of the flag has lines. */
 static void drop_moved(struct heap *h, uint32_t block)
 {
-    _Atomic uint64_t *marks = heap_marks(h);
+    _Atomic uint64_t *marks = heap_mark_bits(h);
     uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
 
     for (at = bitmap_find_set(marks, at, end); at < end; at = bitmap_find_set(marks, at + 1, end))
@@ -231,11 +231,21 @@ static void drop_moved(struct heap *h, uint32_t block)
     at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_EVACUATE);
 }
 
+/* Stores to what survived are of interest to the next collection, those to what is new are not. */
+static void want_logged(const struct heap *h, uint32_t block)
+{
+    uint64_t first = (uint64_t)block * MM_BLOCK_LINES;
+
+    for (uint64_t line = first; line < first + MM_BLOCK_LINES; line++)
+        log_set_lines(&h->log, line, 1, at_load_relaxed(&h->meta.lines[line]) != 0);
+}
+
 void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tally)
 {
     enum block_kind kind = blocks_kind(&h->blocks, block);
     unsigned current = heap_current_index(h);
     uint32_t before = at_load_relaxed(&h->meta.free_lines[block]), after = count_free_lines(h, block);
+    bool counted = h->young && !blocks_flag(&h->blocks, block, BLOCK_FRESH); /* its holes are in the heap's sum */
 
     for (uint32_t i = 0; i < BLOCK_LINE_WORDS; i++) {
         at_store_relaxed(&h->meta.granted[current][(size_t)block * BLOCK_LINE_WORDS + i], 0);
@@ -243,9 +253,13 @@ void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally 
     }
     if (blocks_flag(&h->blocks, block, BLOCK_EVACUATE))
         drop_moved(h, block);
-    grants_clear_kept(h, block, heap_marks(h));
+    grants_clear_kept(h, block, heap_mark_bits(h));
+    if (h->plan->constraints.barrier == SHM_BARRIER_OBJECTS)
+        want_logged(h, block);
+    at_store_relaxed(&h->meta.flags[block], 0);
     at_store_relaxed(&h->meta.free_lines[block], (uint8_t)after);
     tally->freed_bytes += ((int64_t)after - before) * MM_LINE_BYTES;
+    tally->free_lines[kind] -= counted ? before : 0;
     if (after == MM_BLOCK_LINES)
         free_block(h, block, tally);
     else
@@ -254,8 +268,10 @@ void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally 
 
 void line_blocks_after_sweep_stw(struct heap *h, enum block_kind kind, const struct sweep_tally *total)
 {
+    uint64_t known = h->young ? h->holes[kind].lines : 0;
+
     space_count_freed_stw(h, kind, total);
-    h->holes[kind] = (struct line_holes){ .lines = total->free_lines[kind] };
+    h->holes[kind] = (struct line_holes){ .lines = known + (uint64_t)total->free_lines[kind] };
 }
 
 /* checks */

@@ -20,7 +20,8 @@ struct sweep_tally {                         /* one worker's share, folded when 
     int64_t freed_bytes;                     /* less what copies took */
     uint32_t freed_blocks[BLOCK_KINDS];      /* by the kind that they were of */
     uint32_t closed_blocks[BLOCK_KINDS];     /* the same of those that are closed until the next collection */
-    uint64_t free_lines[BLOCK_KINDS];        /* in holes of blocks that did not become free */
+    int64_t free_lines[BLOCK_KINDS];         /* in holes of blocks that did not become free; of a young collection, how many more */
+    uint32_t promoted_blocks;                /* of the nursery, which belong to the old space now */
     int64_t freed_pages;                     /* of LARGE blocks, less those of blocks that went back whole */
 };
 
@@ -35,7 +36,7 @@ struct space {
     uint64_t (*used_bytes)(const struct heap *h);        /* of its blocks, what is not free to be granted again */
 };
 
-extern const struct space immix_space, copy_space, slide_space, nonmoving_space, immortal_space, cell_space, large_space;
+extern const struct space immix_space, copy_space, nursery_space, slide_space, nonmoving_space, immortal_space, cell_space, large_space;
 const struct space *space_of(enum block_kind kind);      /* NULL for blocks that are not in use */
 
 /* For sweeps: @block is free as a whole (B2 is done); @close: after a term as BLOCK_CLOSED. */

@@ -9,6 +9,7 @@
 
 static const struct space *const by_kind[BLOCK_KINDS] = {
     [BLOCK_IMMIX] = &immix_space,         [BLOCK_COPY] = &copy_space,         [BLOCK_SLIDE] = &slide_space,
+    [BLOCK_NURSERY] = &nursery_space,
     [BLOCK_NONMOVING] = &nonmoving_space, [BLOCK_IMMORTAL] = &immortal_space, [BLOCK_CELLS] = &cell_space,
     [BLOCK_LARGE] = &large_space,
 };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blocks.c - Stages that pass over all blocks: measure, prepare, release. */
+#include "plans/heap/bitmap.h"
+#include "plans/heap/walk.h"
 #include "plans/stage/collection.h"
 
 void stage_measure(struct worker *w, struct packet *p)
@@ -25,6 +27,26 @@ void stage_choose(struct collection *c, struct job *job)
     c->heap->plan->choose_stw(c->heap, &total);
 }
 
+static void prepare_whole(struct heap *h, uint32_t block, const struct space *space)
+{
+    uint8_t kept = space->kind == BLOCK_LARGE ? BLOCK_YOUNG : 0; /* large_space.c L4 */
+
+    at_and_relaxed(&h->meta.flags[block], kept);
+    space->prepare_block(h, block);
+}
+
+/* Of blocks that nothing was granted in there is nothing to be made ready: a glance at 18 bytes. */
+static void prepare_young(struct heap *h, uint32_t block, enum block_kind kind)
+{
+    if (!block_kind_has_lines(kind) || !walk_block_in_g(h, block))
+        return;
+    uint8_t leaves = kind == BLOCK_NURSERY ? BLOCK_EVACUATE : 0;
+    bitmap_clear_range(heap_scratch_bits(h), (uint64_t)block * MM_BLOCK_GRANULES,
+                       ((uint64_t)block + 1) * MM_BLOCK_GRANULES);
+    at_store_relaxed(&h->meta.charged[block], 0);
+    at_store_relaxed(&h->meta.flags[block], BLOCK_YOUNG | leaves);
+}
+
 void stage_prepare(struct worker *w, struct packet *p)
 {
     struct heap *h = collection_of(w)->heap;
@@ -34,8 +56,10 @@ void stage_prepare(struct worker *w, struct packet *p)
         const struct space *space = space_of(blocks_kind(&h->blocks, block));
         if (space == NULL)
             continue;
-        at_store_relaxed(&h->meta.flags[block], 0);
-        space->prepare_block(h, block);
+        if (h->young)
+            prepare_young(h, block, space->kind);
+        else
+            prepare_whole(h, block, space);
     }
 }
 
@@ -47,7 +71,7 @@ void stage_sweep(struct worker *w, struct packet *p)
     stage_split(w, p);
     for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++) {
         const struct space *space = space_of(blocks_kind(&h->blocks, block));
-        if (space != NULL)
+        if (space != NULL && (!h->young || blocks_flag(&h->blocks, block, BLOCK_YOUNG)))
             space->sweep_block(h, block, &share->sweep);
     }
 }

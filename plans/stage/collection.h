@@ -52,6 +52,7 @@ void stage_ambiguous(struct worker *w, struct packet *p);
 void stage_immortal(struct worker *w, struct packet *p);
 void stage_settle(struct worker *w, struct packet *p);
 void stage_exact(struct worker *w, struct packet *p);
+void stage_logged(struct worker *w, struct packet *p);
 void stage_objects(struct worker *w, struct packet *p);
 void stage_slots(struct worker *w, struct packet *p);
 void stage_slice(struct worker *w, struct packet *p);

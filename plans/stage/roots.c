@@ -62,12 +62,12 @@ void stage_ambiguous(struct worker *w, struct packet *p)
 
 void stage_settle(struct worker *w, struct packet *p)
 {
-    struct heap *h = collection_of(w)->heap;
+    const struct trace *t = &collection_of(w)->trace;
 
     stage_split(w, p);
     for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
-        if (blocks_flag(&h->blocks, block, BLOCK_EVACUATE))
-            evacuate_settle_pins(h, block);
+        if (blocks_flag(&t->heap->blocks, block, BLOCK_EVACUATE))
+            evacuate_settle_pins(t, block);
 }
 
 /* A handle's owner may change it while we move what it refers to (S8): then its new value is its own business. */
@@ -103,10 +103,10 @@ void stage_exact(struct worker *w, struct packet *p)
 static void scan_immortal_block(struct collection *c, struct tracer *r, uint32_t block)
 {
     uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
-    const _Atomic uint64_t *vo = heap_vo(c->heap);
+    const _Atomic uint64_t *objects = heap_scratch_bits(c->heap); /* of a young collection, the new ones */
 
     resolve_parse_block(c->heap, block);
-    for (at = bitmap_find_set(vo, at, end); at < end; at = bitmap_find_set(vo, at + 1, end)) {
+    for (at = bitmap_find_set(objects, at, end); at < end; at = bitmap_find_set(objects, at + 1, end)) {
         if (object_place(c->heap, (uint32_t)at) == BLOCK_UNCOMMITTED)
             continue;
         if (c->heap->evacuates)
@@ -123,7 +123,38 @@ void stage_immortal(struct worker *w, struct packet *p)
 
     stage_split(w, p);
     for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
-        if (blocks_kind(&c->heap->blocks, block) == BLOCK_IMMORTAL)
+        if (blocks_kind(&c->heap->blocks, block) == BLOCK_IMMORTAL &&
+            (!c->heap->young || blocks_flag(&c->heap->blocks, block, BLOCK_YOUNG)))
             scan_immortal_block(c, &r, block);
+    trace_roots_end(&r);
+}
+
+/* What is old may refer to what is young only where a client has logged a store since. A row is a client's word: it counts if an
+ * old object stands there, which stays where it is. Its unit is armed again before its references are read; nobody writes now. */
+static void scan_logged(struct collection *c, struct tracer *r, const struct logged *row)
+{
+    struct heap *h = c->heap;
+    enum block_kind kind = object_place(h, row->object);
+    struct object o;
+
+    if (kind == BLOCK_UNCOMMITTED || !bitmap_test(heap_vo(h), row->object) ||
+        blocks_flag(&h->blocks, row->object / MM_BLOCK_GRANULES, BLOCK_EVACUATE) ||
+        !object_load(h, row->object, kind, &o) || row->offset >= o.granules - 1)
+        return;
+    log_set_granule(&h->log, (uint64_t)row->object + row->offset);
+    if (c->heap->evacuates)
+        evacuate_unit(r, &o, row->offset);
+    else
+        mark_unit(r, &o, row->offset);
+}
+
+void stage_logged(struct worker *w, struct packet *p)
+{
+    struct collection *c = collection_of(w);
+    struct tracer r = { &c->trace, tally_of(w), w, NULL };
+
+    stage_split(w, p);
+    for (uint64_t i = p->args[0]; i < p->args[1]; i++)
+        scan_logged(c, &r, &c->heap->log.rows[i]);
     trace_roots_end(&r);
 }

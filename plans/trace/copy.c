@@ -8,7 +8,7 @@ static uint32_t acquire(struct heap *h, enum block_kind kind)
     pthread_mutex_lock(&h->block_lock);
     uint32_t block = blocks_acquire(&h->blocks, kind, &clean);
     if (block != BLOCK_NONE) {
-        at_store_relaxed(&h->meta.flags[block], 0);
+        at_store_relaxed(&h->meta.flags[block], BLOCK_YOUNG | BLOCK_FRESH);
         at_store_relaxed(&h->meta.charged[block], 0);
         at_store_relaxed(&h->meta.free_lines[block], MM_BLOCK_LINES); /* as before the collection: the sweep counts anew */
     }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evacuate.c - Evacuate: the closure of plans that move objects out of flagged blocks while they trace.
  *   E1  who sets an object's mark bit owns it: it alone copies, or decides that the object stays (no room, a bad header)
- *   E2  an object of a flagged block is settled when its bit in VO is set, which nobody needs once ambiguous roots are resolved: then
- *       its header says where it went (OBJECT_MOVED), or is its own. The owner stores the header first (release: the bit);
+ *   E2  an object of a flagged block is settled when its scratch bit is set (heap_scratch_bits()), which nobody needs once ambiguous
+ *       roots are resolved: then its header says where it went (OBJECT_MOVED), or is its own. The owner stores the header first (release: the bit);
  *       everybody else acquires the bit before the header. Both bits are the daemon's, and no two granules share one: nobody waits
  *       for a client's word, and what a forged reference claims is settled by who claimed it, like the rest
  *   E3  the address in a header is a client's word: it is used only if an object could be there (soundness S18)
  *   E4  each reference of each survivor is rewritten by who scanned it: its place is in a packet, in a ring, in a slice, or
  *       done; or overflowed is set, and a rescan looks at every reference of every survivor again
- *   E5  pinned objects are marked, and blocks that stay lose their flag, before anything is copied. Then VO changes its meaning in
- *       flagged blocks: what is marked is settled, nothing else is
+ *   E5  pinned objects are marked, and blocks that stay lose their flag, before anything is copied. Then scratch bits change their
+ *       meaning in flagged blocks: what is marked is settled (in a young collection all that is old, too), nothing else is
  *   E6  strictly depth first, first reference first: an object's copy lies right behind that of what refers to it first, as a
  *       program that makes a structure and then walks it has it. A ring of references in flight as in mark.c would be faster where
  *       objects lie shuffled, and would interleave sixteen structures: a tree then took 16 times as long to walk
@@ -60,7 +60,7 @@ static inline void fetch(const struct trace *t, uint32_t granule)
         return;
     foreign_prefetch(t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
     __builtin_prefetch((const void *)&t->marks[granule / 64]);
-    __builtin_prefetch((const void *)&heap_vo(t->heap)[granule / 64]);
+    __builtin_prefetch((const void *)&t->settled[granule / 64]);
 }
 
 static void push(void *context, uint64_t place, uint32_t reference)
@@ -123,13 +123,12 @@ static inline void scan(struct tracer *r, const struct object *o)
 
 static void set_settled(const struct trace *t, uint32_t granule)
 {
-    atomic_fetch_or_explicit(&heap_vo(t->heap)[granule / 64], UINT64_C(1) << granule % 64,
-                             memory_order_release); /* E2 */
+    atomic_fetch_or_explicit(&t->settled[granule / 64], UINT64_C(1) << granule % 64, memory_order_release); /* E2 */
 }
 
 static bool is_settled(const struct trace *t, uint32_t granule)
 {
-    uint64_t word = at_load_acquire(&heap_vo(t->heap)[granule / 64]); /* pairs with set_settled */
+    uint64_t word = at_load_acquire(&t->settled[granule / 64]); /* pairs with set_settled */
 
     return (word >> granule % 64 & 1) != 0;
 }
@@ -145,7 +144,7 @@ static void stay(struct tracer *r, enum block_kind kind, const struct object *o)
 static uint32_t copy(struct tracer *r, enum block_kind kind, const struct object *o)
 {
     struct trace *t = r->t;
-    uint32_t at = copy_take(t->heap, &r->tally->room, kind, o->granules);
+    uint32_t at = copy_take(t->heap, &r->tally->room, t->heap->plan->copies_to[kind], o->granules);
 
     if (at == COPY_NONE)
         return 0;
@@ -222,23 +221,39 @@ void evacuate_pin(struct tracer *r, uint32_t granule)
     enum block_kind kind = kind_at(r->t, granule);
 
     (void)stack_root_room(r, r->t->slots, ITEMS_A_PLACE);
-    if (kind == BLOCK_COPY) /* its block stays */
+    if (kind == BLOCK_COPY || kind == BLOCK_NURSERY) /* its block stays */
         at_and_relaxed(&r->t->heap->meta.flags[granule / MM_BLOCK_GRANULES], (uint8_t)~BLOCK_EVACUATE);
     mark_in_place(r, granule, kind);
 }
 
-void evacuate_settle_pins(struct heap *h, uint32_t block)
+void evacuate_settle_pins(const struct trace *t, uint32_t block)
 {
     size_t first = (size_t)block * MM_BLOCK_GRANULES / 64;
 
     for (size_t i = first; i < first + MM_BLOCK_GRANULES / 64; i++)
-        at_store_relaxed(&heap_vo(h)[i], at_load_relaxed(&heap_marks(h)[i]));
+        at_store_relaxed(&t->settled[i], at_load_relaxed(&t->marks[i]));
 }
 
 uint32_t evacuate_root(struct tracer *r, uint32_t granule)
 {
     (void)stack_root_room(r, r->t->slots, ITEMS_A_PLACE);
     return visit(r, granule);
+}
+
+static void root_place(void *context, uint64_t place, uint32_t reference)
+{
+    struct tracer *r = context;
+
+    if (reference == 0)
+        return;
+    if (stack_root_room(r, r->t->slots, ITEMS_A_PLACE))
+        fetch(r->t, reference);
+    push_place(r, place);
+}
+
+void evacuate_unit(struct tracer *r, const struct object *o, uint32_t offset)
+{
+    object_each_in_unit(r->t->heap, o, offset, root_place, r);
 }
 
 /* the closure */

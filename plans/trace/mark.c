@@ -30,6 +30,24 @@ void mark_root(struct tracer *r, uint32_t granule)
         at_store_relaxed(&r->t->overflowed, 1); /* no packet: its references are left to a rescan */
 }
 
+static void root_reference(void *context, uint64_t place, uint32_t reference)
+{
+    struct tracer *r = context;
+
+    (void)place;
+    if (reference == 0)
+        return;
+    if (MM_UNLIKELY(object_place(r->t->heap, reference) == BLOCK_UNCOMMITTED))
+        r->tally->forged_refs++;
+    else if (!bitmap_test(r->t->marks, reference)) /* in a young collection most are old */
+        mark_root(r, reference);
+}
+
+void mark_unit(struct tracer *r, const struct object *o, uint32_t offset)
+{
+    object_each_in_unit(r->t->heap, o, offset, root_reference, r);
+}
+
 static void push(void *context, uint64_t place, uint32_t reference)
 {
     struct tracer *r = context;

@@ -8,8 +8,12 @@
 #include "plans/heap/walk.h"
 #include "plans/trace/trace.h"
 
+/* True for who marks it. In a young collection all objects are marked but those in blocks that are looked at: what leads elsewhere is
+ * forged, or old. */
 static inline bool settle_try_mark(const struct trace *t, uint32_t granule)
 {
+    if (t->young && !blocks_flag(&t->heap->blocks, granule / MM_BLOCK_GRANULES, BLOCK_YOUNG))
+        return false;
     if (!t->alone)
         return bitmap_set_shared(t->marks, granule);
     if (bitmap_test(t->marks, granule))

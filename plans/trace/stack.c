@@ -121,8 +121,10 @@ void trace_init(struct trace *t, struct heap *h, bool alone)
 {
     *t = (struct trace){ .heap = h,
                          .arena = h->arena,
-                         .marks = heap_marks(h),
+                         .marks = heap_mark_bits(h),
+                         .settled = heap_scratch_bits(h),
                          .alone = alone,
+                         .young = h->young,
                          .by_kind = h->options.count_live_bytes_in_gc };
 }
 

@@ -26,8 +26,9 @@ struct trace_tally {                         /* one worker's */
 struct trace {                               /* constant while it runs, but for overflowed */
     struct heap *heap;
     foreign arena;
-    _Atomic uint64_t *marks;
+    _Atomic uint64_t *marks, *settled;       /* heap_mark_bits(), heap_scratch_bits() */
     bool alone;                              /* one worker: mark bits need no locked instruction */
+    bool young;                              /* what is old is marked */
     bool bounded;                            /* [stw] the sentinel itself traces: no more packets */
     bool by_kind;                            /* kind_bytes are counted */
     const struct packet_kind *objects, *slots, *slice, *rescan;      /* rows of the schedule's table that run the calls below */
@@ -48,9 +49,13 @@ void mark_root(struct tracer *r, uint32_t granule);          /* which object_pla
 /* The same; the object is pinned: it stays, and under a plan that moves whole blocks its block does. Before anything is copied. */
 void evacuate_pin(struct tracer *r, uint32_t granule);
 /* Between the two, for each flagged block: E5. */
-void evacuate_settle_pins(struct heap *h, uint32_t block);
+void evacuate_settle_pins(const struct trace *t, uint32_t block);
 /* The object's address from now on. */
 uint32_t evacuate_root(struct tracer *r, uint32_t granule);
+/* What the unit at @offset granules of the old object @o refers to: shm/write_barrier.h. */
+struct object;
+void mark_unit(struct tracer *r, const struct object *o, uint32_t offset);
+void evacuate_unit(struct tracer *r, const struct object *o, uint32_t offset);
 void trace_roots_end(struct tracer *r);
 
 /* Packets: items are granules that object_place() allows, or places of references (in words of 4 bytes, two items each); a piece of

@@ -104,6 +104,7 @@ static struct heap_stop lying_stop(bool lies)
 {
     struct heap_stop stop = fake_stop(&world);
 
+    stop.whole = below(2) == 0;
     for (size_t i = 0; lies && i < stop.mutator_count; i++)
         lie((struct heap_mutator_view *)&stop.views[i]);
     return stop;

@@ -83,6 +83,7 @@ static struct heap_collection collect_around(void (*meanwhile)(struct heap_colle
     struct heap_collection c = { 0 };
     struct sanity *s = sanity_begin_stw(world.heap, &stop);
 
+    stop.whole = true;
     HOLDS(s != NULL);
     HOLDS(schedule_collect_stw(world.heap, world.engine, &stop, &c) == 0);
     meanwhile(&c);
@@ -231,6 +232,7 @@ START_TEST(a_survivor_nobody_refers_to_is_found)
     struct sanity *s = sanity_begin_stw(world.heap, &stop); /* sees no root to it */
     fake_root(&world, 2, lost);
     stop = fake_stop(&world);
+    stop.whole = true;
     ck_assert_int_eq(schedule_collect_stw(world.heap, world.engine, &stop, &c), 0);
     sanity_end_stw(s, &stop, &c);
     ck_assert_uint_ge(c.sanity_faults, 1);

@@ -36,6 +36,7 @@ struct fake_world {
     struct engine *engine;
     struct heap *heap;
     char *base;                              /* of the arena */
+    _Atomic uint64_t *log_bits;              /* NULL: the plan has no write barrier */
     uint32_t allocator;                      /* the plan's: enum shm_allocator */
     struct fake_mutator *mutators[FAKE_MUTATORS_MAX];
     size_t mutator_count;
@@ -75,10 +76,8 @@ static inline uint32_t fake_ref(const struct fake_world *w, uint32_t granule, ui
 {
     return ((const uint32_t *)fake_at(w, granule))[index];
 }
-static inline void fake_set(const struct fake_world *w, uint32_t granule, uint32_t index, uint32_t ref)
-{
-    ((uint32_t *)fake_at(w, granule))[index] = ref;
-}
+/* Stores @ref with the plan's write barrier, as a client does. */
+void fake_set(struct fake_world *w, uint32_t granule, uint32_t index, uint32_t ref);
 
 void fake_root(struct fake_world *w, unsigned row, uint32_t word);
 /* The @i-th word of @row as it is now: a plan that moves has updated those of row 0. */
@@ -88,6 +87,7 @@ static inline uint32_t fake_root_word(const struct fake_world *w, unsigned row, 
 }
 void fake_roots_clear(struct fake_world *w);
 struct heap_stop fake_stop(struct fake_world *w);                    /* of the roots above; valid till the next call */
-struct heap_collection fake_collect(struct fake_world *w);           /* asserts that it succeeds, and is sane */
+struct heap_collection fake_collect(struct fake_world *w);           /* of the whole heap; asserts that it succeeds, and is sane */
+struct heap_collection fake_collect_young(struct fake_world *w);     /* the same, as the plan likes it */
 struct heap_verdict fake_verify(struct fake_world *w);
 void fake_verify_clean(struct fake_world *w);                        /* asserts that there is no fault */

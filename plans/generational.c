@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plans/generational.h"
+
+#include "plans/heap/state.h"
+#include "plans/room.h"
+
+#define SHARE_MIN 8u                         /* of the heap's limit: less room than that for the next nursery, and a whole collection comes */
+#define GOAL_PART(ns) ((ns) / 4 * 3)         /* what is aimed at: pauses vary, and stopping takes its time too */
+
+bool generational_young_stw(const struct heap *h, const struct heap_stop *stop)
+{
+    return !stop->whole && !stop->full_heap && !stop->emergency && !h->whole_next && !h->log.lost;
+}
+
+void generational_judge_stw(struct heap *h, uint64_t nursery_bytes)
+{
+    h->whole_next = h->young && nursery_bytes < room_share(h, SHARE_MIN);
+}
+
+/* ---- how large the nursery is ---- */
+
+static uint64_t clamp(uint64_t bytes, uint64_t min, uint64_t max)
+{
+    return MM_MAX(MM_MIN(bytes, max), min);
+}
+
+static uint64_t percent(const struct heap *h, uint64_t of)
+{
+    return room_share(h, 100) * of;
+}
+
+uint64_t heap_nursery_bytes(const struct heap *h)
+{
+    const struct heap_nursery *n = &h->options.nursery;
+    uint64_t room = room_free(h) + heap_hole_bytes(h);
+
+    if (!h->plan->constraints.generational)
+        return 0;
+    switch (n->kind) {
+    case HEAP_NURSERY_FIXED: return n->max_bytes;
+    case HEAP_NURSERY_BOUNDED: return clamp(room / 2, n->min_bytes, n->max_bytes);
+    case HEAP_NURSERY_PROPORTIONAL: return clamp(room / 2, percent(h, n->min_percent), percent(h, n->max_percent));
+    case HEAP_NURSERY_ADAPTIVE: break;
+    }
+    return clamp(h->nursery_bytes, n->min_bytes, n->max_bytes);
+}
+
+/* A pause is what it costs to look at anything at all, and what it costs to look at a nursery. By at most a half at a time: one slow
+ * pause says little. */
+void generational_note_pause(struct heap *h, const struct heap_collection *c)
+{
+    uint64_t goal_ns = GOAL_PART(h->options.pause_goal_ns), now = heap_nursery_bytes(h);
+
+    if (c->kind != HEAP_PAUSE_YOUNG || goal_ns == 0 || c->duration_ns == 0)
+        return;
+    uint64_t wanted = (uint64_t)((double)now * ((double)goal_ns / (double)c->duration_ns));
+    h->nursery_bytes = clamp(wanted, now / 2, now + now / 2);
+}

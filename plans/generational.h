@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Generational: what plans share that look at what is young, most of the time.
+ *   Young   what was granted since the last collection: G (soundness S6), and page runs without an object bit
+ *   Old     what has its VO bit. A young collection takes all of it for alive; what it refers to that is young is found by the write
+ *           barrier: from the stop after its first survival on, each store to an old object is logged (plans/heap/log.h)
+ *   Whole   a collection of everything comes when somebody asks for one, in an emergency, when the log is incomplete, or when
+ *           young ones no longer make room for the next nursery
+ *   From    Lieberman and Hewitt, CACM 1983; Ungar 1984; sticky marks: Demers et al., POPL 1990; Appel's flexible nursery, 1989 */
+#include "plans/heap.h"
+
+/* Before a collection: is it to be a young one? */
+bool generational_young_stw(const struct heap *h, const struct heap_stop *stop);
+/* When one is over: must the next be a whole one? @nursery_bytes is what the next nursery could have. */
+void generational_judge_stw(struct heap *h, uint64_t nursery_bytes);
+/* How long it took: the next nursery is sized by it, if the heap has a pause goal. */
+void generational_note_pause(struct heap *h, const struct heap_collection *c);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plans/space/immix_grant.h"
+
+#include "plans/heap/state.h"
+#include "plans/room.h"
+
+static size_t grant_lines(struct heap *h, struct heap_mutator *m, uint64_t bytes, struct shm_grant *ret,
+                          size_t capacity)
+{
+    size_t count = line_blocks_grant_holes(h, m, BLOCK_IMMIX, SHM_GRANT_LINES, bytes, ret, capacity);
+    uint64_t granted = 0;
+
+    for (size_t i = 0; i < count; i++)
+        granted += (uint64_t)ret[i].granules * MM_GRANULE_BYTES;
+    if (granted >= bytes)
+        return count;
+    bytes = MM_MIN(bytes - granted, room_above(h, ROOM_KEPT_FROM_LINES));
+    return count + line_blocks_grant_free(h, m, BLOCK_IMMIX, SHM_GRANT_LINES, bytes, ret + count,
+                                          capacity - count);
+}
+
+static size_t grant_long_holes(struct heap *h, struct heap_mutator *m, const struct grant_request *request,
+                               struct shm_grant *ret, size_t capacity)
+{
+    uint64_t granted = 0;
+    size_t count = 0;
+
+    while (granted < request->bytes && count < capacity &&
+           line_blocks_grant_one_hole(h, m, BLOCK_IMMIX, SHM_GRANT_BLOCKS, request->min_bytes, &ret[count]) != 0)
+        granted += (uint64_t)ret[count++].granules * MM_GRANULE_BYTES;
+    return count;
+}
+
+static size_t grant_overflow(struct heap *h, struct heap_mutator *m, const struct grant_request *request,
+                             struct shm_grant *ret, size_t capacity)
+{
+    uint64_t bytes = MM_MIN(request->bytes, room_above(h, ROOM_KEPT_FROM_BLOCKS));
+    size_t count = line_blocks_grant_free(h, m, BLOCK_IMMIX, SHM_GRANT_BLOCKS, bytes, ret, capacity);
+
+    if (count == 0)
+        count = grant_long_holes(h, m, request, ret, capacity);
+    if (count == 0) {
+        bytes = MM_MIN(request->min_bytes, room_above(h, ROOM_KEPT_FOR_LARGE));
+        count = line_blocks_grant_free(h, m, BLOCK_IMMIX, SHM_GRANT_BLOCKS, bytes, ret, capacity);
+    }
+    return count;
+}
+
+size_t immix_grant(struct heap *h, struct heap_mutator *m, const struct grant_request *request, struct shm_grant *ret,
+                   size_t capacity)
+{
+    return request->class == SHM_GRANT_LINES ? grant_lines(h, m, request->bytes, ret, capacity)
+                                             : grant_overflow(h, m, request, ret, capacity);
+}
