@@ -10,7 +10,8 @@ static_assert(LATENCY_PRECISION == 1u << PRECISION_BITS, "a row's index is taken
 static_assert(LATENCY_ROWS == (LATENCY_TOP_BIT - PRECISION_BITS) * LATENCY_PRECISION + 2 * LATENCY_PRECISION,
               "the last row ends with the values whose top bit is LATENCY_TOP_BIT");
 
-/* The value's seven top bits, of which the first is always set, say where in its power of two it is; how many more there are, in which. */
+/* A value's seven top bits, of which the first is always set, say where in its power of two it is; the bits after them, by their
+ * number, in which. */
 static unsigned row_of(uint64_t ns)
 {
     unsigned top_bit = 63 - (unsigned)__builtin_clzll(ns | LATENCY_PRECISION);
