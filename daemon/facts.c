@@ -76,16 +76,6 @@ static uint64_t handle_count(const struct shared_heap *h)
     return count;
 }
 
-/* Oldest first. */
-static size_t history_read(const struct history *history, uint64_t ret_ns[HISTORY_ROWS])
-{
-    size_t count = (size_t)MM_MIN(history->count, HISTORY_ROWS);
-
-    for (size_t i = 0; i < count; i++)
-        ret_ns[i] = history->ns[(history->count - count + i) % HISTORY_ROWS];
-    return count;
-}
-
 static const char *pages_sentence(const struct shared_heap *h)
 {
     if (h->settings.huge_pages == SHM_HUGE_NEVER)
@@ -93,17 +83,15 @@ static const char *pages_sentence(const struct shared_heap *h)
     return h->pages_known ? shm_pages_name(h->pages) : "not known before the first commit";
 }
 
-static void fill_pauses(wire_heap_facts *facts, const struct shared_heap *h)
+static void fill_collections(wire_heap_facts *facts, const struct shared_heap *h,
+                             struct counters_rows *rows)
 {
-    const struct history *stops = &h->stops, *pauses = &h->pauses;
-
     facts->abandoned_stops = h->abandoned_stops;
     facts->emergency_collections = h->emergencies;
     facts->last_pause_ns = at_load_relaxed(&h->control->last_pause_ns);
-    facts->max_pause_ns = pauses->max_ns;
-    facts->total_pause_ns = pauses->total_ns;
-    facts->last_stop_ns = stops->count == 0 ? 0 : stops->ns[(stops->count - 1) % HISTORY_ROWS];
-    facts->max_stop_ns = stops->max_ns;
+    facts->barrier_slow_paths = h->gauges.log.entries;
+    facts->barrier_losses = h->gauges.log.losses;
+    counters_fill(&h->counters, facts, rows);
 }
 
 static wire_packet_row packet_row(const struct packet_counters *counters)
@@ -168,7 +156,7 @@ enum handled request_heap_info(struct request *r)
     wire_reply reply = wire_reply_init();
     wire_space_row spaces[SPACES_MAX], *space_pointers[SPACES_MAX];
     wire_packet_row packets[HEAP_PACKET_KINDS_MAX], *packet_pointers[HEAP_PACKET_KINDS_MAX];
-    uint64_t stops[HISTORY_ROWS], pauses[HISTORY_ROWS];
+    struct counters_rows collections;
     struct option_facts options;
 
     if (h == NULL)
@@ -180,7 +168,7 @@ enum handled request_heap_info(struct request *r)
     wire_heap_row row = heap_row(h);
     facts.row = &row;
     fill_sizes(&facts, h);
-    fill_pauses(&facts, h);
+    fill_collections(&facts, h, &collections);
     facts.pages = (char *)pages_sentence(h);
     for (size_t i = 0; i < h->gauges.space_count; i++) {
         spaces[i] = wire_space_row_init();
@@ -199,10 +187,6 @@ enum handled request_heap_info(struct request *r)
     }
     facts.n_packets = h->last.packet_kinds;
     facts.packets = packet_pointers;
-    facts.n_recent_stop_ns = history_read(&h->stops, stops);
-    facts.recent_stop_ns = stops;
-    facts.n_recent_pause_ns = history_read(&h->pauses, pauses);
-    facts.recent_pause_ns = pauses;
     reply.body_case = WIRE_REPLY(HEAP_FACTS);
     reply.heap_facts = &facts;
     return answer(r, &reply, NULL);

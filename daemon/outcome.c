@@ -40,8 +40,7 @@ static void collected(struct shared_heap *h, const struct collector_task *task)
         h->completed++;
         h->emergencies += task->emergency;
         h->last = task->collection;
-        history_add(&h->stops, task->stop_ns);
-        history_add(&h->pauses, task->pause_ns);
+        counters_collected(&h->counters, task);
         release_note_pause(h, task->pause_ns);
         trigger_collected(h, task);
         if (task->collection.sanity_faults > 0)

@@ -251,6 +251,7 @@ static void read_gauges_locked(struct shared_heap *h)
     g->metadata_bytes = heap_metadata_bytes(h->heap);
     g->types = heap_type_count(h->heap);
     g->names = h->names.count;
+    g->log = heap_log_totals(h->heap);
     g->space_count = heap_spaces(h->heap, g->spaces, SPACES_MAX);
 }
 
@@ -390,11 +391,4 @@ void shared_heap_quarantine(struct shared_heap *h, const char *why)
         log_error("heap '%s' is quarantined: %s", h->name, why);
     h->corrupt = true;
     at_store_release(&h->control->corrupt, 1);
-}
-
-void history_add(struct history *history, uint64_t ns)
-{
-    history->ns[history->count++ % HISTORY_ROWS] = ns;
-    history->max_ns = MM_MAX(history->max_ns, ns);
-    history->total_ns += ns;
 }

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "daemon/collector.h"
+#include "daemon/counters.h"
 #include "daemon/heap_options.h"
 #include "daemon/mutator.h"
 #include "daemon/names.h"
@@ -27,7 +28,6 @@
 struct server;
 struct session;
 
-#define HISTORY_ROWS 256u
 #define SPACES_MAX 8u
 #define COMMITS_MAX 32u                       /* units of 2 MiB in flight at once, of one heap */
 
@@ -35,14 +35,11 @@ struct commit_result {
     uint64_t offset;
     bool success;
 };
-struct history {                              /* of stops, of pauses */
-    uint64_t ns[HISTORY_ROWS];
-    uint64_t count, max_ns, total_ns;
-};
 struct heap_gauges {                          /* the plans' numbers when the lock was last to be had: facts need not wait */
     uint64_t free_bytes, used_bytes, uncommitted_bytes, excess_bytes, metadata_bytes;
     uint32_t types;
     uint64_t names;
+    struct heap_log_totals log;
     struct heap_space_info spaces[SPACES_MAX];
     size_t space_count;
 };
@@ -101,7 +98,7 @@ struct shared_heap {
 
     uint64_t abandoned_stops;
     struct heap_collection last;              /* the newest collection that was done */
-    struct history stops, pauses;
+    struct counters counters;
     struct heap_gauges gauges;
 };
 
@@ -131,4 +128,3 @@ bool shared_heap_may_open(const struct shared_heap *h, const struct session *s, 
 bool shared_heap_may_destroy(const struct shared_heap *h, const struct session *s);
 void shared_heap_read_gauges(struct shared_heap *h);          /* if the lock is to be had; else they stay */
 void shared_heap_quarantine(struct shared_heap *h, const char *why);
-void history_add(struct history *history, uint64_t ns);

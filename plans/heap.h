@@ -119,6 +119,11 @@ void heap_mutator_seal(struct heap *heap, struct heap_mutator *m, const struct h
 void heap_log_drain(struct heap *heap, struct shm_log_entry *entries, size_t count);
 /* Some that should have been logged were not: the next collection looks at everything. */
 void heap_log_lost(struct heap *heap);
+struct heap_log_totals {                      /* since the heap was made */
+    uint64_t entries;                         /* drained: how often the barrier took its slow path */
+    uint64_t losses;                          /* times that some were lost */
+};
+struct heap_log_totals heap_log_totals(const struct heap *heap);
 
 /* the stopped world */
 struct heap_roots {                           /* one row a thread, handle table, local table; arrays are hostile words, read once each */

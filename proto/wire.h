@@ -41,6 +41,7 @@
     X(space_row, SpaceRow, SPACE_ROW)          \
     X(packet_row, PacketRow, PACKET_ROW)       \
     X(option_row, OptionRow, OPTION_ROW)       \
+    X(pause_row, PauseRow, PAUSE_ROW)          \
     X(heap_facts, HeapFacts, HEAP_FACTS)       \
     X(type_define, TypeDefine, TYPE_DEFINE)    \
     X(type_defined, TypeDefined, TYPE_DEFINED) \

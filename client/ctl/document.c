@@ -72,6 +72,14 @@ json_t *document_array(json_t *object, const char *key)
     return array;
 }
 
+json_t *document_object(json_t *object, const char *key)
+{
+    json_t *inner = need(json_object());
+
+    set(object, key, inner);
+    return inner;
+}
+
 json_t *document_row(json_t *array)
 {
     json_t *row = need(json_object());

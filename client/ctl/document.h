@@ -18,6 +18,7 @@ void document_count(json_t *object, const char *key, uint64_t count);
 void document_flag(json_t *object, const char *key, bool flag);
 void document_real(json_t *object, const char *key, double value);
 json_t *document_array(json_t *object, const char *key);       /* borrowed: a new, empty one */
+json_t *document_object(json_t *object, const char *key);      /* the same */
 json_t *document_row(json_t *array);                           /* borrowed: a new, empty object at its end */
 void document_append_count(json_t *array, uint64_t count);
 

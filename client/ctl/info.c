@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "client/ctl/collections.h"
 #include "client/ctl/ctl.h"
-#include "client/ctl/samples.h"
 #include "client/ctl/table.h"
 #include "shm/base.h"
 
@@ -29,13 +29,6 @@ static const struct column content_facts[] = {
     { "clients",                        "sessions",     CELL_COUNT },
     { "threads",                        "threads",      CELL_COUNT },
 };
-static const struct column collection_facts[] = {
-    { "done",                            "collections",     CELL_COUNT },
-    { "given up, a thread did not stop", "abandoned_stops", CELL_COUNT },
-    { "of the done, in an emergency",    "emergency_collections", CELL_COUNT },
-    { "workers",                         "workers",         CELL_COUNT },
-    { "paused in all",                   "total_pause_ns",  CELL_NS },
-};
 static const struct column space_columns[] = {
     { "SPACE",  "name",       CELL_TEXT },
     { "USED",   "used_bytes", CELL_BYTES },
@@ -45,22 +38,6 @@ static const struct column space_columns[] = {
 static const struct column option_columns[] = {
     { "OPTION", "key",   CELL_TEXT },
     { "VALUE",  "value", CELL_TEXT },
-};
-static const struct column time_columns[] = {
-    { "TIME",        "time",    CELL_TEXT },
-    { "LAST",        "last_ns", CELL_NS },
-    { "RECENT MEAN", "mean_ns", CELL_NS },
-    { "P50",         "p50_ns",  CELL_NS },
-    { "P99",         "p99_ns",  CELL_NS },
-    { "MAX EVER",    "max_ns",  CELL_NS },
-};
-static const struct column packet_columns[] = {
-    { "PACKET", "name",     CELL_TEXT },
-    { "COUNT",  "count",    CELL_COUNT },
-    { "TOTAL",  "total_ns", CELL_NS },
-    { "MEAN",   "mean_ns",  CELL_NS },
-    { "MIN",    "min_ns",   CELL_NS },
-    { "MAX",    "max_ns",   CELL_NS },
 };
 /* clang-format on */
 
@@ -105,57 +82,6 @@ static void fill_contents(json_t *document, const wire_heap_facts *facts)
     document_count(document, "handles", facts->handles);
 }
 
-/* One of "pause" and "stop": the numbers as flat keys, and the measurements themselves. */
-static void fill_times(json_t *document, const char *time, uint64_t last_ns, uint64_t max_ns,
-                       const uint64_t *recent, size_t count)
-{
-    struct samples samples = samples_of(recent, count);
-    const struct {
-        const char *format;
-        uint64_t ns;
-    } numbers[] = {
-        { "last_%s_ns", last_ns },
-        { "max_%s_ns", max_ns },
-        { "recent_mean_%s_ns", samples.mean },
-        { "recent_p50_%s_ns", samples.median },
-        { "recent_p99_%s_ns", samples.p99 },
-        { "recent_max_%s_ns", samples.max },
-    };
-    char key[32];
-
-    for (size_t i = 0; i < MM_ARRAY_LEN(numbers); i++) {
-        snprintf(key, sizeof(key), numbers[i].format, time);
-        document_count(document, key, numbers[i].ns);
-    }
-    snprintf(key, sizeof(key), "recent_%s_ns", time);
-    json_t *values = document_array(document, key);
-    for (size_t i = 0; i < count; i++)
-        document_append_count(values, recent[i]);
-}
-
-static void fill_collections(json_t *document, const wire_heap_facts *facts)
-{
-    document_count(document, "abandoned_stops", facts->abandoned_stops);
-    document_count(document, "emergency_collections", facts->emergency_collections);
-    document_count(document, "workers", facts->workers);
-    document_count(document, "total_pause_ns", facts->total_pause_ns);
-    fill_times(document, "pause", facts->last_pause_ns, facts->max_pause_ns, facts->recent_pause_ns,
-               facts->n_recent_pause_ns);
-    fill_times(document, "stop", facts->last_stop_ns, facts->max_stop_ns, facts->recent_stop_ns,
-               facts->n_recent_stop_ns);
-    json_t *packets = document_array(document, "packets");
-    for (size_t i = 0; i < facts->n_packets; i++) {
-        const wire_packet_row *packet = facts->packets[i];
-        json_t *row = document_row(packets);
-        document_text(row, "name", packet->name);
-        document_count(row, "count", packet->count);
-        document_count(row, "total_ns", packet->total_ns);
-        document_count(row, "mean_ns", packet->count == 0 ? 0 : packet->total_ns / packet->count);
-        document_count(row, "min_ns", packet->min_ns);
-        document_count(row, "max_ns", packet->max_ns);
-    }
-}
-
 static enum mmgc_error info_ask(struct ctl *ctl, json_t *document)
 {
     wire_reply *reply;
@@ -167,38 +93,9 @@ static enum mmgc_error info_ask(struct ctl *ctl, json_t *document)
     fill_memory(document, reply->heap_facts);
     fill_options(document, reply->heap_facts);
     fill_contents(document, reply->heap_facts);
-    fill_collections(document, reply->heap_facts);
+    collections_fill(document, reply->heap_facts);
     wire_reply_free(reply);
     return MMGC_E_OK;
-}
-
-static void add_time_row(json_t *rows, const json_t *document, const char *name, const char *time)
-{
-    static const char *const keys[][2] = {
-        { "last_ns", "last_%s_ns" },      { "mean_ns", "recent_mean_%s_ns" },
-        { "p50_ns", "recent_p50_%s_ns" }, { "p99_ns", "recent_p99_%s_ns" },
-        { "max_ns", "max_%s_ns" },
-    };
-    json_t *row = document_row(rows);
-    char key[32];
-
-    document_text(row, "time", name);
-    for (size_t i = 0; i < MM_ARRAY_LEN(keys); i++) {
-        snprintf(key, sizeof(key), keys[i][1], time);
-        document_count(row, keys[i][0], document_get_count(document, key));
-    }
-}
-
-static void show_times(const json_t *document)
-{
-    json_auto_t *rows = need(json_array());
-
-    if (document_get_count(document, "collections") == 0)
-        return;
-    add_time_row(rows, document, "pause", "pause");
-    add_time_row(rows, document, "of it, to stop the threads", "stop");
-    putchar('\n');
-    table_show(rows, time_columns, MM_ARRAY_LEN(time_columns), 2, false);
 }
 
 static void show_table(const json_t *document, const char *key, const char *title,
@@ -240,11 +137,7 @@ static void info_show(const struct ctl *ctl, const json_t *document)
     show_spaces(document, exact);
     show_table(document, "options", "Options that are not the default", option_columns,
                MM_ARRAY_LEN(option_columns), exact);
-    puts("\nCollections");
-    facts_show(document, collection_facts, MM_ARRAY_LEN(collection_facts), 2, exact);
-    show_times(document);
-    show_table(document, "packets", "Packets of the last collection", packet_columns,
-               MM_ARRAY_LEN(packet_columns), exact);
+    collections_show(document, exact);
 }
 
 const struct ctl_command ctl_info = {

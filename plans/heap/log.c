@@ -67,4 +67,10 @@ void heap_log_drain(struct heap *h, struct shm_log_entry *entries, size_t count)
 void heap_log_lost(struct heap *h)
 {
     h->log.lost = true;
+    h->log.losses++;
+}
+
+struct heap_log_totals heap_log_totals(const struct heap *h)
+{
+    return (struct heap_log_totals){ .entries = h->log.total, .losses = h->log.losses };
 }

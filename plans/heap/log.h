@@ -25,6 +25,7 @@ struct log {
     size_t count, capacity;
     bool lost;                               /* some stores are in no row */
     uint64_t total;                          /* rows ever drained */
+    uint64_t losses;                         /* times that lost was said */
 };
 
 /* 0, -ENOMEM. @bits may be NULL. */

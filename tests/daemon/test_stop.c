@@ -298,6 +298,31 @@ START_TEST(a_thread_attached_during_a_stop_waits_for_the_resume)
 }
 END_TEST
 
+/* Whatever the plan: the kinds' pauses are all of them, and all are those that were measured. */
+static void check_pauses(const wire_heap_facts *facts, uint64_t done)
+{
+    const wire_pause_row *all = facts->all_pauses, *stops = facts->all_stops;
+    uint64_t total = 0, longest = 0, up_to_p50 = 0, of_kinds = 0;
+
+    for (size_t i = 0; i < facts->n_recent_pause_ns; i++) {
+        total += facts->recent_pause_ns[i];
+        longest = MM_MAX(longest, facts->recent_pause_ns[i]);
+        up_to_p50 += facts->recent_pause_ns[i] <= all->p50_ns;
+    }
+    for (size_t i = 0; i < facts->n_pauses; i++)
+        of_kinds += facts->pauses[i]->count;
+    ck_assert_uint_eq(of_kinds, done);
+    ck_assert_uint_eq(all->count, done);
+    ck_assert_uint_eq(all->total_ns, total);
+    ck_assert_uint_eq(all->total_ns, facts->total_pause_ns);
+    ck_assert_uint_eq(all->max_ns, longest);
+    ck_assert_uint_ge(2 * up_to_p50, done);
+    ck_assert(0 < all->min_ns && all->min_ns <= all->p50_ns && all->p50_ns <= all->p99_ns && all->p99_ns <= longest);
+    ck_assert_uint_eq(stops->count, done);
+    ck_assert_uint_eq(stops->max_ns, facts->max_stop_ns);
+    ck_assert_uint_lt(stops->total_ns, total);
+}
+
 /* A request that joins a stop still pending is served by it; numbers never run ahead of what will be done. */
 START_TEST(numbers_of_collections_are_kept)
 {
@@ -329,6 +354,7 @@ START_TEST(numbers_of_collections_are_kept)
     ck_assert_uint_eq(reply->heap_facts->row->collections, done);
     ck_assert_uint_eq(reply->heap_facts->n_recent_stop_ns, done);
     ck_assert_uint_ge(reply->heap_facts->max_pause_ns, reply->heap_facts->last_pause_ns);
+    check_pauses(reply->heap_facts, done);
     wire_reply_free(reply);
     raw_close(&outside);
     raw_close(&c);

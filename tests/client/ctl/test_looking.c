@@ -115,14 +115,73 @@ START_TEST(info_shows_memory_pages_spaces_pauses_and_packets)
     assert_line("  pages                        4 KiB: shmem_enabled is never");
     assert_line("  SPACE     USED  BLOCKS     LIVE");
     assert_line("  immix  2.0 MiB      64  1.0 MiB");
-    assert_line("  TIME                           LAST  RECENT MEAN      P50      P99  MAX EVER");
-    assert_line("  pause                        9.0 ms       3.8 ms   2.0 ms   9.0 ms   12.0 ms");
-    assert_line("  of it, to stop the threads  20.0 us      20.0 us  20.0 us  30.0 us  800.0 us");
+    assert_line("  paused the last time              9.0 ms");
+    assert_line("  of it, to stop the threads       20.0 us");
+    assert_line("  PAUSE                COUNT     TOTAL      P50      P99    P99.9   P99.99      MAX");
+    assert_line("  full                     2    4.0 ms   2.0 ms   6.0 ms   8.0 ms  10.0 ms  12.0 ms");
+    assert_line("  to stop the threads     41  410.0 us  10.0 us  30.0 us  40.0 us  50.0 us  60.0 us");
+    assert_no("  all "); /* one kind is all */
+    assert_no("Young objects");
+    assert_no("Concurrent collections");
+    assert_no("Write barrier");
     assert_line("  OPTION      VALUE");
     assert_line("  gc_trigger  dynamic:16M,1G");
     assert_line("  PACKET      COUNT   TOTAL    MEAN     MIN     MAX");
     assert_line("  SCAN_ROOTS      4  4.0 us  1.0 us  500 ns  2.0 us");
     assert_no("CORRUPT");
+}
+END_TEST
+
+START_TEST(info_shows_each_kind_of_pause_and_what_is_young)
+{
+    world.generational = true;
+    RUN("info", "trees");
+    assert_line("  PAUSE                COUNT     TOTAL       P50       P99     P99.9    P99.99       MAX");
+    assert_line("  full                     2    4.0 ms    2.0 ms    6.0 ms    8.0 ms   10.0 ms   12.0 ms");
+    assert_line("  young                   39    3.9 ms  100.0 us  300.0 us  400.0 us  500.0 us  600.0 us");
+    assert_line("  all                     41    6.2 ms  150.0 us  450.0 us  600.0 us  750.0 us  900.0 us");
+    assert_line("  to stop the threads     41  410.0 us   10.0 us   30.0 us   40.0 us   50.0 us   60.0 us");
+    assert_line("  looked at              800.0 MiB");
+    assert_line("  promoted                40.0 MiB");
+    assert_line("  survived                   5.0 %");
+    assert_line("  survived the last one     25.0 %");
+    assert_line("  worked while clients ran  2.50 s");
+    assert_line("  became full collections        3");
+    assert_line("  stores logged              123456");
+    assert_line("  times that some were lost       2");
+}
+END_TEST
+
+START_TEST(info_in_json_has_pauses_by_kind_and_all_counters)
+{
+    world.generational = true;
+    RUN_JSON("info", "trees");
+    ck_assert_uint_eq(json_array_size(json_object_get(json, "pauses")), 2);
+    ck_assert_str_eq(text(row("pauses", 0), "kind"), "full");
+    ck_assert_str_eq(text(row("pauses", 1), "kind"), "young");
+    ck_assert_int_eq(number(row("pauses", 1), "count"), 39);
+    ck_assert_int_eq(number(row("pauses", 1), "total_ns"), 3900000);
+    ck_assert_int_eq(number(row("pauses", 1), "mean_ns"), 100000);
+    ck_assert_int_eq(number(row("pauses", 1), "min_ns"), 50000);
+    ck_assert_int_eq(number(row("pauses", 1), "p50_ns"), 100000);
+    ck_assert_int_eq(number(row("pauses", 1), "p90_ns"), 200000);
+    ck_assert_int_eq(number(row("pauses", 1), "p99_ns"), 300000);
+    ck_assert_int_eq(number(row("pauses", 1), "p99_9_ns"), 400000);
+    ck_assert_int_eq(number(row("pauses", 1), "p99_99_ns"), 500000);
+    ck_assert_int_eq(number(row("pauses", 1), "max_ns"), 600000);
+    ck_assert_int_eq(number(json_object_get(json, "all_pauses"), "count"), 41);
+    ck_assert_int_eq(number(json_object_get(json, "all_pauses"), "max_ns"), 900000);
+    ck_assert_int_eq(number(json_object_get(json, "all_stops"), "p99_99_ns"), 50000);
+    ck_assert_int_eq(number(json, "concurrent_ns"), 2500000000);
+    ck_assert_int_eq(number(json, "fallbacks"), 3);
+    ck_assert_int_eq(number(json, "barrier_slow_paths"), 123456);
+    ck_assert_int_eq(number(json, "barrier_losses"), 2);
+    ck_assert_int_eq(number(json, "young_new_bytes"), 800 << 20);
+    ck_assert_int_eq(number(json, "promoted_bytes"), 40 << 20);
+    ck_assert_int_eq(number(json, "last_young_new_bytes"), 16 << 20);
+    ck_assert_int_eq(number(json, "last_promoted_bytes"), 4 << 20);
+    ck_assert_double_eq(json_real_value(json_object_get(json, "survival_rate")), 0.05);
+    ck_assert_double_eq(json_real_value(json_object_get(json, "last_survival_rate")), 0.25);
 }
 END_TEST
 
@@ -272,6 +331,8 @@ static Suite *looking_suite(void)
     tcase_add_test(looking, info_shows_memory_pages_spaces_pauses_and_packets);
     tcase_add_test(looking, info_in_json_has_the_recent_measurements);
     tcase_add_test(looking, info_says_when_a_heap_is_quarantined);
+    tcase_add_test(looking, info_shows_each_kind_of_pause_and_what_is_young);
+    tcase_add_test(looking, info_in_json_has_pauses_by_kind_and_all_counters);
     tcase_add_test(looking, clients_names_late_threads);
     tcase_add_test(looking, clients_in_json_has_threads_within);
     tcase_add_test(looking, clients_of_one_heap_are_those_it_asks_for);

@@ -85,6 +85,10 @@ START_TEST(gc_frees_garbage_and_info_has_its_pause)
                       (size_t)number(info, "collections"));
     ck_assert_uint_eq(json_array_size(json_object_get(info, "recent_stop_ns")),
                       (size_t)number(info, "collections"));
+    ck_assert_int_eq(number(json_object_get(info, "all_pauses"), "count"), number(info, "collections"));
+    ck_assert_int_eq(number(json_object_get(info, "all_pauses"), "max_ns"), number(info, "max_pause_ns"));
+    ck_assert_int_gt(number(json_object_get(info, "all_stops"), "max_ns"), 0);
+    ck_assert_uint_ge(json_array_size(json_object_get(info, "pauses")), 1);
     ck_assert_int_eq(number(info, "max_bytes"), 32 << 20);
     ck_assert_int_eq(number(info, "threads"), 1);
     ck_assert_str_ne(json_string_value(json_object_get(info, "pages")), "");

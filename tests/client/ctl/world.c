@@ -51,12 +51,45 @@ static bool answer_list(int sock, const wire_request *request, const struct worl
     return fake_reply(sock, request, &reply);
 }
 
+/* Of @count pauses: quantiles that go up from @ns by as much each. */
+static wire_pause_row pause_row(const char *kind, uint64_t count, uint64_t ns)
+{
+    wire_pause_row row = wire_pause_row_init();
+
+    row.kind = (char *)kind;
+    row.count = count;
+    row.total_ns = count * ns;
+    row.min_ns = ns / 2;
+    row.p50_ns = ns;
+    row.p90_ns = 2 * ns;
+    row.p99_ns = 3 * ns;
+    row.p99_9_ns = 4 * ns;
+    row.p99_99_ns = 5 * ns;
+    row.max_ns = 6 * ns;
+    return row;
+}
+
+static void fill_generational(wire_heap_facts *facts)
+{
+    facts->concurrent_ns = UINT64_C(2500000000);
+    facts->fallbacks = 3;
+    facts->barrier_slow_paths = 123456;
+    facts->barrier_losses = 2;
+    facts->young_new_bytes = 800 * MIB;
+    facts->promoted_bytes = 40 * MIB;
+    facts->last_young_new_bytes = 16 * MIB;
+    facts->last_promoted_bytes = 4 * MIB;
+}
+
 static bool answer_info(int sock, const wire_request *request, struct world *world)
 {
     uint64_t stops[] = { 30000, 10000, 20000 }, pauses[] = { 3000000, 1000000, 2000000, 9000000 };
     wire_space_row space = wire_space_row_init(), *spaces[] = { &space };
     wire_packet_row packet = wire_packet_row_init(), *packets[] = { &packet };
     wire_option_row option = wire_option_row_init(), *options[] = { &option };
+    wire_pause_row full = pause_row("full", 2, 2000000), young = pause_row("young", 39, 100000);
+    wire_pause_row all_pauses = pause_row("all", 41, 150000), all_stops = pause_row("all", 41, 10000);
+    wire_pause_row *kinds[] = { &full, &young };
     wire_heap_facts facts = wire_heap_facts_init();
     wire_reply reply = wire_reply_init();
 
@@ -102,6 +135,12 @@ static bool answer_info(int sock, const wire_request *request, struct world *wor
     facts.n_recent_stop_ns = MM_ARRAY_LEN(stops);
     facts.recent_pause_ns = pauses;
     facts.n_recent_pause_ns = MM_ARRAY_LEN(pauses);
+    facts.pauses = kinds;
+    facts.n_pauses = world->generational ? 2 : 1;
+    facts.all_pauses = &all_pauses;
+    facts.all_stops = &all_stops;
+    if (world->generational)
+        fill_generational(&facts);
     reply.body_case = WIRE_REPLY(HEAP_FACTS);
     reply.heap_facts = &facts;
     return fake_reply(sock, request, &reply);

@@ -15,6 +15,7 @@ struct world {
     bool faulty;                              /* verify finds some */
     bool busy;                                /* destroy needs force */
     bool corrupt;
+    bool generational;                        /* with young pauses, a barrier and concurrent collections */
     /* What happened. */
     unsigned looks, collects, destroyed;
     uint32_t last_after_type;
