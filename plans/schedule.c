@@ -219,6 +219,7 @@ static void begin(struct collection *c, struct engine *engine)
     c->slide.elements = &kinds[UPDATE_ELEMENTS];
     h->evacuates = h->plan->constraints.trace == PLAN_TRACE_EVACUATE;
     h->defrags = false;
+    h->copy_cursor = 0;
     if (h->plan->begin_stw != NULL)
         h->plan->begin_stw(h, c->stop);
 }

@@ -37,6 +37,7 @@ struct heap {
     bool by_used_lines;                      /* [stw] how its blocks are ranked: space/immix_defrag.c */
     uint32_t defrag_rank;                    /* [stw] blocks of this rank and above are emptied */
     bool fragmented;                         /* the last collection left gaps, but few whole blocks */
+    uint32_t copy_cursor;                    /* [lock: block] blocks below have no holes for copies; 0 when the collection begins */
     pthread_mutex_t block_lock;              /* guards blocks while workers take some for copies; leaf */
     _Atomic uint8_t *closed;                 /* [const] byte a block: its closed pages (closed.h); NULL: the plan closes none */
     void *own_page_map;                      /* [const] that, if heap_config had none */

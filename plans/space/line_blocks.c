@@ -46,7 +46,7 @@ static uint32_t count_holes(const struct heap *h, uint32_t block)
 }
 
 /* The first hole of @block at or after *line, which moves to its end. Its length in lines, or 0. */
-static uint32_t next_hole(const struct heap *h, uint32_t block, uint64_t *line, uint64_t *ret_first)
+uint32_t line_blocks_next_hole(const struct heap *h, uint32_t block, uint64_t *line, uint64_t *ret_first)
 {
     uint64_t end = ((uint64_t)block + 1) * MM_BLOCK_LINES;
 
@@ -93,7 +93,7 @@ size_t line_blocks_grant_holes(struct heap *h, struct heap_mutator *m, enum bloc
         uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
         if (!block_has_holes(h, block, kind, 1))
             continue;
-        while (count < capacity && (lines = next_hole(h, block, &at, &first)) != 0) {
+        while (count < capacity && (lines = line_blocks_next_hole(h, block, &at, &first)) != 0) {
             grant_hole(h, m, class, first, lines, &ret[count++]);
             bytes -= MM_MIN(bytes, (uint64_t)lines * MM_LINE_BYTES);
         }
@@ -109,7 +109,7 @@ static bool grant_long_hole(struct heap *h, struct heap_mutator *m, enum shm_gra
 {
     uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
 
-    for (uint32_t lines; (lines = next_hole(h, block, &at, &first)) != 0;)
+    for (uint32_t lines; (lines = line_blocks_next_hole(h, block, &at, &first)) != 0;)
         if (lines >= min_lines) {
             grant_hole(h, m, class, first, lines, ret);
             return true;
@@ -176,7 +176,7 @@ uint32_t line_blocks_count_holes(const struct heap *h, uint32_t block, uint32_t 
     uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
     uint32_t holes = 0, free = 0;
 
-    for (uint32_t lines; (lines = next_hole(h, block, &at, &first)) != 0; holes++)
+    for (uint32_t lines; (lines = line_blocks_next_hole(h, block, &at, &first)) != 0; holes++)
         free += lines;
     *ret_used_lines = MM_BLOCK_LINES - free;
     return holes;

@@ -22,6 +22,9 @@ size_t line_blocks_grant_one_hole(struct heap *h, struct heap_mutator *m, enum b
 /* The span at granule @start was granted and never begun, and is out of G again. */
 void line_blocks_return(struct heap *h, uint32_t start);
 
+/* For copies: the first hole of @block at or after line *@line, which moves to its end. Its length in lines, or 0. */
+uint32_t line_blocks_next_hole(const struct heap *h, uint32_t block, uint64_t *line, uint64_t *ret_first);
+
 void line_blocks_prepare_block(struct heap *h, uint32_t block);
 void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tally);
 /* Holes and blocks of @kind are those of @total. */

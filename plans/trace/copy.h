@@ -2,6 +2,8 @@
 #pragma once
 /* Copy room: where one worker puts copies during one collection: two blocks that it bumps in, so that an object that does not fit
  * the one need not end it.
+ *   Holes    in a young collection what goes to immix fills the holes between old objects first: in blocks that the worker has for
+ *            itself, in address order
  *   Owner    the worker's tally of one collection      Threads  that worker; blocks are taken under the heap's block lock
  *   Races    a copy's block is nobody else's; forged references may lead others to it, who then only mark                 */
 #include <stdbool.h>
@@ -12,6 +14,10 @@
 struct copy_room {
     uint32_t cursor[2], end[2];              /* granules */
     bool dry;                                /* no free block was left: do not ask again */
+    bool no_holes;                           /* nor an old block with holes */
+    uint32_t hole, hole_end;                 /* granules: a third bump, in holes of old blocks (young collections into immix) */
+    uint32_t holed;                          /* 1 + the block that it is in; 0: none */
+    uint64_t line;                           /* where that block's next hole is looked for */
 };
 
 /* Where the header of a copy of @granules goes, in a block of @kind; COPY_NONE: there is no room, the object stays where it is. */
