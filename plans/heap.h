@@ -160,6 +160,7 @@ const char *heap_pause_name(enum heap_pause kind);                   /* "full", 
 struct heap_collection {                      /* what it did */
     enum heap_pause kind;
     uint64_t new_bytes, survived_bytes;       /* granted since the collection before; what of that lives (young pauses) */
+    bool fell_back;                           /* a concurrent collection could not be finished, and became this one */
     uint64_t logged_units;                    /* of the write barrier's log, looked at */
     uint64_t live_objects, live_bytes, freed_bytes;
     uint64_t moved_objects, moved_bytes;      /* of the live ones */
@@ -176,6 +177,24 @@ struct heap_collection {                      /* what it did */
  * those of the collection before. 0; -ENOTSUP for a plan that never collects; -ENOMEM: nothing was marked or freed, try later (the
  * collections of other heaps have all packets). */
 int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
+
+/* Collections that go on while clients run, of plans that have them (plans/cycle.h). What comes next is what heap_cycle() says:
+ *   NONE      a collection may begin: heap_clear(), on any thread, beside the heap's caller
+ *   CLEARED   heap_collect_stw(): the initial mark; it becomes MARKING (or, if a whole collection is wanted: NONE)
+ *   MARKING   heap_take_log(), by the heap's caller; then heap_mark(), beside it; as often as heap_logged() says it is worth while. Then
+ *             heap_collect_stw(): the final mark; it becomes SWEEPING (or, with sanity, or if the log is incomplete: NONE)
+ *   SWEEPING  heap_sweep(), beside the heap's caller; then heap_end_cycle(), by the heap's caller: NONE
+ * In a cycle the heap's caller seals no mutator and does not verify, nor count by type: they wait for its end. */
+enum heap_cycle { HEAP_CYCLE_NONE, HEAP_CYCLE_CLEARED, HEAP_CYCLE_MARKING, HEAP_CYCLE_SWEEPING };
+bool heap_plan_is_concurrent(const struct heap *heap);
+enum heap_cycle heap_cycle(const struct heap *heap);
+/* Each 0, or -ENOMEM: nothing has changed. */
+int heap_clear(struct heap *heap, struct engine *engine);
+size_t heap_logged(const struct heap *heap);                         /* entries drained that no collection has looked at */
+void heap_take_log(struct heap *heap);
+int heap_mark(struct heap *heap, struct engine *engine);
+int heap_sweep(struct heap *heap, struct engine *engine);
+void heap_end_cycle(struct heap *heap, struct heap_collection *ret); /* what the whole cycle did */
 
 struct heap_verdict {
     uint64_t objects, references, faults;

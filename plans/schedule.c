@@ -48,21 +48,11 @@ enum packet_name {
 };
 /* clang-format on */
 static const struct packet_kind kinds[PACKET_NAMES] = {
-#define X(name, stage, run, grain) { #name, stage, run },
-    PACKET_KINDS(X)
-#undef X
-};
-static const uint64_t grains[PACKET_NAMES] = {
-#define X(name, stage, run, grain) grain,
+#define X(name, stage, run, grain) { #name, stage, run, grain },
     PACKET_KINDS(X)
 #undef X
 };
 static_assert(PACKET_NAMES <= HEAP_PACKET_KINDS_MAX, "heap_collection.packets");
-
-void stage_split(struct worker *w, struct packet *p)
-{
-    trace_split_range(w, p, grains[p->kind - kinds]);
-}
 
 /* the run */
 
@@ -99,18 +89,6 @@ static bool add_range(struct job *job, enum packet_name name, uint64_t end)
         p->args[1] = end;
     }
     return p != NULL || end == 0;
-}
-
-static uint64_t fill_row_ends(struct collection *c)
-{
-    uint64_t words = 0;
-
-    for (size_t i = 0; i < c->stop->root_count; i++) {
-        words += c->stop->roots[i].count;
-        c->row_ends[i] = words;
-    }
-    c->row_words = words;
-    return words;
 }
 
 static void fold_trace(struct heap *h, const struct trace_tally *t, struct heap_collection *ret)
@@ -170,8 +148,7 @@ static void finish(struct heap *h, const struct heap_stop *stop)
     log_clear(&h->log);
     h->young = false;
     journal(h, HEAP_IDLE);
-    for (uint32_t block = 0; h->check && block < h->blocks.high; block++)
-        MM_ASSERT(spaces_check_block_stw(h, block) == HEAP_FAULT_NONE);
+    spaces_assert(h);
 }
 
 /* Stages that only plans that slide have; of no groups, if there is nothing to slide. */
@@ -188,7 +165,7 @@ static bool add_slide_packets(struct collection *c, struct job *job)
 static bool add_packets(struct collection *c, struct job *job)
 {
     uint32_t blocks = c->heap->blocks.high;
-    uint64_t words = fill_row_ends(c);
+    uint64_t words = c->row_words;
     bool measures = c->heap->defrags && c->heap->plan->measure_block != NULL;
     size_t logged = c->heap->young ? c->heap->log.count : 0;
 
@@ -258,10 +235,10 @@ int schedule_collect_stw(struct heap *h, struct engine *engine, const struct hea
 {
     struct collection c = { .heap = h, .stop = stop };
 
-    c.row_ends = malloc((stop->root_count + 1) * sizeof(*c.row_ends));
-    if (c.row_ends == NULL)
-        return -ENOMEM;
-    int r = slide_init(&c.slide, h);
+    int r = stage_count_words(&c);
+    if (r < 0)
+        return r;
+    r = slide_init(&c.slide, h);
     if (r == 0)
         r = run(&c, engine, ret);
     slide_fini(&c.slide);

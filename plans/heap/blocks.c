@@ -106,6 +106,14 @@ void blocks_swept(struct blocks *b, enum block_kind kind, enum block_kind to, ui
     forget_run(b);
 }
 
+void blocks_release_swept(struct blocks *b)
+{
+    uint8_t *kinds = (uint8_t *)b->meta->kinds, *end = kinds + b->high;
+
+    for (uint8_t *at = kinds; (at = memchr(at, BLOCK_SWEPT, (size_t)(end - at))) != NULL;)
+        at_store_relaxed((_Atomic uint8_t *)at, BLOCK_FREE_DIRTY);
+}
+
 /* committing */
 
 static uint32_t units_taken(const struct blocks *b)

@@ -21,6 +21,7 @@ enum block_kind {
     BLOCK_FREE_CLEAN,                        /* zero bytes */
     BLOCK_FREE_DIRTY,
     BLOCK_CLOSED,                            /* freed as a whole, and not to be granted before the next collection: closed.h */
+    BLOCK_SWEPT,                             /* freed while clients run, and not to be granted before the sweep is over: cycle.c */
     BLOCK_IMMIX,                             /* from here on: in use, by the space of that name */
     BLOCK_COPY,
     BLOCK_NURSERY,
@@ -38,6 +39,8 @@ enum block_kind {
 #define BLOCK_STAYS 8u                       /* pinned, or granted in part: this collection slides nothing in or out of it */
 #define BLOCK_YOUNG 16u                      /* a young collection looks at it: something in it was granted since the last one, or copied to */
 #define BLOCK_FRESH 32u                      /* it was free when this collection began, and was taken for copies */
+
+#define BLOCK_UNSWEPT 64u                    /* it was in use when a concurrent collection had marked all: cycle.c */
 
 #define BLOCK_NONE UINT32_MAX
 
@@ -85,6 +88,9 @@ bool blocks_take(struct blocks *b, uint32_t block, enum block_kind kind);     /*
 void blocks_release(struct blocks *b, uint32_t block);                /* in use or CLOSED; to FREE_DIRTY; B2 is the caller's duty */
 /* After a sweep in which workers stored @to, FREE_DIRTY or CLOSED, over @count blocks of @kind. */
 void blocks_swept(struct blocks *b, enum block_kind kind, enum block_kind to, uint32_t count);
+
+/* Blocks that workers made SWEPT are free; they count as such already. */
+void blocks_release_swept(struct blocks *b);
 
 bool blocks_commit_next(struct blocks *b, uint64_t *ret_offset);
 void blocks_commit_done(struct blocks *b, uint64_t offset, bool success);

@@ -21,8 +21,8 @@ static void run_visit(struct worker *w, struct packet *p)
         c->visits[p->kind->stage](c, worker_local(w), block);
 }
 
-static const struct packet_kind kinds[] = { { "FIRST_LOOK", 0, run_visit },
-                                            { "SECOND_LOOK", 1, run_visit } };
+static const struct packet_kind kinds[] = { { "FIRST_LOOK", 0, run_visit, 0 },
+                                            { "SECOND_LOOK", 1, run_visit, 0 } };
 
 int census_run_stw(struct census *c, struct engine *engine)
 {

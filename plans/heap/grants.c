@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plans/heap/grants.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "plans/heap/bitmap.h"
@@ -27,11 +28,13 @@ static bool class_has_cells(enum shm_grant_class class)
 
 static int reserve(struct grants *g, uint32_t capacity)
 {
+    struct irregular **growing = g->next_list != NULL ? &g->next_list : &g->list;
+
     if (capacity <= g->capacity)
         return 0;
-    struct irregular *list = realloc(g->list, capacity * sizeof(*list));
+    struct irregular *list = realloc(*growing, capacity * sizeof(*list));
     if (list != NULL)
-        g->list = list;
+        *growing = list;
     struct irregular *sealed = realloc(g->sealed, capacity * sizeof(*sealed));
     if (sealed != NULL)
         g->sealed = sealed;
@@ -64,6 +67,7 @@ struct heap_mutator *heap_mutator_new(struct heap *h)
 void grants_fini(struct grants *g)
 {
     free(g->list);
+    free(g->next_list);
     free(g->sealed);
     *g = (struct grants){ 0 };
 }
@@ -138,6 +142,20 @@ static void take_out(struct heap *h, unsigned index, struct span s)
     bitmap_clear(h->meta.firsts[index], line_of(s.start));
 }
 
+/* Of the bitmaps, the one that tells what is granted now (G4). */
+static unsigned grant_index(const struct heap *h)
+{
+    return heap_current_index(h) ^ (heap_cycle(h) != HEAP_CYCLE_NONE);
+}
+
+/* Plans that log fields: while they mark nobody needs to hear of stores to new objects; before that, they will be old. */
+static void log_granted(const struct heap *h, struct span s)
+{
+    if (h->plan->constraints.barrier == SHM_BARRIER_FIELDS && !span_empty(s))
+        log_set_lines(&h->log, line_of(s.start), line_of(s.end - 1) - line_of(s.start) + 1,
+                      h->cycle.state != HEAP_CYCLE_MARKING);
+}
+
 void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
                 struct shm_grant *ret, uint32_t start, uint32_t granules, uint32_t flags)
 {
@@ -148,7 +166,8 @@ void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class cla
     *entry_at(ring, ring->published++) = span;
     m->classes |= UINT64_C(1) << class;
     if (class != SHM_GRANT_LARGE)
-        put_in(h, heap_current_index(h), span);
+        put_in(h, grant_index(h), span);
+    log_granted(h, span);
     *ret = (struct shm_grant){ .start = start, .granules = granules, .flags = flags };
 }
 
@@ -230,12 +249,21 @@ static void open_lines(struct heap *h, struct grant_ring *ring, uint32_t cursor,
     move_untouched(h, ring, heap_current_index(h));
 }
 
+/* A run that is untaken now is nobody's garbage when the concurrent collection that begins here comes to its sweep. */
+static void keep_large(struct heap *h, const struct grant_ring *ring)
+{
+    for (uint32_t i = ring->taken; h->cycle.state == HEAP_CYCLE_CLEARED && i != ring->published; i++)
+        large_space_keep(h, entry_at(ring, i)->start);
+}
+
 static void open_mutator(struct heap *h, struct heap_mutator *m, const struct heap_mutator_view *view)
 {
     for (uint64_t rest = m->classes; rest != 0; rest &= rest - 1) {
         enum shm_grant_class class = (enum shm_grant_class)__builtin_ctzll(rest);
         advance(m, class, view->taken[class]);
-        if (class_has_lines(class))
+        if (class == SHM_GRANT_LARGE)
+            keep_large(h, &m->rings[class]);
+        else if (class_has_lines(class))
             open_lines(h, &m->rings[class], view->cursor[class], view->limit[class]);
         else if (class_has_cells(class))
             open_cells(h, &m->rings[class], view->cursor[class]);
@@ -276,13 +304,55 @@ static void ring_end_collected(struct grant_ring *ring)
     ring->open = false;
 }
 
-void grants_end_collected_stw(struct heap *h, const struct heap_stop *stop)
+static void rings_end_collected(struct heap *h, const struct heap_stop *stop)
 {
-    clear_irregular_flags(h);
     h->grants.sealed_count = 0;
     for (size_t i = 0; i < stop->mutator_count; i++)
         for (uint64_t rest = stop->mutators[i]->classes; rest != 0; rest &= rest - 1)
             ring_end_collected(&stop->mutators[i]->rings[__builtin_ctzll(rest)]);
+}
+
+void grants_end_collected_stw(struct heap *h, const struct heap_stop *stop)
+{
+    clear_irregular_flags(h);
+    rings_end_collected(h, stop);
+    at_store_relaxed(&h->meta.header->current, heap_current_index(h) ^ 1);
+}
+
+/* What is left of spans begun, and those not begun. */
+static void log_kept(struct heap *h, const struct heap_stop *stop)
+{
+    for (size_t i = 0; i < stop->mutator_count; i++)
+        for (uint64_t rest = stop->mutators[i]->classes; rest != 0; rest &= rest - 1) {
+            const struct grant_ring *ring = &stop->mutators[i]->rings[__builtin_ctzll(rest)];
+            for (uint32_t k = ring->taken; k != ring->published; k++) {
+                struct span s = *entry_at(ring, k); /* its first line may hold older objects, whose stores count */
+                s.start = (uint32_t)mm_align_up(s.start, MM_LINE_GRANULES);
+                log_granted(h, s);
+            }
+        }
+}
+
+int grants_stay_open_stw(struct heap *h, const struct heap_stop *stop)
+{
+    struct grants *g = &h->grants;
+
+    g->next_list = malloc(MM_MAX(g->capacity, 1u) * sizeof(*g->next_list));
+    if (g->next_list == NULL)
+        return -ENOMEM;
+    rings_end_collected(h, stop);
+    log_kept(h, stop);
+    return 0;
+}
+
+void grants_close(struct heap *h)
+{
+    struct grants *g = &h->grants;
+
+    clear_irregular_flags(h);
+    free(g->list);
+    g->list = g->next_list;
+    g->next_list = NULL;
     at_store_relaxed(&h->meta.header->current, heap_current_index(h) ^ 1);
 }
 

@@ -6,6 +6,7 @@
  *   G1  outside a collection every line of G is granted in the current bitmap, and no object bit lies in G
  *   G2  inside one (opened) current has exactly the spans finished by their mutator, which parse from first line to end;
  *       next has what stays in G: spans not begun and the rest of those begun, whose bytes are nobody's business
+ *   G4  in a concurrent collection G stays open between its pauses: spans granted meanwhile go into next; current stays as it was
  *   G3  a span begun is irregular: parsed up to its zeroed limit, kept from its cursor
  *   Threads  the heap's one caller; a collection's workers read current, next and the list                          */
 #include <stdbool.h>
@@ -44,7 +45,8 @@ struct heap_mutator {
 
 struct grants {
     uint32_t mutators;                       /* live ones */
-    struct irregular *list;                  /* filled by grants_open */
+    struct irregular *list;                  /* filled by grants_open; a concurrent collection keeps it, while the array that is ... */
+    struct irregular *next_list;             /* ... for the next one grows with the mutators; else NULL */
     uint32_t count;
     struct irregular *sealed;                /* what dead mutators were bumping in, until the next collection */
     uint32_t sealed_count;
@@ -62,6 +64,9 @@ void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class cla
 void grants_open_stw(struct heap *h, const struct heap_stop *stop);
 void grants_end_collected_stw(struct heap *h, const struct heap_stop *stop);
 void grants_end_unchanged_stw(struct heap *h, const struct heap_stop *stop);
+/* The world goes on with G open (G4). -ENOMEM: it does not. Then, when all is swept, with the heap for oneself: G is what was granted since. */
+int grants_stay_open_stw(struct heap *h, const struct heap_stop *stop);
+void grants_close(struct heap *h);
 /* Clears the bits of @marks, and the line marks, in the part of @block that stays in G: only forged references lead there. */
 void grants_clear_kept(const struct heap *h, uint32_t block, _Atomic uint64_t *marks);
 bool grants_keeps(const struct heap *h, uint32_t granule);            /* G opened: does @granule stay in it? */

@@ -141,6 +141,7 @@ struct heap *heap_unref(struct heap *h)
     grants_fini(&h->grants);
     types_fini(&h->types);
     log_fini(&h->log);
+    cycle_fini(&h->cycle);
     pthread_mutex_destroy(&h->block_lock);
     free(h->own_page_map);
     free(h);
@@ -329,6 +330,19 @@ const char *heap_pause_name(enum heap_pause kind)
     return kind < HEAP_PAUSES ? names[kind] : "unknown";
 }
 
+/* A cycle has made marks ready: it begins, unless more is wanted than it can do. */
+static int collect(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
+{
+    bool whole = stop->whole || stop->full_heap || stop->emergency;
+
+    if (h->cycle.state == HEAP_CYCLE_MARKING)
+        return cycle_final_stw(h, engine, stop, ret);
+    if (h->cycle.state == HEAP_CYCLE_CLEARED && !whole)
+        return cycle_initial_stw(h, engine, stop, ret);
+    h->cycle.state = HEAP_CYCLE_NONE;
+    return schedule_collect_stw(h, engine, stop, ret);
+}
+
 int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop,
                      struct heap_collection *ret)
 {
@@ -340,12 +354,15 @@ int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_st
         ret->live_bytes = h->live_bytes;
         return 0;
     }
-    struct sanity *sanity = h->options.sanity ? sanity_begin_stw(h, stop) : NULL;
+    bool in_cycle = h->cycle.state == HEAP_CYCLE_MARKING; /* whose marks are where the walk before would be */
+    struct sanity *sanity = h->options.sanity && !in_cycle ? sanity_begin_stw(h, stop) : NULL;
     uint64_t start = mm_now_ns();
-    int r = schedule_collect_stw(h, engine, stop, ret);
+    int r = collect(h, engine, stop, ret);
     ret->duration_ns = mm_now_ns() - start;
     if (r == 0)
         generational_note_pause(h, ret);
-    sanity_end_stw(sanity, stop, r == 0 ? ret : NULL);
+    sanity_end_stw(sanity, stop, r == 0 && ret->kind != HEAP_PAUSE_INITIAL_MARK ? ret : NULL);
+    if (r == 0 && in_cycle && h->options.sanity)
+        sanity_check_reach_stw(h, stop, ret);
     return r;
 }

@@ -32,10 +32,14 @@ struct heap_header {
 static_assert(offsetof(struct heap_header, journal) == 12, "docs/heap-layout.md#private");
 static_assert(offsetof(struct heap_header, vo) == 48, "docs/heap-layout.md#private");
 
+/* A line's mark. While a collection marks and clients run, those of the one before still say what may be granted: so its own are
+ * another, and its sweep makes them the first. Not 0 is: in use. */
+enum { LINE_MARKED = 1, LINE_MARKED_NEXT = 2 };
+
 struct metadata {                            /* pointers into the segment */
     struct heap_header *header;
     _Atomic uint64_t *objects[2];            /* bit a granule: VO and mark, at the payload's granule */
-    _Atomic uint8_t *lines;                  /* byte a line: 1 if a marked object touches it */
+    _Atomic uint8_t *lines;                  /* byte a line: LINE_MARKED if a marked object touches it */
     _Atomic uint64_t *granted[2];            /* bit a line: it is in G (soundness S6 I2); [other] is the next G in the making */
     _Atomic uint64_t *firsts[2];             /* bit a line: a span of G starts there */
     _Atomic uint8_t *kinds;                  /* byte a block, and so the next five: enum block_kind */

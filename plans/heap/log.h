@@ -33,10 +33,6 @@ int log_init(struct log *log, void *bits, size_t bytes);
 void log_fini(struct log *log);
 void log_clear(struct log *log);             /* a collection has looked at all of it */
 
-static inline uint32_t log_unit_bytes(const struct log *log)
-{
-    return (uint32_t)-log->mask;
-}
 /* Stores to @lines lines from line @first on are to be logged, or not. Nobody else has these lines. */
 static inline void log_set_lines(const struct log *log, uint64_t first, uint64_t lines, bool wanted)
 {

@@ -248,3 +248,18 @@ int sanity_reach_stw(struct heap *h, const struct heap_stop *stop, struct sanity
     sanity_free(s);
     return r;
 }
+
+void sanity_check_reach_stw(struct heap *h, const struct heap_stop *stop, struct heap_collection *c)
+{
+    struct sanity_reach reach;
+
+    grants_open_stw(h, stop);
+    for (uint32_t block = 0; block < h->blocks.high; block++)
+        census_find_objects(h, block, &(struct parse_faults){ 0 });
+    c->sanity_ran = sanity_reach_stw(h, stop, &reach) == 0;
+    grants_end_unchanged_stw(h, stop);
+    c->sanity_faults = c->sanity_ran ? reach.faults : 0;
+    c->sanity_first = reach.first_fault;
+    c->sanity_object = reach.first_object;
+    c->sanity_ref = reach.first_ref;
+}

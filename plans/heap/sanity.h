@@ -20,6 +20,9 @@ struct sanity *sanity_begin_stw(struct heap *h, const struct heap_stop *stop);
  * collection after all. Frees @s, which may be NULL. */
 void sanity_end_stw(struct sanity *s, const struct heap_stop *stop, struct heap_collection *c);
 
+/* After a collection that had no walk before it: is all that the roots reach still there? Sets the sanity_ fields of @c. */
+void sanity_check_reach_stw(struct heap *h, const struct heap_stop *stop, struct heap_collection *c);
+
 struct sanity_reach {                        /* what the roots reach */
     uint64_t objects, bytes;
     uint64_t faults;                         /* references to no known object, bad headers; the first of them: */

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "plans/cycle.h"
 #include "plans/heap.h"
 #include "plans/heap/blocks.h"
 #include "plans/heap/grants.h"
@@ -25,6 +26,7 @@ struct heap {
     struct blocks blocks;
     struct grants grants;
     struct log log;
+    struct cycle cycle;
     struct heap_options options;             /* [const] */
     struct line_holes holes[BLOCK_KINDS];    /* of the kinds that have lines */
     uint32_t cell_cursor[SHM_CELL_CLASSES];  /* blocks below have no free cell of that class; 0 after each collection */

@@ -132,12 +132,13 @@ static inline __attribute__((always_inline)) void object_each_element(foreign ar
             visit_at(arena, element + p->element_refs[k], visit, context);
 }
 
-/* The references in that unit of @o which begins @offset granules from its payload (shm/write_barrier.h), within the object. */
+/* The references in that unit of @o which begins @offset granules from its payload (shm/write_barrier.h) and is @unit_bytes
+ * long, within the object. */
 static inline __attribute__((always_inline)) void object_each_in_unit(const struct heap *h, const struct object *o, uint32_t offset,
-                                                                      reference_visit visit, void *context)
+                                                                      uint32_t unit_bytes, reference_visit visit, void *context)
 {
     const struct scan_program *p = o->program;
-    uint64_t from = (uint64_t)offset * MM_GRANULE_BYTES, end = from + log_unit_bytes(&h->log);
+    uint64_t from = (uint64_t)offset * MM_GRANULE_BYTES, end = from + unit_bytes;
     size_t payload = (size_t)o->granule * MM_GRANULE_BYTES;
 
     for (uint64_t rest = p->shape == SCAN_BITMAP ? p->bitmap : 0; rest != 0; rest &= rest - 1) {

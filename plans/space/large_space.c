@@ -106,7 +106,7 @@ static bool claim(struct heap *h, uint32_t first, uint32_t count)
         if (block * MM_BLOCK_PAGES > first)
             at_store_relaxed(&meta->runs[block * MM_BLOCK_PAGES], first);
     }
-    at_store_relaxed(&meta->runs[first], count | RUN_UNTAKEN);
+    at_store_relaxed(&meta->runs[first], count | RUN_UNTAKEN | (heap_cycle(h) == HEAP_CYCLE_NONE ? 0 : RUN_NEW));
     at_or_relaxed(&meta->run_starts[first / MM_BLOCK_PAGES], (uint8_t)(1u << first % MM_BLOCK_PAGES));
     at_or_relaxed(&meta->flags[first / MM_BLOCK_PAGES], BLOCK_YOUNG);
     h->large_free_pages -= count;
@@ -133,6 +133,11 @@ size_t large_space_grant(struct heap *h, struct heap_mutator *m, uint64_t bytes,
 void large_space_taken(struct heap *h, uint32_t start)
 {
     at_and_relaxed(&h->meta.runs[start / MM_PAGE_GRANULES], ~RUN_UNTAKEN);
+}
+
+void large_space_keep(struct heap *h, uint32_t start)
+{
+    at_or_relaxed(&h->meta.runs[start / MM_PAGE_GRANULES], RUN_NEW);
 }
 
 /* freeing */
@@ -192,10 +197,11 @@ static void prepare_block(struct heap *h, uint32_t block)
             bitmap_clear(heap_marks(h), large_object_granule(page));
 }
 
-/* Stores to it are to be logged, or not. */
+/* Stores to it are to be logged, or not. Fields' bits are set even of what is free: grants.c. */
 static void want_logged(const struct heap *h, uint32_t first, bool wanted)
 {
-    if (h->plan->constraints.barrier == SHM_BARRIER_OBJECTS)
+    wanted = wanted || h->plan->constraints.barrier == SHM_BARRIER_FIELDS;
+    if (h->plan->constraints.barrier != SHM_BARRIER_NONE)
         log_set_lines(&h->log, (uint64_t)first * (MM_PAGE_BYTES / MM_LINE_BYTES),
                       (uint64_t)large_run_pages(h, first) * (MM_PAGE_BYTES / MM_LINE_BYTES), wanted);
 }
@@ -209,7 +215,8 @@ static bool sweep_run(struct heap *h, uint32_t page, struct sweep_tally *tally)
         bitmap_clear(marks, large_object_granule(page)); /* only forged references lead there */
         return true;
     }
-    bool lives = bitmap_test(marks, large_object_granule(page));
+    bool lives = bitmap_test(marks, large_object_granule(page)) || (at_load_relaxed(&h->meta.runs[page]) & RUN_NEW) != 0;
+    at_and_relaxed(&h->meta.runs[page], ~RUN_NEW);
     want_logged(h, page, lives);
     if (!lives)
         free_run(h, page, closed_wanted(h), tally);

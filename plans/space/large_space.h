@@ -7,10 +7,12 @@
 #include "plans/plan.h"
 
 #define RUN_UNTAKEN (1u << 31)
+#define RUN_NEW (1u << 30)                   /* granted, or untaken, since a concurrent collection began: it outlives that */
 #define PAGE_NONE UINT32_MAX
 
 size_t large_space_grant(struct heap *h, struct heap_mutator *m, uint64_t bytes, struct shm_grant *ret);
 void large_space_taken(struct heap *h, uint32_t start);               /* its mutator has finished with the run at this granule */
+void large_space_keep(struct heap *h, uint32_t start);                /* RUN_NEW */
 void large_space_return(struct heap *h, uint32_t start);              /* its mutator died and never began it */
 void large_space_opened(struct heap *h, uint32_t block);              /* pages of it were closed, none is any more */
 
@@ -20,7 +22,7 @@ static inline bool large_run_starts(const struct heap *h, uint32_t page)
 }
 static inline uint32_t large_run_pages(const struct heap *h, uint32_t first_page)
 {
-    return at_load_relaxed(&h->meta.runs[first_page]) & ~RUN_UNTAKEN;
+    return at_load_relaxed(&h->meta.runs[first_page]) & ~(RUN_UNTAKEN | RUN_NEW);
 }
 static inline bool large_run_untaken(const struct heap *h, uint32_t first_page)
 {

@@ -32,7 +32,8 @@ static void clear_objects(_Atomic uint64_t *objects, uint32_t block)
 
 static bool line_in_hole(const struct heap *h, uint64_t line)
 {
-    return at_load_relaxed(&h->meta.lines[line]) == 0 && !bitmap_test(heap_granted(h), line);
+    return at_load_relaxed(&h->meta.lines[line]) == 0 && !bitmap_test(heap_granted(h), line) &&
+           !bitmap_test(heap_granted_next(h), line); /* empty, but while clients run with G open */
 }
 
 static uint32_t count_holes(const struct heap *h, uint32_t block)
@@ -88,6 +89,8 @@ size_t line_blocks_grant_holes(struct heap *h, struct heap_mutator *m, enum bloc
     uint32_t *cursor = &h->holes[kind].recycle_cursor;
     size_t count = 0;
 
+    if (h->cycle.state == HEAP_CYCLE_SWEEPING) /* workers are about to say where they are */
+        return 0;
     for (; *cursor < h->blocks.high && bytes > 0; ++*cursor) {
         uint32_t block = *cursor, lines;
         uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
@@ -124,6 +127,8 @@ size_t line_blocks_grant_one_hole(struct heap *h, struct heap_mutator *m, enum b
     uint32_t min_lines = MM_MAX((min_bytes + MM_LINE_BYTES - 1) / MM_LINE_BYTES, 1u);
     struct line_holes *holes = &h->holes[kind];
 
+    if (h->cycle.state == HEAP_CYCLE_SWEEPING)
+        return 0;
     if (min_lines < holes->long_hole_lines || holes->long_hole_cursor < holes->recycle_cursor)
         holes->long_hole_cursor = holes->recycle_cursor;
     holes->long_hole_lines = min_lines;
@@ -192,7 +197,8 @@ uint64_t line_blocks_used_bytes(const struct heap *h, enum block_kind kind)
 void line_blocks_prepare_block(struct heap *h, uint32_t block)
 {
     clear_objects(heap_marks(h), block);
-    memset(line_bytes(h, block), 0, MM_BLOCK_LINES);
+    if (h->cycle.state == HEAP_CYCLE_NONE) /* else the lines' old marks say what may be granted meanwhile */
+        memset(line_bytes(h, block), 0, MM_BLOCK_LINES);
     at_store_relaxed(&h->meta.charged[block], 0);
 }
 
@@ -236,14 +242,30 @@ static void want_logged(const struct heap *h, uint32_t block)
 {
     uint64_t first = (uint64_t)block * MM_BLOCK_LINES;
 
+    if (h->plan->constraints.barrier == SHM_BARRIER_FIELDS) {
+        log_set_lines(&h->log, first, MM_BLOCK_LINES, true); /* nobody looks at them now; grants.c says when they are not wanted */
+        return;
+    }
     for (uint64_t line = first; line < first + MM_BLOCK_LINES; line++)
         log_set_lines(&h->log, line, 1, at_load_relaxed(&h->meta.lines[line]) != 0);
+}
+
+/* What this collection has marked counts, and what only the one before had marked no longer does. */
+static void settle_lines(struct heap *h, uint32_t block)
+{
+    uint8_t *lines = line_bytes(h, block);
+
+    for (uint32_t i = 0; i < MM_BLOCK_LINES; i++)
+        lines[i] = lines[i] == LINE_MARKED_NEXT;
 }
 
 void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tally)
 {
     enum block_kind kind = blocks_kind(&h->blocks, block);
     unsigned current = heap_current_index(h);
+
+    if (h->cycle.state == HEAP_CYCLE_SWEEPING)
+        settle_lines(h, block);
     uint32_t before = at_load_relaxed(&h->meta.free_lines[block]), after = count_free_lines(h, block);
     bool counted = h->young && !blocks_flag(&h->blocks, block, BLOCK_FRESH); /* its holes are in the heap's sum */
 
@@ -254,7 +276,7 @@ void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally 
     if (blocks_flag(&h->blocks, block, BLOCK_EVACUATE))
         drop_moved(h, block);
     grants_clear_kept(h, block, heap_mark_bits(h));
-    if (h->plan->constraints.barrier == SHM_BARRIER_OBJECTS)
+    if (h->plan->constraints.barrier != SHM_BARRIER_NONE)
         want_logged(h, block);
     at_store_relaxed(&h->meta.flags[block], 0);
     at_store_relaxed(&h->meta.free_lines[block], (uint8_t)after);

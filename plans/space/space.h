@@ -45,5 +45,7 @@ void space_free_block(struct heap *h, uint32_t block, bool close, struct sweep_t
 void space_count_freed_stw(struct heap *h, enum block_kind kind, const struct sweep_tally *total);
 
 enum heap_fault spaces_check_block_stw(const struct heap *h, uint32_t block);
+/* With h->check: that no block has a fault. The heap's one caller, between collections or when one has ended. */
+void spaces_assert(const struct heap *h);
 /* The spaces of its plan, as struct heap_space_info. */
 size_t spaces_describe(const struct heap *h, struct heap_space_info *ret, size_t capacity);

@@ -29,7 +29,9 @@ void space_free_block(struct heap *h, uint32_t block, bool close, struct sweep_t
     } else {
         tally->freed_blocks[kind]++;
     }
-    at_store_relaxed(&h->meta.kinds[block], close ? BLOCK_CLOSED : BLOCK_FREE_DIRTY);
+    at_store_relaxed(&h->meta.kinds[block], close                                 ? BLOCK_CLOSED
+                                            : h->cycle.state == HEAP_CYCLE_SWEEPING ? BLOCK_SWEPT
+                                                                                    : BLOCK_FREE_DIRTY);
 }
 
 void space_count_freed_stw(struct heap *h, enum block_kind kind, const struct sweep_tally *total)
@@ -75,6 +77,12 @@ enum heap_fault spaces_check_block_stw(const struct heap *h, uint32_t block)
     if (space != NULL)
         return plan_has(h->plan, space) ? space->check_block_stw(h, block) : HEAP_FAULT_BLOCK;
     return block_kind_free(kind) || kind == BLOCK_CLOSED ? check_free(h, block, kind) : HEAP_FAULT_NONE;
+}
+
+void spaces_assert(const struct heap *h)
+{
+    for (uint32_t block = 0; h->check && block < h->blocks.high; block++)
+        MM_ASSERT(spaces_check_block_stw(h, block) == HEAP_FAULT_NONE);
 }
 
 size_t spaces_describe(const struct heap *h, struct heap_space_info *ret, size_t capacity)

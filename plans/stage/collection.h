@@ -38,6 +38,8 @@ static inline struct trace_tally *tally_of(struct worker *w)
 /* Halves the range [args[0], args[1]) of @p until it is no larger than its kind's largest piece, and hands the halves out. */
 void stage_split(struct worker *w, struct packet *p);
 
+/* Makes row_ends, which the caller frees, and row_words. 0, -ENOMEM. */
+int stage_count_words(struct collection *c);
 /* Calls @visit for the words [@at, @stop) of all rows of roots laid end to end that are of @kind. */
 void stage_each_word(struct collection *c, uint64_t at, uint64_t stop, enum heap_root_kind kind, struct tracer *r,
                      void (*visit)(struct collection *c, struct tracer *r, _Atomic uint32_t *word));

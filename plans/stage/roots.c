@@ -1,10 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* roots.c - Stages pin, settle and roots: what the trace begins with.
  *   Ambiguous words are resolved, and what they lie in is pinned, before any exact root may move something (schedule.c S1). */
+#include <errno.h>
+#include <stdlib.h>
+
 #include "plans/heap/bitmap.h"
 #include "plans/heap/resolve.h"
 #include "plans/heap/walk.h"
 #include "plans/stage/collection.h"
+
+int stage_count_words(struct collection *c)
+{
+    uint64_t words = 0;
+
+    c->row_ends = malloc((c->stop->root_count + 1) * sizeof(*c->row_ends));
+    if (c->row_ends == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < c->stop->root_count; i++) {
+        words += c->stop->roots[i].count;
+        c->row_ends[i] = words;
+    }
+    c->row_words = words;
+    return 0;
+}
 
 /* The row that word @at of all rows is in. */
 static size_t row_of(const struct collection *c, uint64_t at)

@@ -253,7 +253,7 @@ static void root_place(void *context, uint64_t place, uint32_t reference)
 
 void evacuate_unit(struct tracer *r, const struct object *o, uint32_t offset)
 {
-    object_each_in_unit(r->t->heap, o, offset, root_place, r);
+    object_each_in_unit(r->t->heap, o, offset, MM_LINE_BYTES, root_place, r);
 }
 
 /* the closure */

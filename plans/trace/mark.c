@@ -45,7 +45,7 @@ static void root_reference(void *context, uint64_t place, uint32_t reference)
 
 void mark_unit(struct tracer *r, const struct object *o, uint32_t offset)
 {
-    object_each_in_unit(r->t->heap, o, offset, root_reference, r);
+    object_each_in_unit(r->t->heap, o, offset, MM_LINE_BYTES, root_reference, r);
 }
 
 static void push(void *context, uint64_t place, uint32_t reference)

@@ -28,7 +28,7 @@ static inline void settle_mark_lines(const struct trace *t, uint32_t granule, ui
     uint32_t last = (uint32_t)(((uint64_t)granule + granules - 2) / MM_LINE_GRANULES);
 
     for (uint32_t line = first; line <= last; line++)
-        at_store_relaxed(&t->heap->meta.lines[line], 1);
+        at_store_relaxed(&t->heap->meta.lines[line], t->line_mark);
 }
 
 /* Every granule of an object in a SLIDE block, header first. */

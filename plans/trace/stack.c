@@ -125,6 +125,7 @@ void trace_init(struct trace *t, struct heap *h, bool alone)
                          .settled = heap_scratch_bits(h),
                          .alone = alone,
                          .young = h->young,
+                         .line_mark = h->cycle.state == HEAP_CYCLE_NONE ? LINE_MARKED : LINE_MARKED_NEXT,
                          .by_kind = h->options.count_live_bytes_in_gc };
 }
 

@@ -29,6 +29,7 @@ struct trace {                               /* constant while it runs, but for 
     _Atomic uint64_t *marks, *settled;       /* heap_mark_bits(), heap_scratch_bits() */
     bool alone;                              /* one worker: mark bits need no locked instruction */
     bool young;                              /* what is old is marked */
+    uint8_t line_mark;                       /* LINE_MARKED, or LINE_MARKED_NEXT of a collection that marks while clients run */
     bool bounded;                            /* [stw] the sentinel itself traces: no more packets */
     bool by_kind;                            /* kind_bytes are counted */
     const struct packet_kind *objects, *slots, *slice, *rescan;      /* rows of the schedule's table that run the calls below */

@@ -32,6 +32,7 @@ struct packet_kind {                          /* a row in a policy's table; cons
     const char *name;
     uint32_t stage;
     void (*run)(struct worker *w, struct packet *p);
+    uint64_t grain;                           /* of ranges: the largest piece; the kind's own business */
 };
 
 #define PACKET_ITEMS ((PACKET_BYTES - 64u) / sizeof(uint32_t))       /* 1008 */

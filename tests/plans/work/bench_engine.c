@@ -20,11 +20,11 @@ static void run_range(struct worker *w, struct packet *p);
 
 static void run_nothing(struct worker *w, struct packet *p) {}
 
-static const struct packet_kind RANGE = { "range", 0, run_range };
+static const struct packet_kind RANGE = { "range", 0, run_range, 0 };
 static const struct packet_kind NOTHING[STAGES] = {
-    { "nothing 0", 0, run_nothing }, { "nothing 1", 1, run_nothing },
-    { "nothing 2", 2, run_nothing }, { "nothing 3", 3, run_nothing },
-    { "nothing 4", 4, run_nothing },
+    { "nothing 0", 0, run_nothing, 0 }, { "nothing 1", 1, run_nothing, 0 },
+    { "nothing 2", 2, run_nothing, 0 }, { "nothing 3", 3, run_nothing, 0 },
+    { "nothing 4", 4, run_nothing, 0 },
 };
 
 static void push_range(struct worker *w, uint64_t from, uint64_t to)
@@ -46,7 +46,7 @@ static void run_range(struct worker *w, struct packet *p)
 }
 
 static void run_chain(struct worker *w, struct packet *p);
-static const struct packet_kind CHAIN = { "chain", 0, run_chain };
+static const struct packet_kind CHAIN = { "chain", 0, run_chain, 0 };
 
 static void run_chain(struct worker *w, struct packet *p)
 {

@@ -41,7 +41,7 @@ static void run_where(struct worker *w, struct packet *p)
     MM_ASSERT(sched_getaffinity(0, sizeof(*set), set) == 0); /* 0: the calling thread */
 }
 
-static const struct packet_kind WHERE = { "where", 0, run_where };
+static const struct packet_kind WHERE = { "where", 0, run_where, 0 };
 
 static void ask_all(const struct engine_config *config, cpu_set_t ret[static WORKERS])
 {

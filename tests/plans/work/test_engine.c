@@ -28,7 +28,7 @@ static void teardown(void)
 static _Atomic uint8_t *seen;
 
 static void run_range(struct worker *w, struct packet *p);
-static const struct packet_kind RANGE = { "range", 0, run_range };
+static const struct packet_kind RANGE = { "range", 0, run_range, 0 };
 
 static void run_range(struct worker *w, struct packet *p)
 {
@@ -66,8 +66,8 @@ static _Atomic uint64_t broken, ran;
 
 static void run_staged(struct worker *w, struct packet *p);
 static const struct packet_kind STAGED[STAGES] = {
-    { "staged 0", 0, run_staged }, { "staged 1", 1, run_staged }, { "staged 2", 2, run_staged },
-    { "staged 3", 3, run_staged }, { "staged 4", 4, run_staged },
+    { "staged 0", 0, run_staged, 0 }, { "staged 1", 1, run_staged, 0 }, { "staged 2", 2, run_staged, 0 },
+    { "staged 3", 3, run_staged, 0 }, { "staged 4", 4, run_staged, 0 },
 };
 
 static void push_staged(struct worker *w, uint32_t stage, uint64_t depth, uint64_t seed)
@@ -117,9 +117,9 @@ static void run_nothing(struct worker *w, struct packet *p)
 }
 
 static const struct packet_kind NOTHING[STAGES] = {
-    { "nothing 0", 0, run_nothing }, { "nothing 1", 1, run_nothing },
-    { "nothing 2", 2, run_nothing }, { "nothing 3", 3, run_nothing },
-    { "nothing 4", 4, run_nothing },
+    { "nothing 0", 0, run_nothing, 0 }, { "nothing 1", 1, run_nothing, 0 },
+    { "nothing 2", 2, run_nothing, 0 }, { "nothing 3", 3, run_nothing, 0 },
+    { "nothing 4", 4, run_nothing, 0 },
 };
 
 /* Sentinels. */
@@ -138,7 +138,7 @@ static void run_alone(struct worker *w, struct packet *p)
     at_add_relaxed(&running, -1);
 }
 
-static const struct packet_kind ALONE = { "alone", 1, run_alone };
+static const struct packet_kind ALONE = { "alone", 1, run_alone, 0 };
 
 static bool until_a_fixpoint(struct job *job, struct worker *w, uint32_t stage)
 {
@@ -248,7 +248,7 @@ static unsigned visited[64], visits;
 
 /* args[0]: a node of a binary heap; its children are pushed left, then right. */
 static void run_node(struct worker *w, struct packet *p);
-static const struct packet_kind NODE = { "node", 0, run_node };
+static const struct packet_kind NODE = { "node", 0, run_node, 0 };
 
 static void run_node(struct worker *w, struct packet *p)
 {
@@ -287,7 +287,7 @@ static void run_flood(struct worker *w, struct packet *p)
         test_push(w, &NOTHING[0], 0, 0);
 }
 
-static const struct packet_kind FLOOD = { "flood", 0, run_flood };
+static const struct packet_kind FLOOD = { "flood", 0, run_flood, 0 };
 
 START_TEST(flood_beyond_the_deque_spills_and_runs)
 {
@@ -308,7 +308,7 @@ static void run_gift(struct worker *w, struct packet *p)
     at_store_release(&taken_by, (int)worker_index(w));
 }
 
-static const struct packet_kind GIFT = { "gift", 0, run_gift };
+static const struct packet_kind GIFT = { "gift", 0, run_gift, 0 };
 
 /* Holds its worker until another has run what it pushed: only a woken thief can end this. */
 static void run_giver(struct worker *w, struct packet *p)
@@ -322,7 +322,7 @@ static void run_giver(struct worker *w, struct packet *p)
     MM_ASSERT(at_load_acquire(&taken_by) != (int)worker_index(w));
 }
 
-static const struct packet_kind GIVER = { "giver", 0, run_giver };
+static const struct packet_kind GIVER = { "giver", 0, run_giver, 0 };
 
 START_TEST(push_wakes_an_idle_worker)
 {
@@ -343,7 +343,7 @@ static void run_meet(struct worker *w, struct packet *p)
         sched_yield(); /* there may be more workers than cores */
 }
 
-static const struct packet_kind MEET = { "meet", 1, run_meet };
+static const struct packet_kind MEET = { "meet", 1, run_meet, 0 };
 
 START_TEST(opening_a_stage_wakes_enough_workers)
 {
@@ -369,7 +369,7 @@ static void run_host(struct worker *w, struct packet *p)
         sched_yield();
 }
 
-static const struct packet_kind HOST = { "host", 1, run_host };
+static const struct packet_kind HOST = { "host", 1, run_host, 0 };
 
 START_TEST(woken_workers_wake_the_next)
 {
@@ -404,7 +404,7 @@ static void run_hoard(struct worker *w, struct packet *p)
     }
 }
 
-static const struct packet_kind HOARD = { "hoard", 0, run_hoard };
+static const struct packet_kind HOARD = { "hoard", 0, run_hoard, 0 };
 
 START_TEST(pool_limit_declines_and_frees_come_back)
 {
@@ -443,7 +443,7 @@ static void run_count(struct worker *w, struct packet *p)
     test_spin_ns(p->args[0]);
 }
 
-static const struct packet_kind COUNT = { "count", 1, run_count };
+static const struct packet_kind COUNT = { "count", 1, run_count, 0 };
 
 START_TEST(locals_and_counters_fold)
 {

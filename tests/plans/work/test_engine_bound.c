@@ -57,10 +57,10 @@ static void run_anywhere(struct worker *w, struct packet *p)
     at_add_relaxed(&ran, 1);
 }
 
-static const struct packet_kind HOME[STAGES] = { { "home 0", 0, run_home },
-                                                 { "home 1", 1, run_home },
-                                                 { "home 2", 2, run_home } };
-static const struct packet_kind ANYWHERE = { "anywhere", 1, run_anywhere };
+static const struct packet_kind HOME[STAGES] = { { "home 0", 0, run_home, 0 },
+                                                 { "home 1", 1, run_home, 0 },
+                                                 { "home 2", 2, run_home, 0 } };
+static const struct packet_kind ANYWHERE = { "anywhere", 1, run_anywhere, 0 };
 
 START_TEST(bound_packet_runs_on_its_worker)
 {
@@ -128,7 +128,7 @@ static void run_letter(struct worker *w, struct packet *p)
     order[ordered++] = (char)p->args[1];
 }
 
-static const struct packet_kind LETTER = { "letter", 0, run_letter };
+static const struct packet_kind LETTER = { "letter", 0, run_letter, 0 };
 
 static void run_mixed(struct worker *w, struct packet *p)
 {
@@ -137,7 +137,7 @@ static void run_mixed(struct worker *w, struct packet *p)
         test_push(w, &LETTER, 0, 'a');
 }
 
-static const struct packet_kind MIXED = { "mixed", 0, run_mixed };
+static const struct packet_kind MIXED = { "mixed", 0, run_mixed, 0 };
 
 START_TEST(bound_packet_goes_before_all_others)
 {
@@ -151,9 +151,9 @@ END_TEST
 
 /* Children in its own stage and in later ones, half of them bound, to a depth. args[0]: its worker, or more than there are */
 static void run_tree(struct worker *w, struct packet *p);
-static const struct packet_kind TREE[STAGES] = { { "tree 0", 0, run_tree },
-                                                 { "tree 1", 1, run_tree },
-                                                 { "tree 2", 2, run_tree } };
+static const struct packet_kind TREE[STAGES] = { { "tree 0", 0, run_tree, 0 },
+                                                 { "tree 1", 1, run_tree, 0 },
+                                                 { "tree 2", 2, run_tree, 0 } };
 
 static void tree_note(struct worker *w, struct packet *p)
 {
@@ -211,8 +211,8 @@ static void run_letter_home(struct worker *w, struct packet *p)
 
 static void run_note(struct worker *w, struct packet *p) {}
 
-static const struct packet_kind NOTE = { "note", 0, run_note };
-static const struct packet_kind LETTER_HOME = { "letter home", 0, run_letter_home };
+static const struct packet_kind NOTE = { "note", 0, run_note, 0 };
+static const struct packet_kind LETTER_HOME = { "letter home", 0, run_letter_home, 0 };
 
 /* args[1]: how long to wait first, so that the others are searching, falling asleep, or asleep. Holds its worker until the
  * packet it sent has run: if its worker sleeps on, this hangs. */
@@ -228,7 +228,7 @@ static void run_sender(struct worker *w, struct packet *p)
         sched_yield();
 }
 
-static const struct packet_kind SENDER = { "sender", 0, run_sender };
+static const struct packet_kind SENDER = { "sender", 0, run_sender, 0 };
 
 START_TEST(sleeping_worker_is_woken_for_its_packet)
 {
@@ -253,7 +253,7 @@ static void run_meet(struct worker *w, struct packet *p)
         sched_yield(); /* there may be more workers than cores */
 }
 
-static const struct packet_kind MEET = { "meet", 1, run_meet };
+static const struct packet_kind MEET = { "meet", 1, run_meet, 0 };
 
 START_TEST(opening_a_stage_wakes_those_it_has_packets_for)
 {

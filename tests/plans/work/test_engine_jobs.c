@@ -36,7 +36,7 @@ static void run_gate(struct worker *w, struct packet *p)
         ;
 }
 
-static const struct packet_kind GATE = { "gate", 0, run_gate }, LETTER = { "letter", 1, run_letter };
+static const struct packet_kind GATE = { "gate", 0, run_gate, 0 }, LETTER = { "letter", 1, run_letter, 0 };
 
 static struct job *letters_job(char letter)
 {
@@ -96,7 +96,7 @@ static void run_long(struct worker *w, struct packet *p)
     test_spin_ns(LONG_NS);
 }
 
-static const struct packet_kind LONG = { "long", 1, run_long };
+static const struct packet_kind LONG = { "long", 1, run_long, 0 };
 
 START_TEST(long_packets_take_turns_with_many_short_ones)
 {
@@ -125,7 +125,7 @@ END_TEST
 static _Atomic bool other_done;
 
 static void run_until_other(struct worker *w, struct packet *p);
-static const struct packet_kind UNTIL_OTHER = { "until other", 0, run_until_other };
+static const struct packet_kind UNTIL_OTHER = { "until other", 0, run_until_other, 0 };
 
 static void run_until_other(struct worker *w, struct packet *p)
 {
@@ -134,7 +134,7 @@ static void run_until_other(struct worker *w, struct packet *p)
             test_push(w, &UNTIL_OTHER, i == 0, 0); /* a chain, whose head alone branches */
 }
 
-static const struct packet_kind WORK = { "work", 0, run_gate };
+static const struct packet_kind WORK = { "work", 0, run_gate, 0 };
 
 START_TEST(busy_job_does_not_starve_another)
 {
@@ -162,9 +162,9 @@ END_TEST
 #define SUBMITTERS 4u
 
 static void run_leaf(struct worker *w, struct packet *p);
-static const struct packet_kind LEAF[3] = { { "leaf 0", 0, run_leaf },
-                                            { "leaf 1", 1, run_leaf },
-                                            { "leaf 2", 2, run_leaf } };
+static const struct packet_kind LEAF[3] = { { "leaf 0", 0, run_leaf, 0 },
+                                            { "leaf 1", 1, run_leaf, 0 },
+                                            { "leaf 2", 2, run_leaf, 0 } };
 
 /* args: how many packets this one stands for, random state */
 static void run_leaf(struct worker *w, struct packet *p)

@@ -39,7 +39,7 @@ static void run_alone(struct worker *w, struct packet *p)
     work(w, FOREVER_NS);
 }
 
-static const struct packet_kind ALONE = { "alone", 0, run_alone };
+static const struct packet_kind ALONE = { "alone", 0, run_alone, 0 };
 
 START_TEST(nobody_else_is_no_reason_to_yield)
 {
@@ -58,7 +58,7 @@ END_TEST
 static _Atomic bool begun, other_done;
 
 static void run_until_other(struct worker *w, struct packet *p);
-static const struct packet_kind UNTIL_OTHER = { "until other", 0, run_until_other };
+static const struct packet_kind UNTIL_OTHER = { "until other", 0, run_until_other, 0 };
 
 static void run_until_other(struct worker *w, struct packet *p)
 {
@@ -71,7 +71,7 @@ static void run_until_other(struct worker *w, struct packet *p)
 }
 
 static void run_nothing(struct worker *w, struct packet *p) {}
-static const struct packet_kind NOTHING = { "nothing", 0, run_nothing };
+static const struct packet_kind NOTHING = { "nothing", 0, run_nothing, 0 };
 
 static void *run_job(void *arg)
 {
@@ -112,7 +112,7 @@ static void run_half(struct worker *w, struct packet *p)
         sched_yield();
 }
 
-static const struct packet_kind HALF = { "half", 0, run_half };
+static const struct packet_kind HALF = { "half", 0, run_half, 0 };
 
 static void run_whole(struct worker *w, struct packet *p)
 {
@@ -122,7 +122,7 @@ static void run_whole(struct worker *w, struct packet *p)
     test_push(w, &HALF, 0, 0);
 }
 
-static const struct packet_kind WHOLE = { "whole", 0, run_whole };
+static const struct packet_kind WHOLE = { "whole", 0, run_whole, 0 };
 
 START_TEST(idle_workers_get_a_share)
 {
@@ -145,7 +145,7 @@ static void run_with_bound(struct worker *w, struct packet *p)
         ;
 }
 
-static const struct packet_kind WITH_BOUND = { "with bound", 0, run_with_bound };
+static const struct packet_kind WITH_BOUND = { "with bound", 0, run_with_bound, 0 };
 
 START_TEST(bound_packet_that_waits_is_a_reason)
 {

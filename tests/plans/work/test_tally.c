@@ -66,7 +66,7 @@ static void run_short(struct worker *w, struct packet *p)
     test_spin_ns(p->args[0]);
 }
 
-static const struct packet_kind SHORT = { "short", 0, run_short };
+static const struct packet_kind SHORT = { "short", 0, run_short, 0 };
 
 START_TEST(least_is_never_nothing)
 {

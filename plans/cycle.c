@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cycle.c - Cycle: a snapshot-at-the-beginning collection in two short stops and three runs of packets beside the clients.
+ *   Y1  the object bits that are not VO are the marks: nobody but this collection touches them from heap_clear() to heap_end_cycle()
+ *   Y2  at the first stop G is opened and stays so (grants.h G4): what is finished is the snapshot's, what is granted from then on is in
+ *       next and lives. An object in next that the trace meets is marked all the same; the sweep clears that
+ *   Y3  every object that the snapshot reaches is marked, or on its way to be: by a reference that still stands there, or one that a client
+ *       logged before it changed. The rows are drained to the last at the second stop; a log that is incomplete ends the cycle with
+ *       everything alive, and a whole collection follows at once
+ *   Y4  lines marked by the collection before stay marked until a block's sweep, so grants see only what was free before the cycle
+ *   Y5  the sweep has the blocks that were in use at the second stop (BLOCK_UNSWEPT) for itself: grants take only free blocks meanwhile,
+ *       and what it frees is SWEPT until heap_end_cycle(). Page runs are swept there: they are few, and their blocks are shared
+ *   From  Yuasa, JSS 1990; MMTk's ConcurrentImmix, whose second pause also does not scan roots again                         */
+#include "plans/cycle.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plans/heap/bitmap.h"
+#include "plans/heap/resolve.h"
+#include "plans/heap/sanity.h"
+#include "plans/heap/state.h"
+#include "plans/heap/walk.h"
+#include "plans/schedule.h"
+#include "plans/stage/collection.h"
+
+static void run_seed_ambiguous(struct worker *w, struct packet *p);
+static void run_seed_exact(struct worker *w, struct packet *p);
+static void run_mark_seeds(struct worker *w, struct packet *p);
+static void run_mark_old(struct worker *w, struct packet *p);
+static void run_keep_all(struct worker *w, struct packet *p);
+static void run_flag(struct worker *w, struct packet *p);
+static void run_sweep(struct worker *w, struct packet *p);
+
+enum { STAGE_CLEAR, STAGE_SEED, STAGE_ROOTS, STAGE_CLOSURE, STAGE_KEEP, STAGE_FLAG, STAGE_SWEEP, STAGES };
+static const char *const stage_names[STAGES] = { "clear", "seed", "roots", "closure", "keep", "flag", "sweep" };
+
+/* clang-format off */
+static const struct packet_kind CLEAR_BLOCKS   = { "CLEAR_BLOCKS",   STAGE_CLEAR,   stage_prepare,      64 /* blocks */ },
+                                SEED_AMBIGUOUS = { "SEED_AMBIGUOUS", STAGE_SEED,    run_seed_ambiguous, 256 /* words */ },
+                                SEED_EXACT     = { "SEED_EXACT",     STAGE_SEED,    run_seed_exact,     256 /* words */ },
+                                MARK_SEEDS     = { "MARK_SEEDS",     STAGE_ROOTS,   run_mark_seeds,     256 /* objects */ },
+                                SCAN_IMMORTAL  = { "SCAN_IMMORTAL",  STAGE_ROOTS,   stage_immortal,     16 /* blocks */ },
+                                MARK_OLD       = { "MARK_OLD",       STAGE_ROOTS,   run_mark_old,       256 /* rows */ },
+                                MARK_OBJECTS   = { "MARK_OBJECTS",   STAGE_CLOSURE, stage_objects,      0 /* a packet */ },
+                                SCAN_SLICE     = { "SCAN_SLICE",     STAGE_CLOSURE, stage_slice,        0 /* 512 references */ },
+                                RESCAN_BLOCKS  = { "RESCAN_BLOCKS",  STAGE_CLOSURE, stage_rescan,       0 /* 64 blocks */ },
+                                KEEP_BLOCKS    = { "KEEP_BLOCKS",    STAGE_KEEP,    run_keep_all,       64 /* blocks */ },
+                                FLAG_BLOCKS    = { "FLAG_BLOCKS",    STAGE_FLAG,    run_flag,           1024 /* blocks */ },
+                                SWEEP_BLOCKS   = { "SWEEP_BLOCKS",   STAGE_SWEEP,   run_sweep,          64 /* blocks */ };
+/* clang-format on */
+
+/* ---- a run: some of the stages ---- */
+
+struct range {
+    const struct packet_kind *kind;
+    uint64_t end;
+};
+
+static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
+{
+    struct collection *c = job_context(job);
+
+    return stage == STAGE_CLOSURE && trace_on_drained(&c->trace, tally_of(w), w, mark_run_rescan);
+}
+
+static bool add_range(struct job *job, const struct range *range)
+{
+    struct packet *p = range->end == 0 ? NULL : job_packet_add(job, range->kind);
+
+    if (p != NULL)
+        p->args[1] = range->end;
+    return p != NULL || range->end == 0;
+}
+
+static void fold_trace(struct heap_collection *sum, const struct trace_tally *t)
+{
+    sum->live_objects += t->objects;
+    sum->live_bytes += t->bytes;
+    sum->forged_refs += t->forged_refs + t->bad_headers;
+}
+
+static void fold_sweep(struct sweep_tally *to, const struct sweep_tally *from)
+{
+    to->freed_bytes += from->freed_bytes;
+    for (unsigned kind = 0; kind < BLOCK_KINDS; kind++) {
+        to->freed_blocks[kind] += from->freed_blocks[kind];
+        to->free_lines[kind] += from->free_lines[kind];
+    }
+}
+
+static void fold(struct heap *h, struct job *job, unsigned workers)
+{
+    for (unsigned i = 0; i < workers; i++) {
+        const struct share *s = job_worker_local(job, i);
+        fold_trace(&h->cycle.sum, &s->trace);
+        fold_sweep(&h->cycle.swept, &s->sweep);
+    }
+}
+
+/* Runs the ranges, by stages, to their end. @ret, if not NULL, gets the packets' figures. */
+static int run(struct collection *c, struct engine *engine, const struct range *ranges, size_t count, struct heap_collection *ret)
+{
+    struct job_config config = { .name = "cycle",
+                                 .stage_names = stage_names,
+                                 .stages = STAGES,
+                                 .context = c,
+                                 .worker_local_bytes = sizeof(struct share),
+                                 .on_drained = on_drained };
+    MM_AUTO(job) job = NULL;
+
+    int r = job_new(&job, engine, &config);
+    if (r < 0)
+        return r;
+    c->workers = engine_workers(engine);
+    trace_init(&c->trace, c->heap, c->workers == 1);
+    c->trace.objects = &MARK_OBJECTS;
+    c->trace.slice = &SCAN_SLICE;
+    c->trace.rescan = &RESCAN_BLOCKS;
+    for (size_t i = 0; i < count; i++)
+        if (!add_range(job, &ranges[i]))
+            return -ENOMEM;
+    engine_run(engine, job);
+    fold(c->heap, job, c->workers);
+    if (ret != NULL)
+        ret->packet_kinds = job_counters(job, ret->packets, HEAP_PACKET_KINDS_MAX);
+    return 0;
+}
+
+static int run_one(struct heap *h, struct engine *engine, const struct packet_kind *kind, uint64_t end)
+{
+    struct collection c = { .heap = h };
+    struct range range = { kind, end };
+
+    return run(&c, engine, &range, 1, NULL);
+}
+
+/* ---- before the first stop ---- */
+
+bool heap_plan_is_concurrent(const struct heap *h)
+{
+    return h->plan->constraints.concurrent;
+}
+
+enum heap_cycle heap_cycle(const struct heap *h)
+{
+    return h->cycle.state;
+}
+
+int heap_clear(struct heap *h, struct engine *engine)
+{
+    MM_ASSERT(h->cycle.state == HEAP_CYCLE_NONE);
+    h->cycle.state = HEAP_CYCLE_CLEARED;
+    int r = run_one(h, engine, &CLEAR_BLOCKS, h->blocks.high);
+    if (r < 0)
+        h->cycle.state = HEAP_CYCLE_NONE;
+    return r;
+}
+
+/* ---- the first stop ---- */
+
+static void add_seed(struct heap *h, uint32_t granule)
+{
+    size_t at = at_add_relaxed(&h->cycle.seed_count, 1);
+
+    h->cycle.seeds[at] = granule; /* a word each at most */
+}
+
+static void seed_ambiguous(struct collection *c, struct tracer *r, _Atomic uint32_t *word)
+{
+    uint32_t granule = resolve_ambiguous_stw(c->heap, at_load_relaxed(word));
+
+    (void)r;
+    if (granule != 0)
+        add_seed(c->heap, granule);
+}
+
+static void seed_exact(struct collection *c, struct tracer *r, _Atomic uint32_t *word)
+{
+    uint32_t granule = at_load_relaxed(word);
+
+    if (granule == 0)
+        return;
+    if (object_place(c->heap, granule) == BLOCK_UNCOMMITTED)
+        r->tally->forged_refs++;
+    else
+        add_seed(c->heap, granule);
+}
+
+static void run_seeds(struct worker *w, struct packet *p, enum heap_root_kind kind,
+                      void (*visit)(struct collection *c, struct tracer *r, _Atomic uint32_t *word))
+{
+    struct tracer r = { &collection_of(w)->trace, tally_of(w), w, NULL };
+
+    stage_split(w, p);
+    stage_each_word(collection_of(w), p->args[0], p->args[1], kind, &r, visit);
+}
+
+static void run_seed_ambiguous(struct worker *w, struct packet *p)
+{
+    run_seeds(w, p, HEAP_ROOTS_AMBIGUOUS, seed_ambiguous);
+}
+
+static void run_seed_exact(struct worker *w, struct packet *p)
+{
+    run_seeds(w, p, HEAP_ROOTS_EXACT, seed_exact);
+}
+
+static bool make_seeds(struct cycle *cycle, size_t words)
+{
+    if (words > cycle->seed_capacity) {
+        free(cycle->seeds);
+        cycle->seeds = malloc(words * sizeof(*cycle->seeds));
+        cycle->seed_capacity = cycle->seeds == NULL ? 0 : words;
+    }
+    cycle->seed_count = 0;
+    return words <= cycle->seed_capacity;
+}
+
+/* G is open for the stop; the seeds are found; G stays open. */
+static int seed(struct collection *c, struct engine *engine, struct heap_collection *ret)
+{
+    struct heap *h = c->heap;
+    struct range ranges[] = { { &SEED_AMBIGUOUS, c->row_words }, { &SEED_EXACT, c->row_words } };
+
+    grants_open_stw(h, c->stop);
+    int r = run(c, engine, ranges, MM_ARRAY_LEN(ranges), ret);
+    if (r == 0)
+        r = grants_stay_open_stw(h, c->stop);
+    if (r < 0)
+        grants_end_unchanged_stw(h, c->stop);
+    return r;
+}
+
+int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
+{
+    struct collection c = { .heap = h, .stop = stop };
+    int r = -ENOMEM;
+
+    h->cycle.sum = (struct heap_collection){ .kind = HEAP_PAUSE_FINAL_MARK };
+    h->cycle.swept = (struct sweep_tally){ 0 };
+    h->cycle.seeded = false;
+    h->evacuates = h->defrags = h->young = false;
+    if (stage_count_words(&c) == 0) {
+        if (make_seeds(&h->cycle, c.row_words))
+            r = seed(&c, engine, ret);
+        free(c.row_ends);
+    }
+    if (r < 0)
+        return r;
+    log_clear(&h->log);
+    h->log.mask = SHM_BARRIER_MASK_FIELDS;
+    h->cycle.state = HEAP_CYCLE_MARKING;
+    ret->kind = HEAP_PAUSE_INITIAL_MARK;
+    ret->live_objects = h->live_objects;
+    ret->live_bytes = h->live_bytes;
+    at_store_release(&h->meta.header->journal, HEAP_MARK);
+    return 0;
+}
+
+/* ---- between the stops ---- */
+
+static void run_mark_seeds(struct worker *w, struct packet *p)
+{
+    struct collection *c = collection_of(w);
+    struct tracer r = { &c->trace, tally_of(w), w, NULL };
+
+    stage_split(w, p);
+    for (uint64_t i = p->args[0]; i < p->args[1]; i++)
+        mark_root(&r, c->heap->cycle.seeds[i]);
+    trace_roots_end(&r);
+}
+
+struct old_unit {
+    struct tracer *tracer;
+    uint64_t old;
+};
+
+/* Of the unit's two halves those that are references. */
+static void mark_old(void *context, uint64_t place, uint32_t reference)
+{
+    const struct old_unit *u = context;
+    uint32_t was = (uint32_t)(u->old >> (place % 2 * 32));
+    const struct trace *t = u->tracer->t;
+
+    (void)reference; /* what stands there now is its own business */
+    if (was != 0 && object_place(t->heap, was) != BLOCK_UNCOMMITTED && !bitmap_test(t->marks, was))
+        mark_root(u->tracer, was);
+}
+
+/* A row is a client's word: the worst it can do is to keep something alive. */
+static void mark_row(struct heap *h, struct tracer *r, const struct logged *row)
+{
+    enum block_kind kind = object_place(h, row->object);
+    struct old_unit unit = { r, row->old };
+    struct object o;
+
+    if (row->old != 0 && kind != BLOCK_UNCOMMITTED && object_load(h, row->object, kind, &o))
+        object_each_in_unit(h, &o, row->offset, MM_GRANULE_BYTES, mark_old, &unit);
+}
+
+static void run_mark_old(struct worker *w, struct packet *p)
+{
+    struct collection *c = collection_of(w);
+    struct tracer r = { &c->trace, tally_of(w), w, NULL };
+
+    stage_split(w, p);
+    for (uint64_t i = p->args[0]; i < p->args[1]; i++)
+        mark_row(c->heap, &r, &c->heap->cycle.rows[i]);
+    trace_roots_end(&r);
+}
+
+size_t heap_logged(const struct heap *h)
+{
+    return h->log.count;
+}
+
+void heap_take_log(struct heap *h)
+{
+    struct cycle *cycle = &h->cycle;
+    struct log *log = &h->log;
+    struct logged *rows = cycle->rows;
+    size_t capacity = cycle->row_capacity;
+
+    cycle->rows = log->rows;
+    cycle->row_count = log->count;
+    cycle->row_capacity = log->capacity;
+    cycle->sum.logged_units += log->count;
+    log->rows = rows; /* the room is used again */
+    log->capacity = capacity;
+    log->count = 0;
+}
+
+int heap_mark(struct heap *h, struct engine *engine)
+{
+    struct cycle *cycle = &h->cycle;
+    struct collection c = { .heap = h };
+    bool first = !cycle->seeded;
+    struct range ranges[] = { { &MARK_SEEDS, first ? cycle->seed_count : 0 },
+                              { &SCAN_IMMORTAL, first && h->blocks.counts[BLOCK_IMMORTAL] > 0 ? h->blocks.high : 0 },
+                              { &MARK_OLD, cycle->row_count } };
+
+    MM_ASSERT(cycle->state == HEAP_CYCLE_MARKING);
+    int r = run(&c, engine, ranges, MM_ARRAY_LEN(ranges), NULL);
+    if (r == 0) {
+        cycle->seeded = true;
+        cycle->row_count = 0;
+    }
+    return r;
+}
+
+/* ---- the second stop ---- */
+
+static void run_flag(struct worker *w, struct packet *p)
+{
+    struct heap *h = collection_of(w)->heap;
+
+    stage_split(w, p);
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
+        if (block_kind_in_use(blocks_kind(&h->blocks, block)))
+            at_or_relaxed(&h->meta.flags[block], BLOCK_UNSWEPT);
+}
+
+/* Everything that stood in the block at the first stop is marked, and so are its lines. */
+static void keep_block(struct heap *h, uint32_t block)
+{
+    uint64_t first = (uint64_t)block * MM_BLOCK_LINES, word = (uint64_t)block * MM_BLOCK_GRANULES / 64;
+
+    resolve_parse_block(h, block);
+    for (uint64_t i = word; i < word + MM_BLOCK_GRANULES / 64; i++)
+        at_or_relaxed(&heap_marks(h)[i], at_load_relaxed(&heap_vo(h)[i]));
+    for (uint64_t line = first; line < first + MM_BLOCK_LINES; line++)
+        if (at_load_relaxed(&h->meta.lines[line]) != 0 || bitmap_test(heap_granted(h), line))
+            at_store_relaxed(&h->meta.lines[line], LINE_MARKED_NEXT);
+}
+
+static void keep_runs(struct heap *h, uint32_t block)
+{
+    for (uint32_t page = block * MM_BLOCK_PAGES; page < (block + 1) * MM_BLOCK_PAGES; page++)
+        if (large_run_starts(h, page) && !large_run_untaken(h, page))
+            bitmap_set(heap_marks(h), large_object_granule(page));
+}
+
+static void run_keep_all(struct worker *w, struct packet *p)
+{
+    struct heap *h = collection_of(w)->heap;
+
+    stage_split(w, p);
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++) {
+        enum block_kind kind = blocks_kind(&h->blocks, block);
+        if (block_kind_has_lines(kind))
+            keep_block(h, block);
+        else if (kind == BLOCK_LARGE)
+            keep_runs(h, block);
+    }
+}
+
+/* Marks what is left, or keeps everything if some of what was overwritten is not known (Y3). */
+static int finish_marking(struct heap *h, struct engine *engine, bool keep, struct heap_collection *ret)
+{
+    struct cycle *cycle = &h->cycle;
+    struct collection c = { .heap = h };
+    struct range ranges[] = { { &MARK_SEEDS, cycle->seeded || keep ? 0 : cycle->seed_count },
+                              { &SCAN_IMMORTAL, cycle->seeded || keep ? 0 : h->blocks.high },
+                              { &MARK_OLD, keep ? 0 : cycle->row_count },
+                              { &KEEP_BLOCKS, keep ? h->blocks.high : 0 },
+                              { &FLAG_BLOCKS, h->blocks.high } };
+
+    int r = run(&c, engine, ranges, MM_ARRAY_LEN(ranges), ret);
+    if (r == 0)
+        cycle->row_count = 0;
+    return r;
+}
+
+/* In the stop, as STW collections do it. */
+static int sweep_stw(struct heap *h, struct engine *engine)
+{
+    struct heap_collection unused;
+    int r = heap_sweep(h, engine);
+
+    if (r == 0)
+        heap_end_cycle(h, &unused);
+    return r;
+}
+
+static int give_up(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
+{
+    int r = sweep_stw(h, engine);
+
+    if (r < 0)
+        return r;
+    r = schedule_collect_stw(h, engine, stop, ret);
+    ret->fell_back = true;
+    return r;
+}
+
+int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
+{
+    bool keep = h->log.lost;
+    int r;
+
+    MM_ASSERT(h->cycle.row_count == 0);
+    heap_take_log(h);
+    r = finish_marking(h, engine, keep, ret);
+    if (r < 0)
+        return r;
+    log_clear(&h->log);
+    h->log.mask = SHM_BARRIER_MASK_OFF;
+    h->cycle.state = HEAP_CYCLE_SWEEPING;
+    at_store_release(&h->meta.header->journal, HEAP_RELEASE);
+    if (keep)
+        return give_up(h, engine, stop, ret);
+    ret->kind = HEAP_PAUSE_FINAL_MARK;
+    ret->live_objects = h->cycle.sum.live_objects;
+    ret->live_bytes = h->cycle.sum.live_bytes;
+    ret->logged_units = h->cycle.sum.logged_units;
+    ret->forged_refs = h->cycle.sum.forged_refs;
+    return h->options.sanity ? sweep_stw(h, engine) : 0;
+}
+
+/* ---- after it ---- */
+
+static void run_sweep(struct worker *w, struct packet *p)
+{
+    struct heap *h = collection_of(w)->heap;
+    struct share *share = worker_local(w);
+
+    stage_split(w, p);
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++) {
+        enum block_kind kind = blocks_kind(&h->blocks, block);
+        if (blocks_flag(&h->blocks, block, BLOCK_UNSWEPT) && block_kind_has_lines(kind))
+            space_of(kind)->sweep_block(h, block, &share->sweep);
+    }
+}
+
+int heap_sweep(struct heap *h, struct engine *engine)
+{
+    MM_ASSERT(h->cycle.state == HEAP_CYCLE_SWEEPING);
+    return run_one(h, engine, &SWEEP_BLOCKS, h->blocks.high);
+}
+
+static void sweep_large(struct heap *h, struct sweep_tally *tally)
+{
+    for (uint32_t block = 0; block < h->blocks.high; block++)
+        if (blocks_kind(&h->blocks, block) == BLOCK_LARGE && blocks_flag(&h->blocks, block, BLOCK_UNSWEPT)) {
+            at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_UNSWEPT);
+            large_space.sweep_block(h, block, tally);
+        }
+}
+
+void heap_end_cycle(struct heap *h, struct heap_collection *ret)
+{
+    struct cycle *cycle = &h->cycle;
+
+    sweep_large(h, &cycle->swept);
+    for (size_t i = 0; i < PLAN_SPACES_MAX && h->plan->spaces[i] != NULL; i++)
+        h->plan->spaces[i]->after_sweep_stw(h, &cycle->swept);
+    blocks_release_swept(&h->blocks);
+    at_store_relaxed(&h->meta.header->vo, heap_vo_index(h) ^ 1);
+    grants_close(h);
+    cycle->sum.freed_bytes = (uint64_t)MM_MAX(cycle->swept.freed_bytes, 0);
+    h->live_objects = cycle->sum.live_objects;
+    h->live_bytes = cycle->sum.live_bytes;
+    cycle->state = HEAP_CYCLE_NONE;
+    if (h->plan->end_stw != NULL)
+        h->plan->end_stw(h);
+    at_store_release(&h->meta.header->journal, HEAP_IDLE);
+    spaces_assert(h);
+    *ret = cycle->sum;
+}
+
+void cycle_fini(struct cycle *cycle)
+{
+    free(cycle->seeds);
+    free(cycle->rows);
+}
