@@ -394,7 +394,6 @@ struct racer {
     pthread_t thread;
     struct mmgc_thread *t;
     uint32_t number, drained;
-    int mask;
 };
 static pthread_barrier_t start_line, finish_line;
 
@@ -412,6 +411,7 @@ static void *race(void *arg)
         }
         (void)pthread_barrier_wait(&finish_line);
     }
+    (void)pthread_barrier_wait(&start_line); /* its entries have been read */
     mmgc_detach(r->t);
     return NULL;
 }
@@ -456,6 +456,7 @@ START_TEST(of_two_threads_exactly_one_logs_a_unit_and_with_what_stood_there)
             if (seen[unit] != 1)
                 ck_abort_msg("round %d: unit %u was logged %u times", round, unit, seen[unit]);
     }
+    (void)pthread_barrier_wait(&start_line);
     for (uint32_t i = 0; i < 2; i++)
         ck_assert_int_eq(pthread_join(racers[i].thread, NULL), 0);
 }
