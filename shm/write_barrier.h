@@ -14,6 +14,7 @@
  *   Full    a ring without room raises lost instead, clears the bit all the same and never waits: the next collection looks
  *           at everything
  *   Dead    the entry at pushed of a client that died with tentative = pushed + 1 counts if its bit is clear
+ *   Model   tests/model/log_model.py, satb_model.py, count_model.py: change the order there first
  *   Mask    changes only while the world is stopped; a thread reads it from control whenever it goes inside or on        */
 #include <assert.h>
 #include <stddef.h>
