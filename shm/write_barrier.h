@@ -6,16 +6,19 @@
  *           that nobody needs to hear of: new objects, and every object under plans without a barrier
  *   Unit    what one bit stands for. A store to a slot of an object looks at the bit of the granule
  *           object + ((slot - object) & mask), in bytes: of the object's piece of 256 bytes, or of the slot's own granule
- *   Order   (soundness S1) 0. old is read, and the bit looked at once more: it is still set; 1. the entry into the own ring,
- *           tentative = pushed + 1; 2. the bit is cleared by an atomic AND; who finds it set has the entry that counts: pushed + 1;
- *           who does not takes its own back: tentative = pushed; 3. the field is stored. Each a release after the one before, so that
- *           what a killed client leaves is one of: nothing; an entry too many; all that is needed
- *   Old     nobody stores to the unit before the bit is clear, and it was set after old was read: so every entry, one that came
- *           too late to count as well, has exactly what stood there when the bit was set
- *   Full    a ring without room raises lost instead, clears the bit all the same and never waits: the next collection looks
- *           at everything
- *   Dead    the entry at pushed of a client that died with tentative = pushed + 1 counts if its bit is clear; there may be another
- *           one for its unit, with the same old
+ *   Order   (soundness S1) 1. the old value is read (acquire), then the bit again: clear, and there is nothing to log; 2. the entry into
+ *           the own ring, tentative = pushed + 1; 3. the bit is cleared by an atomic AND (release); who finds it set has the entry
+ *           that counts: pushed + 1; who does not takes it back: tentative = pushed; 4. the field is stored. Each a release after
+ *           the one before, so that what a killed client leaves is one of: nothing; an entry too many; all that is needed
+ *   Old     nobody stores to the unit before its bit is clear, and the bit was still set after the old value was read: so it is
+ *           exactly what stood there when the bit was set, in a loser's entry, too. Log bits alone (OBJECTS) need no step 1
+ *   Stops   nobody stops between barrier and store. So tentative is pushed at a stop in all threads but those of the dead
+ *   Full    a ring without room raises lost instead, then clears the bit all the same and never waits: the next collection looks
+ *           at everything, and sets the bits of all that it keeps
+ *   Dead    the entry at pushed of a client that died with tentative = pushed + 1 counts if its bit is clear. Looked at once, at the
+ *           first stop after the death. Who counts (RC) looks after all pushed entries, whose bits are set again by then, and sets
+ *           the bit of each that counts: so no unit counts twice
+ *   Model   tests/model/log_model.py, satb_model.py, count_model.py: change the order there first
  *   Mask    changes only while the world is stopped; a thread reads it from control whenever it goes inside or on        */
 #include <assert.h>
 #include <stddef.h>

@@ -22,10 +22,10 @@ must be caught. Each of the two is a test point, so a change to the protocol is 
 A thread holds raw pointers from a successful enter to the end of leave. While it is parked they are in its root area,
 which pins what they point at; so they are good again once it is back IN.
 """
-import argparse
 import sys
-import time
 from collections import namedtuple
+
+from explorer import Caught, Explorer, Try, main, reachable
 
 OUT, IN, PARKED = 0, 1, 2
 GONE = 3                                        # how a dead thread is counted
@@ -129,26 +129,7 @@ def client(edits):
     return reachable(p, "out")
 
 
-def reachable(p, label):
-    """The part of program @p that can be run from @label: an edit leaves some of the rest behind."""
-    keep, todo = {}, [label]
-    while todo:
-        label = todo.pop()
-        if label not in keep:
-            keep[label] = p[label]
-            todo += [x for x in p[label][1:] if isinstance(x, str) and x in p]
-    return keep
-
-
-class Caught(Exception):
-    """A property does not hold in a state."""
-
-    def __init__(self, why, state):
-        super().__init__(why)
-        self.state = state
-
-
-class Model:
+class Model(Explorer):
     def __init__(self, edits=(), threads=1, sessions=None, weak=False, stops=2, reps=2, asks=1, abandons=0, kills=0):
         self.edits = frozenset(edits)
         assert self.edits <= EDITS, self.edits - EDITS
@@ -167,39 +148,6 @@ class Model:
         d = Daemon(0, (0,) * self.sessions, (), 0, 0, 0, (OUT,) * threads, stops, abandons, kills, ())
         self.first = (d,) + tuple(t._replace(asks=asks if i == 0 else 0) for i in range(threads))
         self.seen = {}
-
-    def explore(self):
-        """Visits every reachable state; returns how many. Raises Caught at the first that breaks a property."""
-        self.seen, todo = {self.first: None}, [self.first]
-        while todo:
-            layer, todo = todo, []
-            for s in layer:
-                progress, rescue = self.successors(s)
-                if not progress and not self.finished(s):
-                    raise Caught(self.stuck(s), s)
-                for n in progress + rescue:
-                    if n not in self.seen:
-                        self.seen[n] = s
-                        self.check(n)
-                        todo.append(n)
-        return len(self.seen)
-
-    def reached(self):
-        """The labels of the client's program that some thread was at."""
-        return {t.pc for s in self.seen for t in s[1:]}
-
-    def trace(self, s):
-        """The shortest way to @s, a line a step: what changed."""
-        way = []
-        while s is not None:
-            way.append(s)
-            s = self.seen[s]
-        way.reverse()
-        for before, after in zip(way, way[1:]):
-            for who, (b, a) in enumerate(zip(before, after)):
-                changed = [f"{f}={getattr(a, f)}" for f in a._fields if getattr(a, f) != getattr(b, f)]
-                if changed:
-                    yield ("daemon: " if who == 0 else f"thread {who - 1}: ") + " ".join(changed)
 
     # -- properties -----------------------------------------------------------------------------------------------
     def check(self, s):
@@ -404,7 +352,6 @@ def drained(t):
 
 
 # -- what is tried ------------------------------------------------------------------------------------------------
-Try = namedtuple("Try", "what edits setup")
 ANY = dict(stops=3, abandons=1, kills=1)
 PAIR = dict(threads=2, reps=1, asks=0)          # only the first of two threads asks
 WEAK = dict(weak=True)
@@ -449,36 +396,5 @@ WRONG = [
 ]
 
 
-def attempt(t, right, trace):
-    """Runs one try. Returns whether it came out as it should, what there is to say, and lines of trace."""
-    model = Model(t.edits, **t.setup)
-    try:
-        told = f"{model.explore()} states"
-    except Caught as why:
-        return not right, str(why) if right else f"caught: {why}", list(model.trace(why.state)) if right or trace else []
-    missed = sorted(set(model.program) - model.reached()) if right and t.setup is ANY else []
-    if missed:
-        return False, "never reached: " + " ".join(missed), []
-    return right, told, []
-
-
-def main():
-    p = argparse.ArgumentParser(description="Exhaustive model of the stop protocol; prints TAP.")
-    p.add_argument("--only", metavar="TEXT", default="", help="only the tries whose name contains TEXT")
-    p.add_argument("--trace", action="store_true", help="show how each wrong variant is caught, step by step")
-    args = p.parse_args()
-    tries = [(t, True) for t in RIGHT] + [(t, False) for t in WRONG]
-    tries = [(t, right) for t, right in tries if args.only in t.what]
-    print(f"1..{len(tries)}")
-    bad = 0
-    for n, (t, right) in enumerate(tries, 1):
-        begin = time.monotonic()
-        fine, told, trace = attempt(t, right, args.trace)
-        bad += not fine
-        print(f"{'ok' if fine else 'not ok'} {n} - {t.what}: {told}")
-        print("".join(f"#     {line}\n" for line in trace) + f"# {time.monotonic() - begin:.2f} s", flush=True)
-    return 1 if bad else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("Exhaustive model of the stop protocol; prints TAP.", Model, RIGHT, WRONG, whole=ANY))
