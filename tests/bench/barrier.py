@@ -15,7 +15,7 @@ daemon's reading of what was logged is in neither: it has a processor of its own
 """
 import churn
 import gcbench
-from harness import Case, Contender, Metric, Skip, private_daemon, run_together
+from harness import Case, Contender, Metric, Skip, heap_info, private_daemon, run_together
 
 WHAT = "gcbench and churn with the write barrier and with it compiled out"
 # The whole heap at each collection, world stopped: leaving the barrier out is harmless under these, whatever the program does.
@@ -34,36 +34,38 @@ def cases(env):
 
 
 def _case(env, bench, plan):
-    unit, metrics, run = bench(env, plan)
+    metrics, run = bench(env, plan)
 
     def contender(name, program, ours):
-        targets = ("daemon/mmgcd", program)
+        targets = ("daemon/mmgcd", "client/ctl/mmgcctl", program)
         return Contender(name, lambda: run(*env.ours(*targets)), lambda: env.ours(*targets), ours=ours)
     program = bench.__name__.strip("_")
-    return Case(f"{program} under {plan}", [Metric(m, unit) for m in metrics],
+    return Case(f"{program} under {plan}", metrics,
                 [contender(f"mmgcd {plan}", WITH.format(program), True),
                  contender("without the barrier", WITHOUT.format(program), False)], rounds=11, quick_s=12)
 
 
 def _gcbench(env, plan):
-    def run(mmgcd, program):
+    def run(mmgcd, mmgcctl, program):
         if plan not in NEED_NO_BARRIER:
             raise Skip("its collections need what the barrier writes down; gcbench under immix shows what there is to see")
         with private_daemon(mmgcd, "--heap-plan", plan) as sock:
             return run_together([[program, sock, "gcbench", gcbench.HEAP_MIB, *gcbench.PARAMS]], env.timeout_s)[0]
-    return "ns/node", ("ns_per_node", "cpu_ns_per_node"), run
+    return [Metric("ns_per_node", "ns/node"), Metric("cpu_ns_per_node", "ns/node")], run
 
 
 def _churn(env, plan):
-    def run(mmgcd, program):
+    def run(mmgcd, mmgcctl, program):
         with private_daemon(mmgcd, "--heap-plan", plan, *_collected_once(env)) as sock:
             command = [program, sock, "barrier", WINDOW_HEAP_MIB, churn.ENTRIES, churn.ENTRIES, f"warm_ops={WINDOW_OPS}", "gc_first=1",
                        f"min_ops={WINDOW_OPS}"]
             got = run_together([command], env.timeout_s)[0]
+            logged = heap_info(mmgcctl, sock, "barrier").get("barrier_slow_paths")
         if (got["collections_before"], got["collections"]) != (1, 0):
             raise Skip("the heap was collected between")
-        return got
-    return "ns/operation", ("ns_per_op", "cpu_ns_per_op"), run
+        return got if logged is None else got | {"logged": logged / WINDOW_OPS}
+    return [Metric("ns_per_op", "ns/operation"), Metric("cpu_ns_per_op", "ns/operation"),
+            Metric("logged", "stores an operation")], run
 
 
 def _collected_once(env):

@@ -21,10 +21,13 @@ COLLECTIONS = 3                 # at least, unless they do not come in time
 TARGETS = ("daemon/mmgcd", "client/ctl/mmgcctl", "tests/bench/churn_mmgc")
 HEAP = "pause"
 
-# A pause's name in what a run returns, and how it is shown; those by kind come as they are found.
+# By kind, where the daemon tells them apart, over the heap's whole life: the making of the table, with less alive, included.
+KINDS = ("full", "young", "initial-mark", "final-mark", "refcount")
+BY_KIND = {"p50_ns": "p50 of {}", "p99_ns": "p99 of {}", "max_ns": "max of {}"}
 PAUSE_P50, PAUSE_MAX, STALL_MAX = "pause_p50", "pause_max", "stall_max"
 METRICS = [Metric(PAUSE_P50, "us"), Metric(PAUSE_MAX, "us", worst=True), Metric("stall_p99.99", "us"),
-           Metric(STALL_MAX, "us", worst=True), Metric("collections", "in the run", "higher")]
+           Metric(STALL_MAX, "us", worst=True), *(Metric(f.format(kind), "us") for kind in KINDS for f in BY_KIND.values()),
+           Metric("fallbacks", "concurrent collections that became full ones"), Metric("collections", "in the run", "higher")]
 
 
 def cases(env):
@@ -68,12 +71,14 @@ def figures(got, info):
     pauses = pauses_of_run(got, info)
     if pauses:
         us |= {PAUSE_P50: percentile(pauses, 0.5) / 1000, PAUSE_MAX: max(pauses) / 1000}
-    return got | us | {f"max of {kind}": ns / 1000 for kind, ns in longest_by_kind(info).items()}
+    if "fallbacks" in info:
+        us["fallbacks"] = info["fallbacks"]
+    return got | us | pauses_by_kind(info)
 
 
-def longest_by_kind(info):
-    """{kind: nanoseconds} where the daemon tells kinds of pauses apart; of the heap's whole life, the table's making included."""
-    return {row["kind"]: row["max_ns"] for row in info.get("pauses", []) if row.get("count")}
+def pauses_by_kind(info):
+    return {name.format(row["kind"]): row[key] / 1000 for row in info.get("pauses", []) if row["count"]
+            for key, name in BY_KIND.items()}
 
 
 # -- all sizes together -------------------------------------------------------------------------------------------
@@ -81,7 +86,7 @@ def finish(results):
     """@results: {"64 MiB live": {"mmgcd immix": [what runs returned]}}."""
     more = Finish()
     what = {PAUSE_P50: "median pause", PAUSE_MAX: "longest pause", STALL_MAX: "longest stall of the program"}
-    what |= {key: f"longest pause, {key.removeprefix('max of ')}" for key in kinds(results)}
+    what |= {f"max of {kind}": f"longest pause, {kind}" for kind in KINDS}
     for key, title in what.items():
         lines = {plan: points for plan in contenders(results) if (points := points_of(results, plan, key))}
         for plan, points in lines.items():
@@ -99,10 +104,6 @@ def finish(results):
 
 def contenders(results):
     return list(dict.fromkeys(plan for got in results.values() for plan in got))
-
-
-def kinds(results):
-    return sorted({key for got in results.values() for runs in got.values() for r in runs for key in r if key.startswith("max of ")})
 
 
 def points_of(results, plan, key):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a case came to: the table for people and the rows for --json.
 
-With one contender of ours, each peer's line says ours/peer. With several (a plan each), each of ours says how it compares with
-the best peer of the case's rivals; the JSON has a row for every pair all the same.
+Each line of ours says how it compares with the best peer of the case's rivals, if it has some. With one contender of ours,
+each peer's line says ours/peer; with several (a plan each), it does not. The JSON has a row for every pair all the same.
 """
 import sys
 
@@ -39,8 +39,8 @@ def _metric(bench, case, m, got):
 
 
 def _ratio(case, m, c, ours, peers, best):
-    """What stands behind a line: of one of several of ours, beside the best rival; of a peer, if we are one."""
-    if c.ours and best and len(ours) > 1 and peers[best]:
+    """What stands behind a line: of ours, beside the best rival; of a peer, if there is one of ours alone."""
+    if c.ours and best and peers[best]:
         ratio = ours[c] / peers[best]
         return f"   /{best.name} {ratio:.2f} {verdict(ratio, m.better)}"
     if not c.ours and len(ours) == 1 and peers[c]:
