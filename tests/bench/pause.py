@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pause against live size: tables of 64 MiB to 4 GiB, of which a sixteenth is churned while collections happen.
+"""Pause against live size: tables of 64 MiB to 4 GiB, of each of which the same 6 MiB are churned while collections happen.
 
 A plan whose pause grows with what lives has a slope; one that traces while the program runs has none. The table is that of
 churn_mmgc.c; the heap is two and a half times as large, so that plans that copy all have room. What is read: the daemon's own
@@ -16,7 +16,7 @@ QUICK_UP_TO_MIB = 512
 HEAP_TIMES = 2.5
 MEMORY_SHARE = 0.6              # of the machine's; a larger heap is not tried
 ENTRY_BYTES = 100               # of the table: churn_mmgc.c
-ACTIVE_SHARE = 16
+ACTIVE_ENTRIES = 1 << 16        # few enough for a cache: heaps fill fast, and of any size equally fast
 COLLECTIONS = 3                 # at least, unless they do not come in time
 TARGETS = ("daemon/mmgcd", "client/ctl/mmgcctl", "tests/bench/churn_mmgc")
 HEAP = "pause"
@@ -58,7 +58,7 @@ def _ours(env, live_mib, plan):
     def run():
         mmgcd, mmgcctl, program = env.ours(*TARGETS)
         with private_daemon(mmgcd, "--heap-plan", plan) as sock:
-            command = [program, sock, HEAP, heap_mib(live_mib), entries, entries // ACTIVE_SHARE, "warm_ms=500",
+            command = [program, sock, HEAP, heap_mib(live_mib), entries, min(entries, ACTIVE_ENTRIES), "warm_ms=500",
                        f"min_ms={least_ms}", f"max_ms={most_ms}", f"collections={COLLECTIONS}"]
             got = run_together([command], env.timeout_s)[0]
             return figures(got, heap_info(mmgcctl, sock, HEAP))

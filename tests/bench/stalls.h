@@ -60,7 +60,7 @@ static inline uint64_t stalls_exceeded_by(const struct stalls *s, uint64_t beyon
     return 0;
 }
 
-/* stall_p50 and on; and one_in_K: what one operation in 2^K exceeds, for a plot. */
+/* stall_p50 and on; and one_in_K: what at most one operation in 2^K exceeds, for a plot; the last K gives the longest. */
 static inline void stalls_result(const struct stalls *s)
 {
     static const struct {
@@ -71,7 +71,7 @@ static inline void stalls_result(const struct stalls *s)
 
     for (unsigned i = 0; i < sizeof points / sizeof *points; i++)
         bench_result(points[i].name, (double)stalls_exceeded_by(s, s->count / points[i].one_in));
-    for (unsigned k = 1; k < 64 && s->count >> k > 0; k++) {
+    for (unsigned k = 1; k < 64 && s->count >> (k - 1) > 0; k++) {
         snprintf(name, sizeof name, "one_in_%u", k);
         bench_result(name, (double)stalls_exceeded_by(s, s->count >> k));
     }

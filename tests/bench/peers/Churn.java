@@ -120,7 +120,7 @@ public final class Churn {
         long[] oneIn = { 2, 100, 1000, 10000 };
         for (int i = 0; i < names.length; i++)
             System.out.printf("stall_%s %d%n", names[i], exceededBy(count / oneIn[i]));
-        for (int k = 1; k < 64 && count >> k > 0; k++)
+        for (int k = 1; k < 64 && count >> (k - 1) > 0; k++)
             System.out.printf("one_in_%d %d%n", k, exceededBy(count >> k));
         System.out.printf("stall_max %d%n", longest);
     }
