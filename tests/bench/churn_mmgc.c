@@ -14,6 +14,7 @@
 #include <mmgc/mmgc.h>
 
 #include "stalls.h"
+#include "store.h"
 
 struct entry {
     mmgc_ref value;
@@ -79,15 +80,15 @@ static void replace_entry(struct world *w, uint32_t slot)
     struct entry *fresh = checked(w, mmgc_new(w->t, w->entry));
     struct entry *old = mmgc_load(w->t, &w->table[slot]);
     fresh->number = old->number;
-    mmgc_set(w->t, fresh, value, mmgc_get(w->t, old, value));
-    mmgc_store(w->t, w->table, &w->table[slot], fresh);
+    bench_set(w->t, fresh, value, mmgc_get(w->t, old, value));
+    bench_store(w->t, w->table, &w->table[slot], fresh);
 }
 
 static void replace_value(struct world *w, uint32_t slot, uint64_t random)
 {
     void *value = new_value(w, slot, random);
     struct entry *entry = mmgc_load(w->t, &w->table[slot]);
-    mmgc_set(w->t, entry, value, value);
+    bench_set(w->t, entry, value, value);
 }
 
 static void operate(struct world *w)
@@ -105,8 +106,8 @@ static void build(struct world *w)
     for (uint32_t slot = 0; slot < w->entries; slot++) {
         struct entry *entry = checked(w, mmgc_new(w->t, w->entry));
         entry->number = slot;
-        mmgc_store(w->t, w->table, &w->table[slot], entry);
-        mmgc_set(w->t, entry, value, new_value(w, slot, next_random(w)));
+        bench_store(w->t, w->table, &w->table[slot], entry);
+        bench_set(w->t, entry, value, new_value(w, slot, next_random(w)));
     }
 }
 
