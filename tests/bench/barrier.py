@@ -3,14 +3,14 @@
 
 A program without the barrier may only run where no collection rests on what the barrier writes down, or the figure is that of a
 heap that falls apart. So, under any plan:
-  gcbench   in a heap so large that it is never collected. The fast path is run at each store, the slow path never: and so it is for
-            nearly all stores of gcbench in a heap that is, since they go to objects just made. What it adds to a node is to be
-            set beside what a node costs in gcbench itself.
-  churn     a window between two collections, of as many operations as fill a nursery. Before it one collection of everything, and
-            none before that; so at its beginning all of the table is old, and each part of it that is stored to for the first time
-            takes the slow path: what happens after each young collection. The heap is not collected again, it ends with its daemon.
+  gcbench   in a heap so large that it is never collected. The fast path is run at each store, the slow path never: and so it is
+            for nearly all stores of gcbench in a heap that is, since they go to objects just made. What it adds to a node is to
+            be set beside what a node costs in gcbench itself.
+  churn     a window between two collections, of as many operations as fill a nursery. Before it one collection of everything,
+            and none before that; so at its beginning all of the table is old, and each part of it that is stored to for the
+            first time takes the slow path: what happens after each young collection. The heap is not collected again.
 A run that was collected at any other time is no measurement, and is given up.
-Both say what the program itself had of the processor, and what the clock says; that of gcbench holds the waiting for new memory.
+Both say what the program itself had of the processor, and what the clock says; that of gcbench holds the waiting for memory.
 The daemon's reading of what was logged is in neither: it has a processor of its own, if there is one.
 """
 import churn
@@ -19,7 +19,7 @@ from harness import Broken, Case, Contender, Metric, Skip, heap_info, private_da
 WHAT = "gcbench and churn with the write barrier and with it compiled out"
 WITH, WITHOUT = "tests/bench/{}_mmgc", "tests/bench/{}_mmgc_no_barrier"
 WINDOW_OPS = 700_000            # of 96 bytes: 64 MiB
-GCBENCH_PARAMS = ["18", "18", "16"] # a quarter of gcbench's own: 400 MiB
+GCBENCH_PARAMS = ["18", "18", "16"]         # a quarter of gcbench's own: 400 MiB
 HEAP_MIB = 4096                 # and the table with warm-up and window takes 330 MiB: no nursery is full
 
 # The daemon's options that make it so, where it has them: what is wished for is everything, and a nursery holds it all.

@@ -29,10 +29,10 @@ struct world {
     uint32_t entries, active;
     uint64_t random;
 };
-struct run {              /* it ends when all minima are reached, or the maximum of time is */
-    uint64_t warm_ms;     /* of operations that are not counted, before */
-    uint64_t warm_ops;    /* at least so many of them */
-    uint64_t gc_first;    /* 1: then everything is collected, so that all of the table is old */
+struct run {           /* it ends when all minima are reached, or the maximum of time is */
+    uint64_t warm_ms;  /* of operations that are not counted, before */
+    uint64_t warm_ops; /* at least so many of them */
+    uint64_t gc_first; /* 1: then everything is collected, so that all of the table is old */
     uint64_t min_ms, max_ms, min_ops, collections;
 };
 enum { BATCH = 512, VALUE_KINDS = 15 };
@@ -142,7 +142,8 @@ static void warm_up(struct world *w, const struct run *run)
         check("gc", mmgc_gc(w->t));
 }
 
-static bool over(struct world *w, const struct run *run, const struct stalls *stalls, uint64_t begin_ns, uint64_t collections)
+static bool over(struct world *w, const struct run *run, const struct stalls *stalls,
+                 uint64_t begin_ns, uint64_t collections)
 {
     uint64_t took_ns = stalls->last_ns - begin_ns;
     if (run->max_ms > 0 && took_ns >= run->max_ms * 1000000u)
@@ -172,30 +173,40 @@ static void measure(struct world *w, const struct run *run)
     stalls_result(&stalls);
 }
 
+static const struct {
+    const char *name;
+    size_t offset;
+} run_keys[] = {
+    { "warm_ms", offsetof(struct run, warm_ms) },
+    { "warm_ops", offsetof(struct run, warm_ops) },
+    { "gc_first", offsetof(struct run, gc_first) },
+    { "min_ms", offsetof(struct run, min_ms) },
+    { "max_ms", offsetof(struct run, max_ms) },
+    { "min_ops", offsetof(struct run, min_ops) },
+    { "collections", offsetof(struct run, collections) },
+};
+
+static bool set_key(struct run *run, const char *argument)
+{
+    for (unsigned i = 0; i < sizeof run_keys / sizeof *run_keys; i++) {
+        size_t length = strlen(run_keys[i].name);
+        if (strncmp(argument, run_keys[i].name, length) != 0 || argument[length] != '=')
+            continue;
+        *(uint64_t *)(void *)((char *)run + run_keys[i].offset) =
+            strtoull(argument + length + 1, NULL, 10);
+        return true;
+    }
+    return false;
+}
+
 static struct run parse_run(char **argv)
 {
     struct run run = { 0 };
-    const struct {
-        const char *key;
-        uint64_t *value;
-    } keys[] = { { "warm_ms", &run.warm_ms },         { "warm_ops", &run.warm_ops }, { "gc_first", &run.gc_first },
-                 { "min_ms", &run.min_ms },           { "max_ms", &run.max_ms },     { "min_ops", &run.min_ops },
-                 { "collections", &run.collections } };
-
-    for (; *argv != NULL; argv++) {
-        bool known = false;
-        for (unsigned i = 0; i < sizeof keys / sizeof *keys; i++) {
-            size_t length = strlen(keys[i].key);
-            if (strncmp(*argv, keys[i].key, length) == 0 && (*argv)[length] == '=') {
-                *keys[i].value = strtoull(*argv + length + 1, NULL, 10);
-                known = true;
-            }
-        }
-        if (!known) {
+    for (; *argv != NULL; argv++)
+        if (!set_key(&run, *argv)) {
             fprintf(stderr, "churn: what is %s?\n", *argv);
             exit(2);
         }
-    }
     return run;
 }
 

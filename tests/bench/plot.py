@@ -45,7 +45,8 @@ def script_of(plot, data, picture):
         f"set output '{picture}'",
         f"set title {_quoted(plot.title)}", f"set xlabel {_quoted(plot.x)}", f"set ylabel {_quoted(plot.y)}",
         "set key outside center bottom horizontal", "set grid",
-        *([f"set logscale x {plot.base}"] if "x" in plot.log else []), *(["set format x '%.0s%c'"] if plot.base == 10 else []), *(["set logscale y 10"] if "y" in plot.log else []),
+        *([f"set logscale x {plot.base}"] if "x" in plot.log else []), *(["set format x '%.0s%c'"] if plot.base == 10 else []),
+        *(["set logscale y 10"] if "y" in plot.log else []),
         *([] if "y" in plot.log else ["set yrange [0:*]"]),
         "plot " + ", \\\n     ".join(curves), ""])
 

@@ -8,7 +8,11 @@
  *   Owner     one thread      Units     nanoseconds of CLOCK_MONOTONIC, which is what System.nanoTime() reads            */
 #include "bench.h"
 
-enum { STALLS_STEP_BITS = 6, STALLS_STEPS = 1 << STALLS_STEP_BITS, STALLS_BUCKETS = (65 - STALLS_STEP_BITS) * STALLS_STEPS };
+enum {
+    STALLS_STEP_BITS = 6,
+    STALLS_STEPS = 1 << STALLS_STEP_BITS,
+    STALLS_BUCKETS = (65 - STALLS_STEP_BITS) * STALLS_STEPS
+};
 
 struct stalls {
     uint64_t last_ns, longest_ns, count;
@@ -66,7 +70,9 @@ static inline void stalls_result(const struct stalls *s)
     static const struct {
         const char *name;
         uint64_t one_in;
-    } points[] = { { "stall_p50", 2 }, { "stall_p99", 100 }, { "stall_p99.9", 1000 }, { "stall_p99.99", 10000 } };
+    } points[] = {
+        { "stall_p50", 2 }, { "stall_p99", 100 }, { "stall_p99.9", 1000 }, { "stall_p99.99", 10000 }
+    };
     char name[32];
 
     for (unsigned i = 0; i < sizeof points / sizeof *points; i++)

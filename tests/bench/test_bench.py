@@ -154,9 +154,10 @@ int main(void)
     static struct stalls s;
     unsigned long long ns;
     while (scanf("%llu", &ns) == 1) {
-        if (stalls_highest(stalls_bucket(ns)) < ns || (ns > 0 && stalls_highest(stalls_bucket(ns - 1)) > stalls_highest(stalls_bucket(ns))))
+        unsigned bucket = stalls_bucket(ns);
+        if (stalls_highest(bucket) < ns || (bucket > 0 && stalls_highest(bucket - 1) >= ns))
             return 1;
-        s.buckets[stalls_bucket(ns)]++;
+        s.buckets[bucket]++;
         s.count++;
         s.longest_ns = ns > s.longest_ns ? ns : s.longest_ns;
     }
