@@ -35,12 +35,18 @@ static _Noreturn void gcb_die(const char *why)
     exit(2);
 }
 
+static _Noreturn void gcb_no_room(void)
+{
+    fputs("gcbench: out of memory\n", stderr);
+    exit(BENCH_NO_ROOM);
+}
+
 static struct gcb_node *gcb_node(gcb_ctx c)
 {
     (void)c; /* an allocator without a context drops it in its macros */
     struct gcb_node *n = gcb_new(c);
     if (!n)
-        gcb_die("out of memory");
+        gcb_no_room();
     return n;
 }
 
@@ -95,7 +101,7 @@ static void gcb_run(gcb_ctx c, const struct gcb_params *p)
 {
     bench_ready();
     gcb_begin(c);
-    uint64_t begin = bench_now_ns();
+    uint64_t begin = bench_now_ns(), cpu_begin = bench_cpu_ns();
     uint64_t nodes = gcb_tree_size(p->stretch) + gcb_tree_size(p->long_lived);
     struct gcb_node *stretch = gcb_make(c, p->stretch);
     gcb_drop(c, stretch);
@@ -104,18 +110,19 @@ static void gcb_run(gcb_ctx c, const struct gcb_params *p)
     gcb_populate(c, p->long_lived, kept);
     double *array = gcb_array(c, GCB_ARRAY);
     if (!array)
-        gcb_die("out of memory");
+        gcb_no_room();
     for (int i = 1; i < GCB_ARRAY / 2; i++)
         array[i] = 1.0 / i;
     for (int depth = GCB_MIN_DEPTH; depth <= p->max_depth; depth += 2)
         nodes += gcb_build_depth(c, p, depth);
-    uint64_t wall_ns = bench_now_ns() - begin;
+    uint64_t wall_ns = bench_now_ns() - begin, cpu_ns = bench_cpu_ns() - cpu_begin;
     if (gcb_count(c, kept) != gcb_tree_size(p->long_lived) || array[1000] != 1.0 / 1000)
         gcb_die("a collection lost or damaged what the program still held");
     gcb_end(c);
     bench_result("wall_ns", (double)wall_ns);
     bench_result("nodes", (double)nodes);
     bench_result("ns_per_node", (double)wall_ns / (double)nodes);
+    bench_result("cpu_ns_per_node", (double)cpu_ns / (double)nodes);
 }
 
 static struct gcb_params gcb_params(char **argv)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """GCBench 20 20 18 in a heap of 256 MiB a process: what one node costs, collections included."""
-from harness import Case, Contender, Metric, Skip, java_takes, newest_jdk, private_daemon, run_together
+import hotspot
+from harness import Case, Contender, Metric, private_daemon, run_together
 
 WHAT = "trees of depth 4 to 18 beside a long-lived one; ns per node allocated, all work of the run counted"
 PARAMS = ["20", "20", "18"]
 HEAP_MIB = 256
+RIVALS = [hotspot.SERIAL, hotspot.PARALLEL, hotspot.G1]
 
 
 def cases(env):
@@ -13,8 +15,9 @@ def cases(env):
 
 def _case(env, n):
     name = f"{n} process" + ("es at once" if n > 1 else "")
-    peers = [_boehm(env, n), _mimalloc(env, n), _hotspot(env, n)]
-    return Case(name, [Metric("ns_per_node", "ns/node")], [_ours(env, n), *peers], rounds=7, quick_s=13)
+    ours = [_ours(env, n, plan) for plan in env.plans()]
+    peers = [_boehm(env, n), _mimalloc(env, n), *(_hotspot(env, n, c, compact) for c in RIVALS for compact in (True, False))]
+    return Case(name, [Metric("ns_per_node", "ns/node")], [*ours, *peers], rounds=7, quick_s=13, rivals=hotspot.GROUP)
 
 
 def _slowest(results):
@@ -22,16 +25,16 @@ def _slowest(results):
     return max(results, key=lambda r: r["ns_per_node"])
 
 
-def _ours(env, n):
+def _ours(env, n, plan):
     """One heap shared by all processes, as large as the peers' heaps together."""
     targets = ("daemon/mmgcd", "tests/bench/gcbench_mmgc")
 
     def run():
         mmgcd, program = env.ours(*targets)
-        with private_daemon(mmgcd, *env.daemon_options) as sock:
+        with private_daemon(mmgcd, "--heap-plan", plan) as sock:
             command = [program, sock, "gcbench", str(n * HEAP_MIB), *PARAMS]
             return _slowest(run_together([command] * n, env.timeout_s))
-    return Contender("mmgcd", run, lambda: env.ours(*targets), ours=True)
+    return Contender(f"mmgcd {plan}", run, lambda: env.ours(*targets), ours=True)
 
 
 def _boehm(env, n):
@@ -47,18 +50,6 @@ def _mimalloc(env, n):
                      exe)
 
 
-def _hotspot(env, n):
-    found = newest_jdk()
-
-    def prepare():
-        if not found:
-            raise Skip("no JDK under /usr/lib/jvm")
-        return env.peer_java("GCBench", found[0])
-
-    def run():
-        jdk = found[0]
-        compact = "-XX:+UseCompactObjectHeaders"
-        command = [jdk / "bin" / "java", "-XX:+UseSerialGC", f"-Xms{HEAP_MIB}m", f"-Xmx{HEAP_MIB}m",
-                   *([compact] if java_takes(jdk, compact) else []), "-cp", prepare(), "GCBench", *PARAMS]
-        return _slowest(run_together([command] * n, env.timeout_s))
-    return Contender(f"HotSpot {found[1].split('.')[0]} Serial" if found else "HotSpot Serial", run, prepare)
+def _hotspot(env, n, collector, compact):
+    """With the headers of 8 bytes that ours have, too, and with those of 12; the faster one is the one to beat."""
+    return hotspot.contender(env, collector, "GCBench", PARAMS, HEAP_MIB, _slowest, processes=n, compact=compact)

@@ -3,11 +3,13 @@
 
 A bench is tests/bench/NAME.py with WHAT (one line) and cases(env) -> [Case]. A Case lists its Metrics and its
 Contenders, ours first. A contender's prepare() builds what it needs once and raises Skip or Broken with the reason;
-its run() makes one measurement and returns {metric name: value}. run.py does the rounds, the table and the JSON.
+its run() makes one measurement and returns {metric name: value}. run.py does the rounds, show.py the table and the JSON rows.
+A bench may have finish({case name: {contender name: [what its runs returned]}}) -> Finish, for what all its cases say together.
 """
 import contextlib
 import dataclasses
 import functools
+import json
 import os
 import pathlib
 import re
@@ -24,9 +26,16 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BENCH = ROOT / "tests" / "bench"
 PEERS = BENCH / "peers"
 
+# Plans that no figure is wanted of: one never collects, one is there to find faults.
+NOT_MEASURED = ("nogc", "pageprotect")
+
+
+
+NO_ROOM = 4                         # a program of ours ends so when its heap is full: under this plan the work does not fit
+
 
 class Skip(Exception):
-    """This contender cannot take part here (not installed); the reason is printed, nothing fails."""
+    """This contender cannot take part here (not installed, no room); the reason is printed, nothing fails."""
 
 
 class Broken(Exception):
@@ -38,6 +47,12 @@ class Metric:
     name: str                   # the key in what run() returns
     unit: str
     better: str = "lower"       # or "higher"
+    worst: bool = False         # rounds are summed up by the worst of them, not by their median
+
+    def sum_up(self, values):
+        if not self.worst:
+            return statistics.median(values)
+        return max(values) if self.better == "lower" else min(values)
 
 
 @dataclasses.dataclass(eq=False)
@@ -46,6 +61,7 @@ class Contender:
     run: Callable[[], dict]
     prepare: Callable[[], None] = lambda: None
     ours: bool = False
+    group: str = ""             # of peers: the best of them is what several of ours are compared with
 
 
 @dataclasses.dataclass
@@ -53,20 +69,63 @@ class Case:
     name: str
     metrics: list
     contenders: list
-    rounds: int = 5             # measured; one more comes first and is thrown away
+    rounds: int = 5             # measured
     quick_s: float = 5          # --quick: no further round is begun that would end after this
+    throw_away: bool = True     # one more round comes first and is thrown away
+    rivals: str = ""            # the group whose best one we want to beat
+
+
+@dataclasses.dataclass
+class Finish:
+    lines: list = dataclasses.field(default_factory=list)
+    rows: list = dataclasses.field(default_factory=list)
+    plots: list = dataclasses.field(default_factory=list)
+    broken: int = 0
 
 
 class Env:
     """Where things are built, how long we may take, how daemons start, and each built thing at most once."""
 
-    def __init__(self, build, quick, plan=None):
+    def __init__(self, build, quick, plans=()):
         self.quick = quick
-        self.daemon_options = ["--heap-plan", plan] if plan else []
         self.release = pathlib.Path(build) / "release"
         self.out = pathlib.Path(build) / "bench"
         self.out.mkdir(parents=True, exist_ok=True)
         self.timeout_s = 60 if quick else 300
+        self.asked_plans = list(plans)
+        if self.asked_plans == ["all"]:
+            self.asked_plans = self.collecting_plans()
+        self.daemon_options = ["--heap-plan", self.asked_plans[0]] if self.asked_plans else []
+
+    # -- plans ----------------------------------------------------------------------------------------------------
+    def plans(self):
+        """Those asked for; else with --quick the daemon's default, else all that collect."""
+        return self.asked_plans or ([self.default_plan()] if self.quick else self.collecting_plans())
+
+    @functools.lru_cache(maxsize=None)
+    def collecting_plans(self):
+        """As the daemon lists them when it is asked for one that it does not have."""
+        said = self._ask_daemon("--check-config", "--heap-plan", "?")
+        names = re.search(r"it can be one of: (.*)", said)
+        if not names:
+            raise Broken(f"mmgcd does not say which plans it has: {said.strip()}")
+        return [name for name in names[1].split() if name not in NOT_MEASURED]
+
+    @functools.lru_cache(maxsize=None)
+    def default_plan(self):
+        default = re.search(r"--heap-plan .*\((\w+)\)$", self._ask_daemon("--help"), re.M)
+        if not default:
+            raise Broken("mmgcd --help does not say its default plan")
+        return default[1]
+
+    def daemon_has(self, option):
+        return re.search(rf"^ +{option}\b", self._ask_daemon("--help"), re.M) is not None
+
+    @functools.lru_cache(maxsize=None)
+    def _ask_daemon(self, *arguments):
+        mmgcd, = self.ours("daemon/mmgcd")
+        r = subprocess.run([str(mmgcd), *arguments], capture_output=True, text=True)
+        return r.stdout + r.stderr
 
     # -- our own binaries -----------------------------------------------------------------------------------------
     @functools.lru_cache(maxsize=None)
@@ -117,9 +176,9 @@ def newest_jdk(root="/usr/lib/jvm"):
 
 
 @functools.lru_cache(maxsize=None)
-def java_takes(jdk, option):
-    """True when this virtual machine starts with @option: a stable one, since nothing is unlocked for it."""
-    return subprocess.run([str(jdk / "bin" / "java"), option, "-version"], capture_output=True).returncode == 0
+def java_takes(jdk, *options):
+    """True when this virtual machine starts with @options: stable ones, since nothing is unlocked for them."""
+    return subprocess.run([str(jdk / "bin" / "java"), *options, "-version"], capture_output=True).returncode == 0
 
 
 # -- processes ----------------------------------------------------------------------------------------------------
@@ -136,7 +195,7 @@ def run_together(commands, timeout_s):
         deadline = time.monotonic() + timeout_s
         for p, err in procs:
             if _read_until(p, b"ready\n", deadline) is None:
-                raise Broken(_why(p, err))
+                raise _failure(p, err)
         for p, _ in procs:
             with contextlib.suppress(BrokenPipeError):
                 p.stdin.write(b"\n")
@@ -146,7 +205,7 @@ def run_together(commands, timeout_s):
             if out is None:
                 raise Broken(f"no end within {timeout_s} s")
             if p.wait() != 0:
-                raise Broken(_why(p, err))
+                raise _failure(p, err)
             pairs = (line.split() for line in out.decode().splitlines())
             results.append({w[0]: float(w[1]) for w in pairs if len(w) == 2})
         return results
@@ -165,6 +224,12 @@ def _read_until(p, mark, deadline):
         out += piece
         if mark and out.endswith(mark):
             return out
+
+
+def _failure(p, err):
+    """The exception for a program that did not do what it should."""
+    why = _why(p, err)
+    return Skip(why) if p.returncode == NO_ROOM else Broken(why)
 
 
 def _why(p, err):
@@ -226,3 +291,23 @@ def median_spread(values):
     """(median, half the range as a share of the median)."""
     mid = statistics.median(values)
     return mid, (max(values) - min(values)) / 2 / mid if mid else 0.0
+
+
+# -- asking it ----------------------------------------------------------------------------------------------------
+def heap_info(mmgcctl, sock, heap):
+    """What `mmgcctl info HEAP --json` says."""
+    command = [str(mmgcctl), "--socket", sock, "info", heap, "--json"]
+    r = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    try:
+        return json.loads(r.stdout)
+    except ValueError:
+        raise Broken(f"mmgcctl info: status {r.returncode}: {(r.stderr or r.stdout).strip()[:200]}") from None
+
+
+def pauses_of_run(got, info):
+    """Nanoseconds of the newest pauses, as many as the program saw collections in its run, if the daemon keeps so many."""
+    recent = info.get("recent_pause_ns")
+    if recent is None:
+        raise Broken("mmgcctl info does not say recent_pause_ns")
+    count = int(got["collections"])
+    return recent[-count:] if count else []

@@ -4,10 +4,7 @@
 No peer stops other processes, so these rows stand alone. Beyond one busy thread a core the scheduler decides; the
 clients that are outside are there to show that they cost nothing, however many.
 """
-import json
-import subprocess
-
-from harness import Broken, Case, Contender, Metric, percentile, private_daemon, run_together
+from harness import Broken, Case, Contender, Metric, heap_info, percentile, private_daemon, run_together
 
 WHAT = "time to stop and pause of a small heap with 1, 8, 64 client processes, inside or outside"
 WHEN = {"p50": 0.5, "p99": 0.99, "max": 1.0}
@@ -31,18 +28,9 @@ def _case(env, n, how):
             got = run_together([[program, sock, HEAP, n, how, collections]], env.timeout_s)[0]
             if got["stalled"]:
                 raise Broken(f"{got['stalled']:.0f} of {collections} collections were given up")
-            return _figures(_info(mmgcctl, sock), collections)
+            return _figures(heap_info(mmgcctl, sock, HEAP), collections)
     name = f"{n} client{'s' if n > 1 else ''} {'polling' if how == 'busy' else 'outside, asleep'}"
     return Case(name, METRICS, [Contender("mmgcd", run, lambda: env.ours(*TARGETS), ours=True)], quick_s=2)
-
-
-def _info(mmgcctl, sock):
-    command = [str(mmgcctl), "--socket", sock, "info", HEAP, "--json"]
-    r = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    try:
-        return json.loads(r.stdout)
-    except ValueError:
-        raise Broken(f"mmgcctl info: status {r.returncode}: {(r.stderr or r.stdout).strip()[:200]}") from None
 
 
 def _figures(info, collections):
