@@ -59,6 +59,8 @@ static void in_child(void)
         (void)close(shm_segment_fd(heap->control_segment));
         (void)close(shm_segment_fd(heap->arena_segment));
         (void)close(shm_segment_fd(heap->session_segment));
+        if (heap->log_segment != NULL)
+            (void)close(shm_segment_fd(heap->log_segment));
         for (struct thread *th = heap->threads; th != NULL; th = th->next) {
             (void)close(shm_segment_fd(th->segment));
             stand_in(th);

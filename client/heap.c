@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* heap.c - Heap: opening maps three segments, closing gives everything back.
- *   The fds come as control (read-only), arena, session; each is checked for its seals and its size before it is mapped, so
+/* heap.c - Heap: opening maps three or four segments, closing gives everything back.
+ *   The fds come as control (read-only), arena, session, and log if there is one; each is checked for its seals and its size before it is mapped, so
  *   that nobody can shrink it under us. What the control segment says then is the daemon's word and trusted. */
 #include "client/heap.h"
 
@@ -15,7 +15,7 @@
 #include "client/thread.h"
 #include "shm/units.h"
 
-enum { FD_CONTROL, FD_ARENA, FD_SESSION, FD_COUNT };
+enum { FD_CONTROL, FD_ARENA, FD_SESSION, FD_LOG };
 
 struct mmgc_heap *heap_list;
 
@@ -45,9 +45,11 @@ static int adopt(struct shm_segment **ret_seg, struct packet_fds *fds, int which
 
 static int heap_map(struct mmgc_heap *heap, const wire_heap_opened *opened, struct packet_fds *fds)
 {
-    if (fds->count != FD_COUNT || opened->control_bytes < sizeof(struct shm_control) ||
+    size_t expected = FD_LOG + (opened->log_bytes > 0);
+
+    if (fds->count != expected || opened->control_bytes < sizeof(struct shm_control) ||
         opened->session_bytes < sizeof(struct shm_session))
-        return error_set(MMGC_E_PROTOCOL, "the daemon sent %zu of %d segments", fds->count, FD_COUNT);
+        return error_set(MMGC_E_PROTOCOL, "the daemon sent %zu of %zu segments", fds->count, expected);
     int r = adopt(&heap->control_segment, fds, FD_CONTROL, opened->control_bytes, SHM_READ_ONLY);
     if (r == MMGC_OK)
         r = adopt(&heap->arena_segment, fds, FD_ARENA, opened->arena_bytes,
@@ -64,11 +66,26 @@ static int heap_map(struct mmgc_heap *heap, const wire_heap_opened *opened, stru
         return error_set(MMGC_E_PROTOCOL, "a segment lacks its magic number");
     if (heap->control->version != SHM_CONTROL_VERSION || heap->session->version != SHM_SESSION_VERSION ||
         (heap->control->features & ~SHM_CONTROL_FEATURES) != 0 || heap->session->features != 0 ||
-        heap->control->barrier != SHM_BARRIER_NONE)
+        heap->control->barrier > SHM_BARRIER_FIELDS)
         return error_set(MMGC_E_VERSION, "the heap's layout is of another release");
     if (heap->control->arena_bytes != opened->arena_bytes)
         return error_set(MMGC_E_PROTOCOL, "the heap's size is in doubt");
     return MMGC_OK;
+}
+
+/* The log of the write barrier. Every plan that has one shows it to all who may store. */
+static int heap_map_log(struct mmgc_heap *heap, uint64_t log_bytes, struct packet_fds *fds)
+{
+    bool expected = heap->control->barrier != SHM_BARRIER_NONE && !heap->read_only;
+
+    if (log_bytes < (expected ? shm_log_bytes(heap->control->arena_bytes) : 0))
+        return error_set(MMGC_E_PROTOCOL, "the write barrier's log is in doubt");
+    if (!expected)
+        return MMGC_OK;
+    int r = adopt(&heap->log_segment, fds, FD_LOG, log_bytes, SHM_READ_WRITE);
+    if (r == MMGC_OK)
+        heap->log_bits = shm_segment_address(heap->log_segment);
+    return r;
 }
 
 /* The map of closed pages, if there is one; it lies behind the types. */
@@ -115,6 +132,8 @@ static int heap_call_open(struct mmgc_heap *heap, const char *name,
         return r;
     r = heap_map(heap, reply->heap_opened, &fds);
     if (r == MMGC_OK)
+        r = heap_map_log(heap, reply->heap_opened->log_bytes, &fds);
+    if (r == MMGC_OK)
         r = heap_map_pages(heap, reply->heap_opened->control_bytes);
     packet_fds_close(&fds);
     wire_reply_free(reply);
@@ -126,6 +145,7 @@ static void heap_free(struct mmgc_heap *heap)
     shm_segment_unref(heap->control_segment);
     shm_segment_unref(heap->arena_segment);
     shm_segment_unref(heap->session_segment);
+    shm_segment_unref(heap->log_segment);
     pages_free(heap->pages);
     type_free_all(heap);
     free(heap->handle_next);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Heap: one opened heap: its connection, its three segments, its types, handles and attached threads.
+/* Heap: one opened heap: its connection, its segments, its types, handles and attached threads.
  *   Owner    the program, from mmgc_heap_open() to mmgc_heap_close()
  *   Threads  any; fields say what guards them                                                            */
 #include <pthread.h>
@@ -18,8 +18,10 @@ struct mmgc_heap {
     unsigned generation;                     /* [const] fork_generation when it was opened */
     bool read_only, fence;                   /* [const] */
     struct shm_segment *control_segment, *arena_segment, *session_segment;   /* [const] */
+    struct shm_segment *log_segment;         /* [const] NULL: the plan has no write barrier, or we only read */
     const struct shm_control *control;       /* [const] */
     struct shm_session *session;             /* [const] */
+    _Atomic uint64_t *log_bits;              /* [const] NULL without that segment */
     char *base;                              /* [const] where the arena begins here */
 
     struct pages *pages;                     /* [const] NULL: the plan closes none */

@@ -12,6 +12,7 @@
 #include "client/roots.h"
 #include "client/thread.h"
 #include "client/tsan.h"
+#include "client/write_barrier.h"
 #include "shm/futex.h"
 
 #define LOOK_EVERY_NS UINT64_C(1000000000)
@@ -57,9 +58,10 @@ static int wait_epoch(struct thread *th, uint32_t epoch)
     }
 }
 
-/* IN, as of @epoch: what has been closed or opened since this process last looked, it sees to now. */
+/* IN, as of @epoch, which is even: what to log from here on, and what has been closed or opened since this process last looked. */
 static int catch_up(struct thread *th, uint32_t epoch)
 {
+    write_barrier_follow(th);
     int r = pages_follow(th->heap->pages, epoch);
 
     return MM_LIKELY(r == 0) ? MMGC_OK : error_system("mprotect", r);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "client/stack.h"
+#include "client/write_barrier.h"
 
 #ifndef PIDFD_THREAD /* Linux 6.9 */
 #define PIDFD_THREAD O_EXCL
@@ -211,7 +212,9 @@ static int thread_map(struct thread *th, const wire_attached *attached, struct p
     m->epoch = &th->heap->control->epoch;
     m->base = th->heap->base;
     m->client = th;
+    m->log_bits = th->heap->log_bits;
     th->m = m;
+    write_barrier_follow(th);
     th->id = attached->thread;
     return MMGC_OK;
 }

@@ -187,6 +187,17 @@ void mutator_view(const struct mutator *m, uint64_t arena_bytes, struct heap_mut
     }
 }
 
+void mutator_drain_locked(struct mutator *m, struct shared_heap *heap)
+{
+    if (heap->log_segment == NULL || m->session->read_only) /* who only reads has nothing to tell */
+        return;
+    if (at_load_acquire(&m->dead))
+        drain_last_locked(&m->drain, m->words, heap->heap, shm_segment_address(heap->log_segment),
+                          heap->max_bytes >> MM_GRANULE_LOG);
+    else
+        drain_locked(&m->drain, m->words, heap->heap);
+}
+
 uint32_t mutator_locals_racy(const struct mutator *m)
 {
     uint32_t count = at_load_acquire(&m->words->local_count);

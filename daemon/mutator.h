@@ -8,12 +8,14 @@
 #include <sys/queue.h>
 #include <uv.h>
 
+#include "daemon/drain.h"
 #include "plans/heap.h"
 #include "proto/wire.h"
 #include "shm/mutator.h"
 #include "shm/segment.h"
 
 struct session;
+struct shared_heap;
 struct mutator;
 
 /* A request for memory that could not be served at once. At most one a class, so a client cannot pile them up. */
@@ -44,6 +46,7 @@ struct mutator {
     struct shm_segment *segment;
     struct shm_mutator *words;                /* hostile */
     struct heap_mutator *record;              /* [lock: heap] NULL until its first grant and after its seal */
+    struct drain drain;                       /* [lock: heap] of its ring of logged stores */
     uint64_t since_task;                      /* [const] collector tasks begun when it attached: newer than a running one? */
     uint32_t published[SHM_GRANT_CLASSES];    /* our own count; the mailbox shows it */
     struct grant_wait wait[SHM_GRANT_CLASSES];
@@ -68,5 +71,7 @@ struct mutator *mutator_unref(struct mutator *m);
 void mutator_view(const struct mutator *m, uint64_t arena_bytes, struct heap_mutator_view *ret_view);
 /* Its two rows of roots: ambiguous and local. False: the roots are incomplete (overflow). World stopped. */
 bool mutator_roots(const struct mutator *m, struct heap_roots ret_rows[2]);
+/* Takes what its write barrier has logged, and if it is dead the last of it. Nothing under plans without one. Heap locked. */
+void mutator_drain_locked(struct mutator *m, struct shared_heap *heap);
 uint32_t mutator_locals_racy(const struct mutator *m);       /* clamped */
 enum shm_state mutator_state(const struct mutator *m);       /* racy; OUT for what is no state */

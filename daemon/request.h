@@ -58,6 +58,7 @@ enum handled request_decide(struct request *r);
 enum handled request_attach(struct request *r);               /* requests_thread.c */
 enum handled request_detach(struct request *r);
 enum handled request_grant(struct request *r);
+enum handled request_drain(struct request *r);
 enum handled request_heap_list(struct request *r);            /* facts.c */
 enum handled request_heap_info(struct request *r);
 enum handled request_clients(struct request *r);

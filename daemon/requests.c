@@ -44,6 +44,7 @@ static const struct {
     [WIRE_REQUEST(HEAP_RESIZE)] = { GREETED, request_heap_resize },
     [WIRE_REQUEST(DELEGATE)] = { GREETED, request_delegate },
     [WIRE_REQUEST(DECIDE)] = { GREETED, request_decide },
+    [WIRE_REQUEST(DRAIN)] = { WRITABLE, request_drain },
 };
 
 /* ---- answering ---- */

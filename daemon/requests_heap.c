@@ -66,6 +66,10 @@ static enum handled answer_opened(struct request *r, struct shared_heap *h, bool
     int arena = s->read_only ? shm_segment_reopen_read_only(h->arena) : shm_segment_fd(h->arena);
     struct packet_fds fds = { .fd = { control, arena, shm_segment_fd(s->segment) }, .count = 3 };
 
+    if (h->log_segment != NULL && !s->read_only) {
+        fds.fd[fds.count++] = shm_segment_fd(h->log_segment);
+        opened.log_bytes = shm_segment_bytes(h->log_segment);
+    }
     opened.control_bytes = shm_segment_bytes(h->control_segment);
     opened.arena_bytes = h->max_bytes;
     opened.session_bytes = shm_segment_bytes(s->segment);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* requests_thread.c - Requests about a thread: attach, detach, grant. */
+/* requests_thread.c - Requests about a thread: attach, detach, grant, drain. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -104,4 +104,20 @@ enum handled request_grant(struct request *r)
     grants_ask(s->heap, m, grant);
     shared_heap_pump(s->heap);
     return HANDLED;
+}
+
+enum handled request_drain(struct request *r)
+{
+    struct shared_heap *h = r->session->heap;
+    struct mutator *m = session_mutator(r->session, r->message->drain->thread);
+
+    if (m == NULL)
+        return answer_error(r, MMGC_E_NO_THREAD, "the session has no thread %u", r->message->drain->thread);
+    if (h->log_segment == NULL)
+        return answer_error(r, MMGC_E_UNSUPPORTED, "plan %s has no write barrier", h->control->plan);
+    if (!shared_heap_try_lock(h))
+        return answer_later(r, h);
+    mutator_drain_locked(m, h);
+    shared_heap_unlock(h);
+    return HANDLED; /* the thread sees the ring's own word */
 }

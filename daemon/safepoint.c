@@ -162,6 +162,7 @@ int safepoint_world(struct shared_heap *heap, const struct collector_task *task,
     }
     for (size_t i = 0; i < task->mutator_count; i++) {
         struct mutator *m = task->mutators[i];
+        mutator_drain_locked(m, heap);
         if (m->record != NULL) {
             records[mutator_count] = m->record;
             mutator_view(m, heap->max_bytes, &views[mutator_count++]);

@@ -39,6 +39,7 @@ static void heap_free(struct shared_heap *h)
     shm_segment_unref(h->arena);
     shm_segment_unref(h->private);
     shm_segment_unref(h->control_segment);
+    shm_segment_unref(h->log_segment);
     pthread_mutex_destroy(&h->lock);
     free(h);
 }
@@ -93,6 +94,8 @@ static int make_segments(struct shared_heap *h, const char *plan)
         r = shm_segment_new_published(&h->control_segment,
                                       sizeof(struct shm_control) + heap_page_map_bytes(plan, h->max_bytes),
                                       "mmgc-control");
+    if (r == 0 && heap_log_bytes(plan, h->max_bytes) > 0)
+        r = shm_segment_new(&h->log_segment, heap_log_bytes(plan, h->max_bytes), "mmgc-log");
     return r;
 }
 
@@ -104,7 +107,8 @@ static void publish(struct shared_heap *h)
     c->features = SHM_CONTROL_FEATURES;
     c->incarnation = h->server->incarnation;
     c->arena_bytes = h->max_bytes;
-    c->barrier = SHM_BARRIER_NONE;
+    c->barrier = heap_plan_barrier(h->heap);
+    shared_heap_show_barrier_stw(h); /* nobody runs yet */
     c->allocator = heap_plan_allocator(h->heap);
     c->small_max_bytes = MM_SMALL_MAX_BYTES;
     c->page_map_offset = heap_page_map_bytes(heap_plan_name(h->heap), h->max_bytes) > 0 ? sizeof(*c) : 0;
@@ -131,6 +135,8 @@ static int make_heap(struct shared_heap *h)
         return r;
     if (heap_page_map_bytes(config.plan, h->max_bytes) > 0)
         config.page_map = (char *)shm_segment_address(h->control_segment) + sizeof(struct shm_control);
+    if (h->log_segment != NULL)
+        config.log_bits = shm_segment_address(h->log_segment);
     r = heap_new(&h->heap, &config, h->arena, h->private);
     return r == -EINVAL ? -ENOENT : r; /* the sizes are good */
 }
@@ -220,6 +226,7 @@ static void seal_locked(struct shared_heap *h)
 
     while ((m = TAILQ_FIRST(&h->seals)) != NULL) {
         TAILQ_REMOVE(&h->seals, m, in_seals);
+        mutator_drain_locked(m, h);
         if (m->record != NULL) {
             mutator_view(m, h->max_bytes, &view);
             heap_mutator_seal(h->heap, m->record, &view);
@@ -391,4 +398,10 @@ void shared_heap_quarantine(struct shared_heap *h, const char *why)
         log_error("heap '%s' is quarantined: %s", h->name, why);
     h->corrupt = true;
     at_store_release(&h->control->corrupt, 1);
+}
+
+/* Relaxed: the release of the even epoch shows it to whoever goes on (client/safepoint.c). */
+void shared_heap_show_barrier_stw(struct shared_heap *h)
+{
+    at_store_relaxed(&h->control->barrier_mask, heap_barrier_mask(h->heap));
 }

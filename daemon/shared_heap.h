@@ -61,6 +61,7 @@ struct shared_heap {
     uint64_t limit_bytes;                     /* what may be in use */
 
     struct shm_segment *arena, *private, *control_segment;
+    struct shm_segment *log_segment;          /* NULL: its plan has no write barrier */
     struct shm_control *control;
     pthread_mutex_t lock;
     struct heap *heap;                        /* [lock] */
@@ -128,3 +129,4 @@ bool shared_heap_may_open(const struct shared_heap *h, const struct session *s, 
 bool shared_heap_may_destroy(const struct shared_heap *h, const struct session *s);
 void shared_heap_read_gauges(struct shared_heap *h);          /* if the lock is to be had; else they stay */
 void shared_heap_quarantine(struct shared_heap *h, const char *why);
+void shared_heap_show_barrier_stw(struct shared_heap *h);     /* what clients are to log from the resume on */

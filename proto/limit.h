@@ -26,12 +26,13 @@
     X(ROOTS,               640, 0, 0)     \
     X(HEAP_RESIZE,         384, 0, 0)     \
     X(DELEGATE,            384, 0, 0)     \
-    X(DECIDE,              384, 0, 0)
+    X(DECIDE,              384, 0, 0)     \
+    X(DRAIN,                64, 0, 0)
 #define WIRE_REPLY_LIMITS(X)              \
     X(ERROR,              2048, 0, 0)     \
     X(DONE,                 64, 0, 0)     \
     X(WELCOME,             256, 0, 0)     \
-    X(HEAP_OPENED,         256, 3, 3)     \
+    X(HEAP_OPENED,         256, 3, 4)     \
     X(HEAP_ROWS,         65536, 0, 0)     \
     X(HEAP_FACTS,        65536, 0, 0)     \
     X(TYPE_DEFINED,         64, 0, 0)     \

@@ -69,7 +69,8 @@
     X(heap_resize, HeapResize, HEAP_RESIZE)    \
     X(delegate, Delegate, DELEGATE)            \
     X(pressure, Pressure, PRESSURE)            \
-    X(decide, Decide, DECIDE)
+    X(decide, Decide, DECIDE)                  \
+    X(drain, Drain, DRAIN)
 
 #define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
     typedef Mmgc__Wire__##Gen wire_##c;                                              \
@@ -101,7 +102,7 @@ enum wire_result {
     WIRE_INVALID,                             /* understood, but a field breaks its limit (name too long ...); *ret_serial, *ret_error
                                                * set. Or, LIMIT: this process had no room for the packet's fds */
 };
-/* @ret_fds, then the caller's, has as many fds as the message's kind takes (Attach 0 or 1, HeapOpened 3, Attached 1, others none);
+/* @ret_fds, then the caller's, has as many fds as the message's kind takes (Attach 0 or 1, HeapOpened 3 or 4, Attached 1, others none);
  * surplus ones are closed. Empty unless WIRE_OK; NULL: all are closed. */
 enum wire_result wire_recv_request(int sock, wire_request **ret_request, struct packet_fds *ret_fds, uint32_t *ret_serial,
                                    enum mmgc_error *ret_error);

@@ -6,14 +6,16 @@
  *           that nobody needs to hear of: new objects, and every object under plans without a barrier
  *   Unit    what one bit stands for. A store to a slot of an object looks at the bit of the granule
  *           object + ((slot - object) & mask), in bytes: of the object's piece of 256 bytes, or of the slot's own granule
- *   Order   (soundness S1) 1. the entry into the own ring, tentative = pushed + 1; 2. the bit is cleared by an atomic AND; who finds
- *           it set has the entry that counts: pushed + 1; 3. the field is stored. Each a release after the one before, so that what
- *           a killed client leaves is one of: nothing; an entry too many; all that is needed
- *   Old     who clears the bit read the old value before, and nobody stores to the unit before the bit is clear: so it is
- *           exactly what stood there when the bit was set
+ *   Order   (soundness S1) 0. old is read, and the bit looked at once more: it is still set; 1. the entry into the own ring,
+ *           tentative = pushed + 1; 2. the bit is cleared by an atomic AND; who finds it set has the entry that counts: pushed + 1;
+ *           who does not takes its own back: tentative = pushed; 3. the field is stored. Each a release after the one before, so that
+ *           what a killed client leaves is one of: nothing; an entry too many; all that is needed
+ *   Old     nobody stores to the unit before the bit is clear, and it was set after old was read: so every entry, one that came
+ *           too late to count as well, has exactly what stood there when the bit was set
  *   Full    a ring without room raises lost instead, clears the bit all the same and never waits: the next collection looks
  *           at everything
- *   Dead    the entry at pushed of a client that died with tentative = pushed + 1 counts if its bit is clear
+ *   Dead    the entry at pushed of a client that died with tentative = pushed + 1 counts if its bit is clear; there may be another
+ *           one for its unit, with the same old
  *   Mask    changes only while the world is stopped; a thread reads it from control whenever it goes inside or on        */
 #include <assert.h>
 #include <stddef.h>

@@ -79,6 +79,10 @@ static void on_heap_open(struct answer *a)
     int arena = a->request->heap_open->read_only ? shm_segment_reopen_read_only(fake->arena_segment)
                                                  : dup(shm_segment_fd(fake->arena_segment));
     a->fds = (struct packet_fds){ .fd = { control, arena, shm_segment_fd(*session) }, .count = 3 };
+    if (fake->control->barrier != SHM_BARRIER_NONE && !a->request->heap_open->read_only) {
+        opened.log_bytes = shm_segment_bytes(fake->log_segment);
+        a->fds.fd[a->fds.count++] = shm_segment_fd(fake->log_segment);
+    }
     a->reply.body_case = WIRE_REPLY(HEAP_OPENED);
     a->reply.heap_opened = &opened;
     send_answer(a);
@@ -260,6 +264,7 @@ static void on_request(struct answer *a, size_t fds)
     case WIRE_REQUEST(ATTACH): return on_attach(a, fds);
     case WIRE_REQUEST(DETACH): (void)at_add_relaxed(&a->fake->detaches, 1); return answer_done(a);
     case WIRE_REQUEST(GRANT): return on_grant(a);
+    case WIRE_REQUEST(DRAIN): (void)at_add_relaxed(&a->fake->drains, 1); return;
     case WIRE_REQUEST(NAME_SET):
     case WIRE_REQUEST(NAME_GET): return on_name(a);
     case WIRE_REQUEST(COLLECT): return on_collect(a);
@@ -336,6 +341,8 @@ struct fake_daemon *fake_start(void)
         at_store_relaxed(&fake->sockets[i], -1);
     MM_ASSERT(shm_segment_new(&fake->control_segment, sizeof(struct shm_control), "fake control") == 0);
     MM_ASSERT(shm_segment_new(&fake->arena_segment, FAKE_ARENA_BYTES, "fake arena") == 0);
+    MM_ASSERT(shm_segment_new(&fake->log_segment, shm_log_bytes(FAKE_ARENA_BYTES), "fake log") == 0);
+    fake->log_bits = shm_segment_address(fake->log_segment);
     fake->control = shm_segment_address(fake->control_segment);
     fake->arena = shm_segment_address(fake->arena_segment);
     fake->control->version = SHM_CONTROL_VERSION;
@@ -367,6 +374,7 @@ void fake_stop(struct fake_daemon *fake)
         shm_segment_unref(fake->mutator_segments[i]);
     shm_segment_unref(fake->control_segment);
     shm_segment_unref(fake->arena_segment);
+    shm_segment_unref(fake->log_segment);
     free(fake);
 }
 

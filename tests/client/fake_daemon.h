@@ -27,11 +27,12 @@ struct fake_name {
 };
 struct fake_daemon {
     char path[64];                           /* where it listens */
-    struct shm_segment *control_segment, *arena_segment;
+    struct shm_segment *control_segment, *arena_segment, *log_segment;
     struct shm_segment *session_segments[FAKE_CONNECTIONS];  /* by connection; NULL: none */
     struct shm_segment *mutator_segments[FAKE_THREADS];      /* by thread number - 1 */
     struct shm_control *control;
     char *arena;
+    _Atomic uint64_t *log_bits;              /* sent to clients that may write, if control.barrier says so */
 
     _Atomic int grant_error;                 /* [test] answer grants with this code */
     _Atomic uint32_t span_bytes;             /* [test] of spans, unless objects are longer; 0: whole blocks */
@@ -42,6 +43,7 @@ struct fake_daemon {
     _Atomic uint64_t collect_number;         /* [test] what Collect is answered with */
     _Atomic uint32_t grants[SHM_GRANT_CLASSES];      /* requests seen */
     _Atomic uint64_t last_grant_bytes[SHM_GRANT_CLASSES];
+    _Atomic uint32_t drains;                 /* requests seen; nothing is done about them */
     _Atomic uint32_t attaches, detaches, hellos, pidfds;     /* attaches: release, after the segment is there */
     _Atomic uint64_t arena_next;             /* bytes granted so far */
     struct fake_name names[FAKE_NAMES];      /* server thread */

@@ -35,6 +35,8 @@ int use(struct mmgc_thread *t, mmgc_type type, mmgc_type array)
     mmgc_set(t, n, left, l);
     if (mmgc_get(t, n, left) != l || !mmgc_cas(t, n, left, l, NULL) || mmgc_length(l) != 3)
         return MMGC_E_INVALID;
+    mmgc_fill_refs(t, n, &n->left, l, 2);
+    mmgc_copy_refs(t, n, &n->right, &n->left, 1);
     mmgc_keep(mmgc_exchange(t, n, &n->right, mmgc_deref(t, mmgc_ref_of(t, n))));
     return mmgc_size(array, 3) > 16 ? mmgc_poll(t) : MMGC_OK;
 }
@@ -45,7 +47,9 @@ HOT = [
     ('mmgc_new', 'void *hot(struct mmgc_thread *t, mmgc_type type) { return mmgc_new(t, type); }', 12),
     ('mmgc_poll', 'int hot(struct mmgc_thread *t) { return mmgc_poll(t); }', 6),
     ('mmgc_load', 'void *hot(struct mmgc_thread *t, mmgc_ref *slot) { return mmgc_load(t, slot); }', 8),
-    ('mmgc_store', 'void hot(struct mmgc_thread *t, void *o, mmgc_ref *s, void *v) { mmgc_store(t, o, s, v); }', 9),
+    ('mmgc_store', 'void hot(struct mmgc_thread *t, void *o, mmgc_ref *s, void *v) { mmgc_store(t, o, s, v); }', 25),
+    ('mmgc_store without a barrier', 'void hot(struct mmgc_thread *t, void *o, mmgc_ref *s, void *v) '
+     '{ if (t->log_mask != 0) __builtin_unreachable(); mmgc_store(t, o, s, v); }', 9),
 ]
 FENCES = re.compile(r'\b(lock|[ms]fence|lfence|xchg|dmb|dsb|isb)\b')
 

@@ -44,6 +44,7 @@ static const struct field fields[] = {
     FIELD("Control", shm_control, small_max_bytes),
     FIELD("Control", shm_control, plan),
     FIELD("Control", shm_control, epoch),
+    FIELD("Control", shm_control, barrier_mask),
     FIELD("Control", shm_control, collections),
     FIELD("Control", shm_control, abandoned_stops),
     FIELD("Control", shm_control, live_bytes),
@@ -81,8 +82,10 @@ static const struct field fields[] = {
     FIELD("Mutator", shm_mutator, root_capacity),
     FIELD("Mutator", shm_mutator, mail),
     FIELD("Mutator", shm_mutator, bumps),
+    FIELD("Mutator", shm_mutator, log),
     FIELD("Mutator", shm_mutator, rings),
     FIELD("Mutator", shm_mutator, locals),
+    FIELD("Mutator", shm_mutator, log_ring),
     { "Mutator", "roots", offsetof(struct shm_mutator, roots), ANY },
     FIELD("Bump", shm_bump, cursor),
     FIELD("Bump", shm_bump, limit),
@@ -98,6 +101,15 @@ static const struct field fields[] = {
     FIELD("Mailbox", shm_mailbox, answered),
     FIELD("Mailbox", shm_mailbox, error),
     END("Mailbox", shm_mailbox),
+    FIELD("Log entry", shm_log_entry, object),
+    FIELD("Log entry", shm_log_entry, offset),
+    FIELD("Log entry", shm_log_entry, old),
+    END("Log entry", shm_log_entry),
+    FIELD("Log ring", shm_log, pushed),
+    FIELD("Log ring", shm_log, tentative),
+    FIELD("Log ring", shm_log, lost),
+    FIELD("Log ring", shm_log, drained),
+    END("Log ring", shm_log),
 };
 
 static FILE *open_page(void)
@@ -195,11 +207,18 @@ END_TEST
 /* A number that a client was compiled with: changing one is a new version. */
 START_TEST(constants_are_those_of_their_version)
 {
-    ck_assert_uint_eq(SHM_CONTROL_VERSION, 2);
+    ck_assert_uint_eq(SHM_CONTROL_VERSION, 3);
     ck_assert_uint_eq(SHM_SESSION_VERSION, 1);
-    ck_assert_uint_eq(SHM_MUTATOR_VERSION, 2);
+    ck_assert_uint_eq(SHM_MUTATOR_VERSION, 3);
     ck_assert_uint_eq(SHM_CONTROL_FEATURES, 0);
     ck_assert_uint_eq(SHM_BARRIER_NONE, 0);
+    ck_assert_uint_eq(SHM_BARRIER_OBJECTS, 1);
+    ck_assert_uint_eq(SHM_BARRIER_FIELDS, 2);
+    ck_assert_int_eq(SHM_BARRIER_MASK_OFF, 0);
+    ck_assert_int_eq(SHM_BARRIER_MASK_OBJECTS, -256);
+    ck_assert_int_eq(SHM_BARRIER_MASK_FIELDS, -8);
+    ck_assert_uint_eq(SHM_LOG_CAPACITY, 65536);
+    ck_assert_uint_eq(shm_log_bytes(MM_ARENA_MAX_BYTES), UINT64_C(512) << 20);
     ck_assert_uint_eq(SHM_OUT, 0);
     ck_assert_uint_eq(SHM_IN, 1);
     ck_assert_uint_eq(SHM_PARKED, 2);
@@ -244,6 +263,7 @@ START_TEST(busy_words_have_their_own_cache_line)
     /* the fast path is one line */
     ck_assert_uint_le(offsetof(struct shm_mutator, log_mask) + 8, MM_CACHE_LINE);
     ck_assert_uint_eq(offsetof(struct shm_mutator, state) % MM_CACHE_LINE, 0);
+    ck_assert_uint_eq(offsetof(struct shm_mutator, log) % MM_CACHE_LINE, 0);
 }
 END_TEST
 
@@ -259,11 +279,11 @@ END_TEST
 
 START_TEST(a_mutator_segment_holds_all_its_roots)
 {
-    ck_assert_uint_eq(shm_mutator_bytes(0), 638976);
-    ck_assert_uint_eq(shm_mutator_bytes(1), 638976 + 4096);
-    ck_assert_uint_eq(shm_mutator_bytes(1024), 638976 + 4096);
-    ck_assert_uint_eq(shm_mutator_bytes(1025), 638976 + 8192);
-    ck_assert_uint_eq(shm_mutator_bytes(UINT32_MAX), 638976 + (UINT64_C(1) << 34));
+    ck_assert_uint_eq(shm_mutator_bytes(0), 1687552);
+    ck_assert_uint_eq(shm_mutator_bytes(1), 1687552 + 4096);
+    ck_assert_uint_eq(shm_mutator_bytes(1024), 1687552 + 4096);
+    ck_assert_uint_eq(shm_mutator_bytes(1025), 1687552 + 8192);
+    ck_assert_uint_eq(shm_mutator_bytes(UINT32_MAX), 1687552 + (UINT64_C(1) << 34));
 }
 END_TEST
 

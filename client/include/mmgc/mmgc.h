@@ -263,27 +263,59 @@ static inline void *mmgc_load(const struct mmgc_thread *t, const mmgc_ref *slot)
     mmgc_ref ref = {__atomic_load_n(&slot->granule, __ATOMIC_ACQUIRE)};
     return mmgc_deref(t, ref);
 }
-/* Stores a reference to @value (or null) into @slot, a field of @object (release). @value is of the same heap. */
+MMGC_API void mmgc_log_slow_(struct mmgc_thread *t, const void *object, const void *slot);
+MMGC_API void mmgc_store_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value);
+/* The write barrier: whether the plan must hear of a store to @slot of @object before it is done. Where there is none it costs a load. */
+static inline bool mmgc_must_log_(const struct mmgc_thread *t, const void *object, const void *slot)
+{
+    int64_t mask = t->log_mask;
+    uint64_t granule;
+    if (MMGC_UNLIKELY_(mask == 0))
+        return false;
+    granule = (uint64_t)(((const char *)object - t->base) + (((const char *)slot - (const char *)object) & mask)) >> 3;
+    return __atomic_load_n(&t->log_bits[granule >> 6], __ATOMIC_RELAXED) >> (granule & 63u) & 1u;
+}
+static inline void mmgc_log_(struct mmgc_thread *t, const void *object, const void *slot)
+{
+    if (MMGC_UNLIKELY_(mmgc_must_log_(t, object, slot)))
+        mmgc_log_slow_(t, object, slot);
+}
+/* Stores a reference to @value (or null) into @slot, a field of @object (release). @value is of the same heap; @object is the object
+ * itself, as mmgc_new() or mmgc_load() gave it, no place inside it: here and in the calls below. */
 static inline void mmgc_store(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value)
 {
-    (void)object;
+    if (MMGC_UNLIKELY_(mmgc_must_log_(t, object, slot))) {
+        mmgc_store_slow_(t, object, slot, value); /* the store, too: so that nothing has to live across the call */
+        return;
+    }
     __atomic_store_n(&slot->granule, mmgc_ref_of(t, value).granule, __ATOMIC_RELEASE);
 }
 /* Replaces @expected by @desired in @slot of @object if it still is @expected. False: it was not. Sequentially consistent. */
 static inline bool mmgc_compare_and_swap(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *expected, const void *desired)
 {
     uint32_t old = mmgc_ref_of(t, expected).granule;
-    (void)object;
+    mmgc_log_(t, object, slot);
     return __atomic_compare_exchange_n(&slot->granule, &old, mmgc_ref_of(t, desired).granule, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 /* Stores @value and returns what stood there. Sequentially consistent. */
 static inline void *mmgc_exchange(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value)
 {
     mmgc_ref old;
-    (void)object;
+    mmgc_log_(t, object, slot);
     old.granule = __atomic_exchange_n(&slot->granule, mmgc_ref_of(t, value).granule, __ATOMIC_SEQ_CST);
     return mmgc_deref(t, old);
 }
+MMGC_API void mmgc_log_range_slow_(struct mmgc_thread *t, const void *object, const mmgc_ref *slots, size_t count);
+static inline void mmgc_log_range_(struct mmgc_thread *t, const void *object, const mmgc_ref *slots, size_t count)
+{
+    if (t->log_mask != 0)
+        mmgc_log_range_slow_(t, object, slots, count);
+}
+/* Copies @count references from @from to @to, which are fields of @object, as memmove() would (they may overlap) and each as
+ * mmgc_load() and mmgc_store() would, but with one write barrier for all. No safepoint: copy long rows piece by piece. */
+MMGC_API void mmgc_copy_refs(struct mmgc_thread *t, void *object, mmgc_ref *to, const mmgc_ref *from, size_t count);
+/* Stores a reference to @value (or null) into each of @count fields of @object from @slots on. The same goes for it. */
+MMGC_API void mmgc_fill_refs(struct mmgc_thread *t, void *object, mmgc_ref *slots, const void *value, size_t count);
 /* mmgc_get(t, node, left); mmgc_set(t, node, left, child); mmgc_cas(t, node, left, old, child) */
 #define mmgc_get(t, object, field) mmgc_load((t), &(object)->field)
 #define mmgc_set(t, object, field, value) mmgc_store((t), (object), &(object)->field, (value))
