@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/client/barrier_world.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "client/write_barrier.h"
+#include "shm/units.h"
+
+#define ROW_BYTE (MM_BLOCK_BYTES + 40u) /* in mid-line: an object's pieces are its own */
+#define FIELD_BASE 1000u
+
+struct mapping { /* what the child shares */
+    struct world world;
+    struct mmgc_heap heap;
+    struct shm_control control;
+    struct thread threads[WORLD_THREADS];
+    _Alignas(4096) struct shm_mutator mutators[WORLD_THREADS];
+    _Alignas(4096) _Atomic uint64_t bits[WORLD_ARENA_BYTES / 512];
+    _Alignas(4096) char arena[WORLD_ARENA_BYTES];
+};
+
+struct world *world_new(void)
+{
+    struct mapping *map =
+        mmap(NULL, sizeof(*map), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    MM_ASSERT(map != MAP_FAILED);
+    struct world *w = &map->world;
+    map->heap.control = &map->control;
+    map->heap.log_bits = w->bits = map->bits;
+    at_store_relaxed(&map->heap.connection.broken, MMGC_E_DISCONNECTED);
+    w->row = (mmgc_ref *)(void *)(map->arena + ROW_BYTE);
+    for (uint32_t i = 0; i < WORLD_THREADS; i++) {
+        struct shm_mutator *m = w->m[i] = &map->mutators[i];
+        map->threads[i] = (struct thread){ .m = m, .heap = &map->heap };
+        m->base = map->arena;
+        m->client = &map->threads[i];
+        m->log_bits = map->bits;
+        w->t[i] = thread_public(&map->threads[i]);
+    }
+    return w;
+}
+
+void world_arm(struct world *w, int32_t mask, bool full)
+{
+    struct mmgc_heap *heap = thread_of(w->t[0])->heap;
+
+    at_store_relaxed((_Atomic int32_t *)&heap->control->barrier_mask, mask);
+    for (uint32_t i = 0; i < WORLD_REFS; i++)
+        w->before[i].granule = w->row[i].granule = FIELD_BASE + i;
+    for (uint32_t i = 0; i < WORLD_ARENA_BYTES / 512; i++)
+        at_store_relaxed(&w->bits[i], UINT64_MAX);
+    for (uint32_t i = 0; i < WORLD_THREADS; i++) {
+        struct shm_log *log = &w->m[i]->log;
+        write_barrier_follow(thread_of(w->t[i]));
+        w->pushed[i] = at_load_relaxed(&log->pushed);
+        w->lost[i] = at_load_relaxed(&log->lost);
+        at_store_relaxed(&log->drained, w->pushed[i] - (full ? SHM_LOG_CAPACITY : 0));
+    }
+}
+
+/* ---- the question ---- */
+
+static uint32_t row_granule(const struct world *w)
+{
+    return (uint32_t)(((char *)w->row - w->m[0]->base) >> MM_GRANULE_LOG);
+}
+
+static uint32_t unit_of_field(const struct world *w, uint32_t field)
+{
+    int64_t bytes = (int64_t)(field * sizeof(mmgc_ref)) & w->m[0]->log_mask;
+
+    return row_granule(w) + (uint32_t)(bytes >> MM_GRANULE_LOG);
+}
+
+static bool bit_is_set(const struct world *w, uint32_t unit)
+{
+    return (at_load_acquire(&w->bits[unit / 64]) >> unit % 64 & 1) != 0;
+}
+
+static uint64_t old_of_unit(const struct world *w, uint32_t unit)
+{
+    uint64_t old;
+
+    memcpy(&old, (const char *)w->before + ((uint64_t)(unit - row_granule(w)) << MM_GRANULE_LOG), sizeof(old));
+    return old;
+}
+
+/* Entries of thread @i that count: those pushed, and the one it may have died over. */
+static uint32_t entries_of(const struct world *w, uint32_t i, bool dead)
+{
+    const struct shm_log *log = &w->m[i]->log;
+    uint32_t pushed = at_load_acquire(&log->pushed);
+
+    return pushed - w->pushed[i] + (dead && at_load_acquire(&log->tentative) == pushed + 1);
+}
+
+/* How many log @unit; -1: one of them wrongly. */
+static int count_entries(const struct world *w, uint32_t unit, bool dead)
+{
+    int found = 0;
+
+    for (uint32_t i = 0; i < WORLD_THREADS; i++)
+        for (uint32_t n = 0, count = entries_of(w, i, dead); n < count; n++) {
+            const struct shm_log_entry *entry = &w->m[i]->log_ring[(w->pushed[i] + n) % SHM_LOG_CAPACITY];
+            if (at_load_relaxed(&entry->object) + at_load_relaxed(&entry->offset) != unit)
+                continue;
+            if (at_load_relaxed(&entry->object) != row_granule(w) || at_load_relaxed(&entry->old) != old_of_unit(w, unit))
+                return -1;
+            found++;
+        }
+    return found;
+}
+
+static bool any_lost(const struct world *w)
+{
+    bool lost = false;
+
+    for (uint32_t i = 0; i < WORLD_THREADS; i++)
+        lost = lost || at_load_acquire(&w->m[i]->log.lost) != w->lost[i];
+    return lost;
+}
+
+static const char *say(const char *what, uint32_t field)
+{
+    static char text[120];
+
+    (void)snprintf(text, sizeof(text), "field %u %s", field, what);
+    return text;
+}
+
+const char *world_fault(const struct world *w)
+{
+    bool lost = any_lost(w);
+
+    for (uint32_t i = 0; i < WORLD_REFS; i++) {
+        uint32_t unit = unit_of_field(w, i);
+        bool set = bit_is_set(w, unit);
+        int entries = count_entries(w, unit, true);
+        if (set && w->row[i].granule != w->before[i].granule)
+            return say("has changed, its bit is set", i);
+        if (!set && entries < 0)
+            return say("is logged with what it was not", i);
+        if (!set && entries == 0 && !lost)
+            return say("is not logged, and its bit is clear", i);
+    }
+    return NULL;
+}
+
+const char *world_end_fault(const struct world *w, uint32_t first, uint32_t count)
+{
+    for (uint32_t i = 0; i < WORLD_REFS; i++) {
+        uint32_t unit = unit_of_field(w, i);
+        bool touched = unit >= unit_of_field(w, first) && unit <= unit_of_field(w, first + count - 1);
+        if (count_entries(w, unit, false) != (any_lost(w) ? 0 : touched))
+            return say("has not as many entries as it should", i);
+        if (bit_is_set(w, unit) == touched)
+            return say("has a bit that says otherwise", i);
+    }
+    for (uint32_t i = 0; i < WORLD_THREADS; i++)
+        if (entries_of(w, i, true) != entries_of(w, i, false))
+            return "an entry was not taken back";
+    return world_fault(w);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Barrier world: one row of references and two threads that store to it, made by hand in memory that a forked child shares at
+ * the same addresses; and the one question that matters about it: could a store be missed now?
+ *   Owner    the test: one mapping, ended with its process     Daemon  none: requests to it fail at once  */
+#include <mmgc/mmgc.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/thread.h"
+
+#define WORLD_THREADS 2u
+#define WORLD_REFS 160u /* three pieces of an object, the last not whole */
+#define WORLD_ARENA_BYTES 65536u
+
+struct world {
+    struct mmgc_thread *t[WORLD_THREADS];
+    mmgc_ref *row;                           /* the object */
+    mmgc_ref before[WORLD_REFS];             /* what stood in it when all bits were set */
+    struct shm_mutator *m[WORLD_THREADS];
+    uint32_t pushed[WORLD_THREADS], lost[WORLD_THREADS];     /* when the bits were set */
+    _Atomic uint64_t *bits;
+};
+
+struct world *world_new(void);
+/* From now on @mask is logged. Fields hold numbers of their own, all bits of the row are set, the rings are empty or, if @full, have
+ * no room. */
+void world_arm(struct world *w, int32_t mask, bool full);
+/* NULL: whatever has changed, or can change now without anybody's being told, is in the log as it was. Otherwise what is not.
+ * What a thread has died over counts as the daemon counts it. */
+const char *world_fault(const struct world *w);
+/* The same, with no thread in the middle of anything: and each unit of fields @first to @first + @count was logged by exactly one entry,
+ * the others by none. */
+const char *world_end_fault(const struct world *w, uint32_t first, uint32_t count);
