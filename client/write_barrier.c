@@ -2,8 +2,8 @@
 /* write_barrier.c - Write barrier: what a store does that finds its unit's bit set, and stores to many fields at once.
  *   B1  (soundness S1) entry, tentative, bit, pushed, then the field: whatever instruction is the thread's last, a field that has
  *       changed has its bit clear and an entry with the old value in the ring, or lost was raised
- *   B2  the bit is looked at again after old was read: it is set, so nobody had stored by then, and old is what stood there. An entry that
- *       loses the race for the bit is right as well: if its thread dies over it, it may be counted
+ *   B2  the bit is looked at again after old was read: it is set, so nobody had stored by then, and old is what stood there.
+ *       An entry that loses the race for the bit is right as well: if its thread dies over it, it may be counted
  *   B3  nothing here waits, blocks or polls: it is no safepoint, and the ring's end is no reason to be late
  *   Orders  on x86-64 the loads and stores below are plain ones, and the AND is the one locked instruction  */
 #include "client/write_barrier.h"
@@ -13,11 +13,13 @@
 #include "shm/units.h"
 
 #define WORD_BITS 64u
-#define DRAIN_ENTRIES (SHM_LOG_CAPACITY / 2) /* after as many the daemon is asked to make room */
+/* After as many the daemon is asked to make room: at 11 ns an entry, which is the fastest, it has half a millisecond. */
+#define DRAIN_ENTRIES (SHM_LOG_CAPACITY / 4)
 
-/* Why it cannot be stale. Control's mask changes only while the world is stopped, and is stored before the even epoch is (release).
- * We are IN and have acquired an even epoch: so we see every mask stored before the resume it stands for; and the next stop, were it
- * under way, waits for us before anything changes (S4). Attaching, the thread is OUT: it comes here again before it may store. */
+/* Why it cannot be stale. Control's mask changes only while the world is stopped, and is stored before the even epoch is
+ * (release). We are IN and have acquired an even epoch: so we see every mask stored before the resume it stands for; and the
+ * next stop, were it under way, waits for us before anything changes (S4). Attaching, the thread is OUT: it comes here again
+ * before it may store. */
 void write_barrier_follow(struct thread *th)
 {
     bool logs = th->heap->log_bits != NULL; /* not in a heap opened read-only */
@@ -86,7 +88,7 @@ static inline uint32_t unit_of(const struct thread *th, const void *object, cons
     return granule_of(th, (const char *)object + offset);
 }
 
-static inline void ask_drain_if_half(struct thread *th)
+static inline void ask_drain_if_due(struct thread *th)
 {
     uint32_t pushed = at_load_relaxed(&th->m->log.pushed);
 
@@ -99,7 +101,7 @@ void mmgc_log_slow_(struct mmgc_thread *t, const void *object, const void *slot)
     struct thread *th = thread_of(t);
 
     log_unit(th, granule_of(th, object), unit_of(th, object, slot));
-    ask_drain_if_half(th);
+    ask_drain_if_due(th);
 }
 
 void mmgc_store_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value)
@@ -141,7 +143,7 @@ void mmgc_log_range_slow_(struct mmgc_thread *t, const void *object, const mmgc_
         uint64_t wanted = at_load_relaxed(&th->m->log_bits[word]) & units & range_of_word(word, first, last);
         for (; wanted != 0; wanted &= wanted - 1) {
             log_unit(th, granule, word * WORD_BITS + (uint32_t)__builtin_ctzll(wanted));
-            ask_drain_if_half(th);
+            ask_drain_if_due(th);
         }
     }
 }

@@ -41,7 +41,8 @@ static bool may_count(const struct shm_log_entry *entry, const _Atomic uint64_t 
     return unit < granules && (at_load_acquire(&bits[unit / 64]) >> unit % 64 & 1) == 0;
 }
 
-void drain_last_locked(struct drain *d, struct shm_mutator *words, struct heap *heap, const _Atomic uint64_t *bits, uint64_t granules)
+void drain_last_locked(struct drain *d, struct shm_mutator *words, struct heap *heap, const _Atomic uint64_t *bits,
+                       uint64_t granules)
 {
     if (d->over)
         return;

@@ -23,12 +23,12 @@ struct world {
 };
 
 struct world *world_new(void);
-/* From now on @mask is logged. Fields hold numbers of their own, all bits of the row are set, the rings are empty or, if @full, have
- * no room. */
+/* From now on @mask is logged. Fields hold numbers of their own, all bits of the row are set, the rings are empty or, if @full,
+ * have no room. */
 void world_arm(struct world *w, int32_t mask, bool full);
 /* NULL: whatever has changed, or can change now without anybody's being told, is in the log as it was. Otherwise what is not.
  * What a thread has died over counts as the daemon counts it. */
 const char *world_fault(const struct world *w);
-/* The same, with no thread in the middle of anything: and each unit of fields @first to @first + @count was logged by exactly one entry,
- * the others by none. */
+/* The same, with no thread in the middle of anything: and each unit of the @count fields from @first on was logged by exactly
+ * one entry, the others by none. */
 const char *world_end_fault(const struct world *w, uint32_t first, uint32_t count);

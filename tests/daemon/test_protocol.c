@@ -355,16 +355,19 @@ START_TEST(threads_that_are_not_attached_get_nothing)
     struct raw_thread t;
     RAW(grant, GRANT, grant);
     RAW(detach, DETACH, detach);
+    RAW(drain, DRAIN, drain);
 
     raw_start(&c, d, "threads");
     ck_assert_int_eq(raw_try(&c, &detach), MMGC_E_ORDER);
+    ck_assert_int_eq(raw_try(&c, &drain), MMGC_E_ORDER);
     raw_open(&c, "threads", HEAP_BYTES);
     raw_attach(&t, &c, "one");
     grant_body.bytes = 4096;
     for (uint32_t id = 0; id < 3; id++) {
-        grant_body.thread = detach_body.thread = id == t.id ? UINT32_MAX : id;
+        grant_body.thread = detach_body.thread = drain_body.thread = id == t.id ? UINT32_MAX : id;
         ck_assert_int_eq(raw_try(&c, &grant), MMGC_E_NO_THREAD);
         ck_assert_int_eq(raw_try(&c, &detach), MMGC_E_NO_THREAD);
+        ck_assert_int_eq(raw_try(&c, &drain), MMGC_E_NO_THREAD);
     }
     ck_assert_int_eq(raw_detach(&t), MMGC_E_OK);
     ck_assert_int_eq(raw_detach(&t), MMGC_E_NO_THREAD);
@@ -404,6 +407,7 @@ START_TEST(a_read_only_session_may_not_write)
     RAW(open, HEAP_OPEN, heap_open);
     RAW(set, NAME_SET, name_set);
     RAW(type, TYPE_DEFINE, type_define);
+    RAW(drain, DRAIN, drain);
 
     raw_start(&writer, d, "writer");
     raw_open(&writer, "shared", HEAP_BYTES);
@@ -418,6 +422,7 @@ START_TEST(a_read_only_session_may_not_write)
     type_body.fixed_bytes = 8;
     ck_assert_int_eq(raw_try(&reader, &set), MMGC_E_READ_ONLY);
     ck_assert_int_eq(raw_try(&reader, &type), MMGC_E_READ_ONLY);
+    ck_assert_int_eq(raw_try(&reader, &drain), MMGC_E_READ_ONLY);
     raw_close(&reader);
     raw_close(&writer);
 }

@@ -42,6 +42,7 @@ struct bodies { /* one of each kind, to be filled and pointed at */
     wire_type_define type;
     wire_attach attach;
     wire_detach detach;
+    wire_drain drain;
     wire_grant grant;
     wire_name_set set;
     wire_collect collect;
@@ -108,7 +109,7 @@ static void fill_for_threads(wire_request *r, struct bodies *b)
 {
     static uint32_t refs[4] = { 0, 4, 8, 12 };
 
-    switch (any_below(6)) {
+    switch (any_below(7)) {
     case 0:
         b->type = wire_type_define_init();
         b->type.name = any_name();
@@ -136,6 +137,11 @@ static void fill_for_threads(wire_request *r, struct bodies *b)
         b->set.ref = (uint32_t)any_number();
         b->set.only_if_absent = any_below(2) == 0;
         raw_fill(r, WIRE_REQUEST(NAME_SET), &b->set);
+        return;
+    case 4:
+        b->drain = wire_drain_init();
+        b->drain.thread = any_below(12);
+        raw_fill(r, WIRE_REQUEST(DRAIN), &b->drain);
         return;
     default:
         b->grant = wire_grant_init();
