@@ -6,7 +6,9 @@
  *   C3  counters in control are raised before the resume: who wakes up sees them
  *   C4  of which kind a collection is, is decided when the world has stopped, not when it was posted: the loop, with the lock,
  *       may still have counted on it in between. Without the lock it counts on a later one; seen too early, that makes a
- *       collection more thorough than asked, no more */
+ *       collection more thorough than asked, no more
+ *   C5  who asks for a collection gets one of the whole heap. One that was merely promised, to a heap that is full, to stress_factor
+ *       or for its nursery, may be of what is young */
 #include "daemon/collector.h"
 
 #include <errno.h>
@@ -26,12 +28,15 @@ static void publish_collection(struct shared_heap *h, struct collector_task *t)
 {
     struct shm_control *c = h->control;
 
+    uint64_t granted = at_load_relaxed(&c->granted_bytes);
+
     t->pause_ns = mm_now_ns() - t->asked_ns;
+    t->collection.new_bytes = granted - h->granted_at_collection;
     at_store_relaxed(&c->live_bytes, t->collection.live_bytes);
     at_store_relaxed(&c->live_objects, t->collection.live_objects);
     at_store_relaxed(&c->last_pause_ns, t->pause_ns);
     (void)at_add_relaxed(&c->total_pause_ns, t->pause_ns);
-    h->granted_at_collection = at_load_relaxed(&c->granted_bytes);
+    h->granted_at_collection = granted;
     (void)atomic_fetch_add_explicit(&c->collections, 1, memory_order_release);
 }
 
@@ -67,7 +72,8 @@ static void choose_kind(struct shared_heap *h, struct collector_task *t, struct 
     uint64_t number = shared_heap_next_collection_locked(h);
 
     stop->emergency = t->emergency = at_load_relaxed(&h->emergency_until) >= number;
-    stop->full_heap = at_load_relaxed(&h->full_until) >= number;
+    stop->whole = at_load_relaxed(&h->wished_until) >= number; /* C5 */
+    stop->full_heap = stop->whole && h->settings.full_heap_system_gc;
 }
 
 static void run_stopped(struct shared_heap *h, struct collector_task *t)

@@ -22,7 +22,7 @@ static const struct unit size_units[] = {
     { "", 1 }, { "K", 1 << 10 }, { "M", 1 << 20 }, { "G", 1 << 30 }, { NULL, 0 }
 };
 static const struct unit time_units[] = {
-    { "ms", 1000000 }, { "s", 1000000000 }, { "min", UINT64_C(60000000000) }, { NULL, 0 }
+    { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 }, { "min", UINT64_C(60000000000) }, { NULL, 0 }
 };
 static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
 
@@ -41,6 +41,9 @@ static bool parse_number(const char *text, int base, const struct unit *units, u
     uint64_t number = strtoull(text, &end, base);
     if (errno != 0)
         return false;
+    *ret_number = 0;
+    if (number == 0 && *end == '\0') /* of whatever unit */
+        return true;
     for (const struct unit *u = units; u->name != NULL; u++)
         if (strcasecmp(end, u->name) == 0)
             return !__builtin_mul_overflow(number, u->factor, ret_number);
@@ -121,19 +124,19 @@ static const char *number_sentence(enum config_type type)
 {
     switch (type) {
     case CONFIG_TYPE_size: return "not a size: write 4096, 64K, 8M or 2G";
-    case CONFIG_TYPE_time: return "not a time: write 250ms, 10s or 2min";
+    case CONFIG_TYPE_time: return "not a time: write 500us, 250ms, 10s or 2min";
     case CONFIG_TYPE_mode: return "not a mode: write 0666";
     default: return "not a whole number";
     }
 }
 
-/* In the largest unit that divides it. */
+/* In the largest unit that divides it; of a zero no unit is needed. */
 static void print_number(char *out, size_t size, uint64_t number, enum config_type type)
 {
-    const struct unit *best = &units_of(type)[0];
+    const struct unit *best = number == 0 ? no_units : &units_of(type)[0];
 
     for (const struct unit *u = best; u->name != NULL; u++)
-        if (number != 0 && number % u->factor == 0)
+        if (number % u->factor == 0)
             best = u;
     snprintf(out, size, type == CONFIG_TYPE_mode ? "%04llo%s" : "%llu%s",
              (unsigned long long)(number / best->factor), best->name);
@@ -179,6 +182,7 @@ bool config_value_parse(enum config_type type, const struct config_range *range,
     case CONFIG_TYPE_plan: return parse_plan(text, field, bytes, ret_why);
     case CONFIG_TYPE_affinity: return parse_affinity(text, field, bytes, ret_why);
     case CONFIG_TYPE_trigger: return heap_trigger_parse(text, field, ret_why);
+    case CONFIG_TYPE_nursery: return heap_nursery_parse(text, field, ret_why);
     case CONFIG_TYPE_size:
     case CONFIG_TYPE_time:
     case CONFIG_TYPE_count:
@@ -206,6 +210,21 @@ static void print_trigger(const struct trigger_config *trigger, char *out, size_
         snprintf(out, size, "%s", trigger->kind == TRIGGER_FIXED ? "fixed" : "delegated");
 }
 
+static void print_nursery(const struct heap_nursery *nursery, char *out, size_t size)
+{
+    const char *kind = heap_nursery_kind_name(nursery->kind);
+    char least[32], most[32];
+
+    print_number(least, sizeof(least), nursery->min_bytes, CONFIG_TYPE_size);
+    print_number(most, sizeof(most), nursery->max_bytes, CONFIG_TYPE_size);
+    if (nursery->kind == HEAP_NURSERY_FIXED)
+        snprintf(out, size, "%s:%s", kind, most);
+    else if (nursery->kind == HEAP_NURSERY_PROPORTIONAL)
+        snprintf(out, size, "%s:%u,%u", kind, nursery->min_percent, nursery->max_percent);
+    else
+        snprintf(out, size, "%s:%s,%s", kind, least, most);
+}
+
 void config_value_print(enum config_type type, const struct config_range *range, const void *field,
                         size_t bytes, char *ret_text, size_t size)
 {
@@ -220,6 +239,7 @@ void config_value_print(enum config_type type, const struct config_range *range,
         snprintf(ret_text, size, "%s", *(const bool *)field ? "on" : "off");
         return;
     case CONFIG_TYPE_trigger: print_trigger(field, ret_text, size); return;
+    case CONFIG_TYPE_nursery: print_nursery(field, ret_text, size); return;
     case CONFIG_TYPE_size:
     case CONFIG_TYPE_time:
     case CONFIG_TYPE_count:

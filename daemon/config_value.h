@@ -9,7 +9,7 @@
 enum config_type {
     CONFIG_TYPE_text,                         /* char[]: not empty, and it fits */
     CONFIG_TYPE_size,                         /* uint64_t bytes: 4096, 64K, 8M, 2G */
-    CONFIG_TYPE_time,                         /* uint64_t ns: 250ms, 10s, 2min */
+    CONFIG_TYPE_time,                         /* uint64_t ns: 500us, 250ms, 10s, 2min; 0 alone needs no unit */
     CONFIG_TYPE_count,                        /* unsigned */
     CONFIG_TYPE_mode,                         /* unsigned, octal */
     CONFIG_TYPE_choice,                       /* int: which of the words */
@@ -17,6 +17,7 @@ enum config_type {
     CONFIG_TYPE_plan,                         /* char[]: the name of one of the plans */
     CONFIG_TYPE_affinity,                     /* char[]: what engine_affinity_parse() takes */
     CONFIG_TYPE_trigger,                      /* struct trigger_config: fixed, dynamic:16M,1G, delegated */
+    CONFIG_TYPE_nursery,                      /* struct heap_nursery: fixed:8M, bounded:2M,32M, adaptive:2M,32M, proportional:5,25 */
 };
 struct config_range {
     uint64_t least, most;                     /* of a number, both included */

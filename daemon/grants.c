@@ -3,13 +3,15 @@
  *   G1  entries are written first, published is raised (release), then error, then answered = serial (release), then the wake:
  *       who acquires answered sees the rest
  *   G2  a request fails with NOMEM only after a collection that looked at the heap after it had arrived, and an
- *       emergency collection after that
+ *       emergency collection after that. Under generational plans the first may be of what is young; the second never is
  *   G3  the ring's place and free room follow from our own counts; of the client's words only taken is read, once
  *   G4  one grant brings at most a thread's share of what is free, and of an eighth of the heap: with a slab in use and one ahead
  *       the threads together hold a quarter of the heap at most, however many they are. A thread's sizes of cells, and other
- *       classes that it may have many of, divide its share. Never less than a block, or nobody would get anywhere
- *   G5  stress_factor: a collection is promised as soon as so much was granted since the last one. If precise_stress
- *       is on, too, nothing is granted that would go beyond; what is larger by itself comes first after a collection */
+ *       classes that it may have many of, divide its share. Never less than a block, or nobody would get anywhere. Nor more than
+ *       its share of a quarter of the nursery, if there is one: one grant should not go far beyond it
+ *   G5  stress_factor, and the nursery of a generational plan: a collection is promised as soon as so much was granted since the last
+ *       one, and nobody waits for it. If precise_stress is on, nothing is granted that would go beyond stress_factor; what is larger
+ *       by itself comes first after a collection */
 #include "daemon/grants.h"
 
 #include "daemon/log.h"
@@ -53,19 +55,21 @@ static uint64_t classes_of(const struct mutator *m)
     return MM_MAX((uint64_t)__builtin_popcountll(many), UINT64_C(1));
 }
 
-/* G4 */
-static uint64_t share(const struct shared_heap *h, const struct grant_wait *w)
+/* G4. @nursery_bytes: 0: none. */
+static uint64_t share(const struct shared_heap *h, const struct grant_wait *w, uint64_t nursery_bytes)
 {
     uint64_t threads = MM_MAX(h->mutator_count, 1u);
     uint64_t available = heap_free_bytes(h->heap) + heap_hole_bytes(h->heap);
     uint64_t bytes = MM_MIN(available / 2, h->limit_bytes / 8) / threads;
 
+    if (nursery_bytes > 0)
+        bytes = MM_MIN(bytes, nursery_bytes / 4 / threads);
     if (w->class >= SHM_GRANT_NONMOVING)
         bytes /= classes_of(w->mutator);
     return MM_MAX(bytes, (uint64_t)MM_BLOCK_BYTES);
 }
 
-/* ---- stress (G5) ---- */
+/* ---- what is granted between two collections (G5) ---- */
 
 static bool stresses(const struct shared_heap *h)
 {
@@ -77,10 +81,11 @@ static uint64_t granted_since_collection(const struct shared_heap *h)
     return at_load_relaxed(&h->control->granted_bytes) - h->granted_at_collection;
 }
 
-static void collect_if_stressed(struct shared_heap *h)
+static bool is_due(const struct shared_heap *h, uint64_t nursery_bytes)
 {
-    if (stresses(h) && granted_since_collection(h) >= h->settings.stress_bytes)
-        shared_heap_promise_collection_locked(h);
+    uint64_t since = granted_since_collection(h);
+
+    return (stresses(h) && since >= h->settings.stress_bytes) || (nursery_bytes > 0 && since >= nursery_bytes);
 }
 
 /* What a grant to @w may be asked to bring; 0: nothing before a collection. A grant's last piece may go beyond what it was
@@ -124,7 +129,6 @@ static uint64_t publish(struct shared_heap *h, struct mutator *m, enum shm_grant
     m->granted_bytes += bytes;
     (void)at_add_relaxed(&h->control->granted_bytes, bytes);
     commits_note_granted(h, bytes);
-    collect_if_stressed(h);
     return bytes;
 }
 
@@ -133,13 +137,16 @@ static size_t bite(struct shared_heap *h, struct grant_wait *w, uint32_t room, u
                    uint64_t *ret_bytes)
 {
     struct shm_grant rows[ROWS_A_GRANT];
-    uint64_t bytes = w->all ? w->bytes : MM_MIN(w->bytes, share(h, w));
+    uint64_t nursery_bytes = heap_nursery_bytes(h->heap);
+    uint64_t bytes = w->all ? w->bytes : MM_MIN(w->bytes, share(h, w, nursery_bytes));
 
     bytes = w->class == SHM_GRANT_LARGE ? w->bytes : MM_MIN(bytes, most);
     size_t count = heap_grant(h->heap, w->mutator->record, w->class, bytes, w->min_bytes, rows,
                               MM_MIN(room, ROWS_A_GRANT));
 
     *ret_bytes = count == 0 ? 0 : publish(h, w->mutator, w->class, rows, count);
+    if (count > 0 && is_due(h, nursery_bytes))
+        shared_heap_promise_collection_locked(h);
     return count;
 }
 
@@ -248,13 +255,21 @@ static void collect_or_fail(struct shared_heap *h, struct grant_wait *w)
         at_store_relaxed(&h->emergency_until, w->collection);
 }
 
+/* Nobody's limit is raised for what a collection of the whole heap might have freed. */
+static bool waited_in_vain(const struct shared_heap *h, const struct grant_wait *w)
+{
+    bool collected = w->collection != 0 && h->last.kind != HEAP_PAUSE_YOUNG;
+
+    return collected || w->emergency || !h->collects;
+}
+
 static enum trigger_move move_of(struct shared_heap *h, const struct grant_wait *w)
 {
     bool whole = w->all || w->class == SHM_GRANT_LARGE;
 
     if (w->commit_failed) /* no limit is in the way */
         return TRIGGER_COLLECTS;
-    return trigger_full_locked(h, whole ? w->bytes : MM_MAX(w->min_bytes, MM_BLOCK_BYTES), w->collection != 0 || !h->collects);
+    return trigger_full_locked(h, whole ? w->bytes : MM_MAX(w->min_bytes, MM_BLOCK_BYTES), waited_in_vain(h, w));
 }
 
 /* No memory can be committed for it. True: the limit was raised, and it may be served. */

@@ -132,42 +132,110 @@ bool heap_layer_parse(struct heap_layer *layer, const char *options, char ret_wh
     return true;
 }
 
-/* ---- triggers ---- */
+/* ---- bounds ---- */
 
-#define SIZE_TEXT_MAX 24u
+#define NUMBER_TEXT_MAX 24u
 
-/* "MIN,MAX" */
-static bool parse_bounds(const char *text, struct trigger_config *ret)
+struct bounds {
+    uint64_t least, most;
+};
+
+/* "MIN,MAX", both of @type: sizes or counts. */
+static bool parse_bounds(const char *text, enum config_type type, const struct config_range *range, struct bounds *ret)
 {
-    static const struct config_range range = { HEAP_TRIGGER_BYTES_MIN, HEAP_TRIGGER_BYTES_MAX, NULL };
     size_t length = strcspn(text, ",");
-    char least[SIZE_TEXT_MAX] = "";
+    char least[NUMBER_TEXT_MAX] = "";
     const char *why;
 
     if (text[length] == '\0' || length >= sizeof(least))
         return false;
     memcpy(least, text, length);
-    return config_value_parse(CONFIG_TYPE_size, &range, least, &ret->min_bytes,
-                              sizeof(ret->min_bytes), &why) &&
-           config_value_parse(CONFIG_TYPE_size, &range, text + length + 1, &ret->max_bytes,
-                              sizeof(ret->max_bytes), &why) &&
-           ret->min_bytes <= ret->max_bytes;
+    return config_value_parse(type, range, least, &ret->least, sizeof(ret->least), &why) &&
+           config_value_parse(type, range, text + length + 1, &ret->most, sizeof(ret->most), &why) && ret->least <= ret->most;
 }
+
+/* ---- triggers ---- */
+
+static const struct config_range trigger_range = { HEAP_TRIGGER_BYTES_MIN, HEAP_TRIGGER_BYTES_MAX, NULL };
 
 bool heap_trigger_parse(const char *text, struct trigger_config *ret, const char **ret_why)
 {
     static const char dynamic[] = "dynamic:";
     struct trigger_config parsed = { .kind = TRIGGER_FIXED };
+    struct bounds bounds;
 
     *ret_why = "write fixed, delegated or dynamic:MIN,MAX with 2M <= MIN <= MAX <= 32G";
     if (strcmp(text, "delegated") == 0)
         parsed.kind = TRIGGER_DELEGATED;
     else if (strncmp(text, dynamic, sizeof(dynamic) - 1) == 0) {
         parsed.kind = TRIGGER_DYNAMIC;
-        if (!parse_bounds(text + sizeof(dynamic) - 1, &parsed))
+        if (!parse_bounds(text + sizeof(dynamic) - 1, CONFIG_TYPE_size, &trigger_range, &bounds))
             return false;
+        parsed.min_bytes = bounds.least;
+        parsed.max_bytes = bounds.most;
     } else if (strcmp(text, "fixed") != 0)
         return false;
+    *ret = parsed;
+    return true;
+}
+
+/* ---- nurseries ---- */
+
+static const char *const nursery_kinds[] = { [HEAP_NURSERY_ADAPTIVE] = "adaptive",
+                                             [HEAP_NURSERY_FIXED] = "fixed",
+                                             [HEAP_NURSERY_BOUNDED] = "bounded",
+                                             [HEAP_NURSERY_PROPORTIONAL] = "proportional" };
+static const struct config_range nursery_range = { HEAP_NURSERY_BYTES_MIN, HEAP_NURSERY_BYTES_MAX, NULL };
+static const struct config_range percent_range = { 1, 100, NULL };
+
+const char *heap_nursery_kind_name(enum heap_nursery_kind kind)
+{
+    return nursery_kinds[kind];
+}
+
+/* "KIND:", and what follows it; NULL: no such kind. */
+static const char *parse_nursery_kind(const char *text, enum heap_nursery_kind *ret)
+{
+    size_t length = strcspn(text, ":");
+
+    for (size_t i = 0; text[length] == ':' && i < MM_ARRAY_LEN(nursery_kinds); i++)
+        if (strlen(nursery_kinds[i]) == length && strncmp(nursery_kinds[i], text, length) == 0) {
+            *ret = (enum heap_nursery_kind)i;
+            return text + length + 1;
+        }
+    return NULL;
+}
+
+static bool parse_nursery_size(const char *text, struct bounds *ret)
+{
+    const char *why;
+    bool good = config_value_parse(CONFIG_TYPE_size, &nursery_range, text, &ret->most, sizeof(ret->most), &why);
+
+    ret->least = ret->most;
+    return good;
+}
+
+bool heap_nursery_parse(const char *text, struct heap_nursery *ret, const char **ret_why)
+{
+    struct heap_nursery parsed = { 0 };
+    struct bounds bytes = { 0 }, percents = { 0 };
+    const char *rest = parse_nursery_kind(text, &parsed.kind);
+    bool good = rest != NULL;
+
+    *ret_why = "write fixed:SIZE, bounded:MIN,MAX or adaptive:MIN,MAX with 64K <= MIN <= MAX <= 32G, or proportional:MIN,MAX with "
+               "percents of the heap";
+    if (good && parsed.kind == HEAP_NURSERY_FIXED)
+        good = parse_nursery_size(rest, &bytes);
+    else if (good && parsed.kind == HEAP_NURSERY_PROPORTIONAL)
+        good = parse_bounds(rest, CONFIG_TYPE_count, &percent_range, &percents);
+    else if (good)
+        good = parse_bounds(rest, CONFIG_TYPE_size, &nursery_range, &bytes);
+    if (!good)
+        return false;
+    parsed.min_bytes = bytes.least;
+    parsed.max_bytes = bytes.most;
+    parsed.min_percent = (unsigned)percents.least;
+    parsed.max_percent = (unsigned)percents.most;
     *ret = parsed;
     return true;
 }

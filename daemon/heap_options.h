@@ -15,6 +15,8 @@
 
 #define HEAP_TRIGGER_BYTES_MIN (UINT64_C(2) << 20)
 #define HEAP_TRIGGER_BYTES_MAX (UINT64_C(32) << 30)
+#define HEAP_NURSERY_BYTES_MIN (UINT64_C(64) << 10)         /* what a thread asks for at first */
+#define HEAP_NURSERY_BYTES_MAX (UINT64_C(32) << 30)
 #define HEAP_PLAN_MAX 24u                     /* a plan's name, with its zero byte */
 
 /* When a heap is collected that nobody asks to collect. After MMTk's FixedHeapSize, DynamicHeapSize, Delegated. */
@@ -60,6 +62,8 @@ struct heap_settings {                        /* one heap's options */
     X("immix_always_defrag", collector.immix_always_defrag, flag, "off", 0, 0, NULL,           HEAP_CREATOR, "every collection of immix moves objects") \
     X("immix_defrag_every_block", collector.immix_defrag_every_block, flag, "off", 0, 0, NULL, HEAP_CREATOR, "and out of every block, not only the most fragmented") \
     X("immix_defrag_headroom_percent", collector.immix_defrag_headroom_percent, count, "2", 1, 50, NULL, HEAP_CREATOR, "of the heap, kept free for what immix moves") \
+    X("nursery",       collector.nursery, nursery, "adaptive:2M,32M", 0, 0, NULL,              HEAP_CREATOR, "of generational plans: granted between two young collections") \
+    X("pause_goal",    collector.pause_goal_ns, time, "0", 0, 10000000000, NULL,               HEAP_CREATOR, "no pause should take longer: sizes an adaptive nursery; 0: none") \
     X("count_live_bytes_in_gc", collector.count_live_bytes_in_gc, flag, "off", 0, 0, NULL,     HEAP_CREATOR, "live bytes are counted by space, too") \
     X("stress_factor", stress_bytes,   size,    "0",     0, 34359738368, NULL,                 HEAP_CREATOR, "a collection whenever so much was granted; 0: off") \
     X("precise_stress", precise_stress, flag,   "off",   0, 0, NULL,                           HEAP_CREATOR, "grants are cut so that none comes later than that") \
@@ -84,3 +88,6 @@ bool heap_layer_parse(struct heap_layer *layer, const char *options, char ret_wh
 
 /* "fixed", "dynamic:MIN,MAX" with sizes as 16M, or "delegated". False: *ret_why is a sentence (static), *ret as it was. */
 bool heap_trigger_parse(const char *text, struct trigger_config *ret, const char **ret_why);
+/* "fixed:SIZE", "bounded:MIN,MAX", "adaptive:MIN,MAX", or "proportional:MIN,MAX" in percent. False: as above. */
+bool heap_nursery_parse(const char *text, struct heap_nursery *ret, const char **ret_why);
+const char *heap_nursery_kind_name(enum heap_nursery_kind kind);

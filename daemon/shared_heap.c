@@ -352,24 +352,18 @@ uint64_t shared_heap_promise_collection_locked(struct shared_heap *h)
     return next;
 }
 
-static void note_wish(struct shared_heap *h, uint64_t number)
-{
-    if (h->settings.full_heap_system_gc)
-        at_store_relaxed(&h->full_until, number);
-}
-
 uint64_t shared_heap_ask_collection(struct shared_heap *h)
 {
     uint64_t next;
 
     if (shared_heap_try_lock(h)) { /* if one is pending, it has not stopped the world: what is garbage now it will find */
         next = shared_heap_next_collection_locked(h);
-        note_wish(h, next);
+        at_store_relaxed(&h->wished_until, next);
         shared_heap_unlock(h);
     } else {
         bool collecting = h->collector.busy && h->collector.task.work == WORK_COLLECT;
         next = h->completed + 1 + collecting;
-        note_wish(h, next);
+        at_store_relaxed(&h->wished_until, next);
     }
     h->promised = MM_MAX(h->promised, next);
     if (at_load_relaxed(&h->control->abandoned_stops) != h->given_up_seen)

@@ -77,8 +77,8 @@ struct shared_heap {
     struct collector collector;
     uint64_t completed, promised;             /* collections: done, and asked for by number */
     uint64_t promised_late;                   /* the same, after the task under way was given up, before the loop heard of it */
-    _Atomic uint64_t emergency_until, full_until;        /* [loop stores] collections up to this number are of that kind (collector.c C4) */
-    uint64_t granted_at_collection;           /* [lock] control's granted_bytes at the last one: what stress_factor counts from */
+    _Atomic uint64_t emergency_until, wished_until;      /* [loop stores] collections up to this number are of that kind (collector.c C4) */
+    uint64_t granted_at_collection;           /* [lock] control's granted_bytes at the last one: what stress_factor and nurseries count from */
     uint64_t emergencies;                     /* collections done because the one before had not made room */
     uint64_t given_up_seen;                   /* control's abandoned_stops when the loop last heard of a task's end */
     struct grant_queue waiting;               /* for memory */
@@ -117,7 +117,7 @@ void shared_heap_unlock(struct shared_heap *h);
 void shared_heap_pump(struct shared_heap *h);
 /* Within max_bytes; rounded up to commit units. The caller sees to the pump. */
 void shared_heap_set_limit_locked(struct shared_heap *h, uint64_t bytes);
-/* A collection that begins after now: its number, done when control's collections has reached it, a moment before completed does. */
+/* A collection of the whole heap that begins after now: its number, done when control's collections has reached it, a moment before completed does. */
 uint64_t shared_heap_ask_collection(struct shared_heap *h);
 uint64_t shared_heap_next_collection_locked(const struct shared_heap *h);    /* the same, and nobody is promised it */
 uint64_t shared_heap_promise_collection_locked(struct shared_heap *h);       /* its number; the caller sees to the pump */

@@ -70,12 +70,13 @@ static void measure(struct shared_heap *h, const struct collector_task *task)
     uint64_t now_ns = mm_now_ns(), granted = at_load_relaxed(&h->control->granted_bytes);
     uint64_t ran_ns = now_ns - t->since_ns;
 
-    ran_ns -= MM_MIN(ran_ns, task->pause_ns);
+    ran_ns -= MM_MIN(ran_ns, t->paused_ns);
     t->alloc_rate = smooth(t->alloc_rate, a_second(granted - t->since_granted, ran_ns));
     t->trace_rate = smooth(t->trace_rate, a_second(MM_MAX(task->collection.live_bytes, (uint64_t)MM_COMMIT_BYTES),
                                                    task->collection.duration_ns));
     t->since_ns = now_ns;
     t->since_granted = granted;
+    t->paused_ns = 0;
 }
 
 /* What cannot be granted now, the spare, and what the plan then keeps for copies. */
@@ -97,6 +98,9 @@ void trigger_collected(struct shared_heap *h, const struct collector_task *task)
     const struct trigger_config *config = &h->settings.trigger;
 
     if (config->kind != TRIGGER_DYNAMIC)
+        return;
+    h->trigger.paused_ns += task->pause_ns;
+    if (task->collection.kind == HEAP_PAUSE_YOUNG)
         return;
     measure(h, task);
     if (!shared_heap_try_lock(h))

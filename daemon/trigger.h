@@ -3,7 +3,8 @@
 /* Trigger: what follows when a heap has nothing left to grant within its limit.
  *   fixed      a collection, then an error
  *   dynamic    a collection, after which the limit is set anew from what lives, how fast the clients allocate and how fast the
- *              collector traces; and a larger limit, up to its maximum, before anybody hears an error
+ *              collector traces; and a larger limit, up to its maximum, before anybody hears an error. All of that is known after a
+ *              collection of the whole heap only: a young one leaves the limit as it is
  *   delegated  a client, the delegate, is told and decides: collect, another limit, or refuse. While it thinks, who waits waits;
  *              at the deadline, or without a delegate, the heap is as a fixed one
  *   Threads    loop; with the heap's lock where "locked"                                Why  docs/architecture.md#memory  */
@@ -23,7 +24,8 @@ enum trigger_decision { DECIDE_COLLECT, DECIDE_LIMIT, DECIDE_REFUSE, DECISIONS }
 
 struct trigger {
     uint64_t alloc_rate, trace_rate;          /* dynamic: bytes a second, smoothed; 0: not known yet */
-    uint64_t since_ns, since_granted;         /* dynamic: when the last collection ended, and what was granted by then */
+    uint64_t since_ns, since_granted;         /* dynamic: when the last collection of the whole heap ended, what was granted by then, */
+    uint64_t paused_ns;                       /* and how long clients were stopped since, for young collections */
     struct session *delegate;                 /* a reference; NULL: none */
     enum {
         TRIGGER_CALM,
@@ -44,7 +46,7 @@ uint64_t trigger_ceiling(const struct shared_heap *h);        /* the highest lim
 int trigger_start(struct shared_heap *h);                     /* 0, -ENOMEM */
 void trigger_end(struct shared_heap *h);                      /* the delegate's connection ends, too */
 
-/* Somebody waits for @bytes and nothing more can be committed; @in_vain: it had its collection. Asked once for each, then settled. */
+/* Somebody waits for @bytes and nothing more can be committed; @in_vain: it had its collection, of the whole heap. Asked once for each, then settled. */
 enum trigger_move trigger_full_locked(struct shared_heap *h, uint64_t bytes, bool in_vain);
 void trigger_settled_locked(struct shared_heap *h);           /* a decision has been followed */
 void trigger_pump(struct shared_heap *h);                     /* lock dropped: tells the delegate; may end its session */

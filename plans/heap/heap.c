@@ -86,8 +86,8 @@ static void settle_nursery(struct heap *h)
 {
     struct heap_nursery *n = &h->options.nursery;
 
-    n->min_bytes = n->min_bytes == 0 ? NURSERY_MIN_BYTES : n->min_bytes;
     n->max_bytes = MM_MAX(n->max_bytes == 0 ? NURSERY_MAX_BYTES : n->max_bytes, n->min_bytes);
+    n->min_bytes = n->min_bytes == 0 ? MM_MIN(NURSERY_MIN_BYTES, n->max_bytes) : n->min_bytes;
     h->nursery_bytes = n->max_bytes;
 }
 

@@ -84,6 +84,9 @@ START_TEST(mistakes_are_named_by_file_and_line)
     expect_complaint("[heap]\nplan = imix\n", 2, "nogc immix");
     expect_complaint("[heap]\nsanity = maybe\n", 2, "on or off");
     expect_complaint("[heap]\ngc_trigger = dynamic\n", 2, "dynamic:MIN,MAX");
+    expect_complaint("[heap]\nnursery = fixed\n", 2, "fixed:SIZE");
+    expect_complaint("[heap]\npause_goal = 1\n", 2, "not a time");
+    expect_complaint("[heap]\npause_goal = 11s\n", 2, "0 to 10s");
     expect_complaint("[heap]\nimmix_defrag_headroom_percent = 51\n", 2, "1 to 50");
     expect_complaint("[daemon]\nthread_affinity = somewhere\n", 2, "thread_affinity = somewhere");
     expect_complaint("[daemon]\nworkers = 2\n", 2, "no key 'workers'");
@@ -226,6 +229,8 @@ static const struct {
     { "immix_always_defrag", "on" },
     { "immix_defrag_every_block", "on" },
     { "immix_defrag_headroom_percent", "9" },
+    { "nursery", "proportional:5,25" },
+    { "pause_goal", "500us" },
     { "count_live_bytes_in_gc", "on" },
     { "stress_factor", "64K" },
     { "precise_stress", "on" },
@@ -360,7 +365,8 @@ START_TEST(numbers_are_read_exactly)
         { CONFIG_TYPE_time, "2s", 2000000000 },
         { CONFIG_TYPE_time, "1min", UINT64_C(60000000000) },
         { CONFIG_TYPE_time, "5", 0 },
-        { CONFIG_TYPE_time, "5us", 0 },
+        { CONFIG_TYPE_time, "5us", 5000 },
+        { CONFIG_TYPE_time, "5ns", 0 },
     };
     const struct config_range any = { 1, UINT64_MAX, NULL };
     const char *why;

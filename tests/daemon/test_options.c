@@ -97,10 +97,10 @@ START_TEST(a_creators_options_win_over_those_of_the_administrator)
 {
     char text[512];
 
-    create("named", "stress_factor=1M,precise_stress=on gc_trigger=dynamic:4M,1G, sanity=yes");
+    create("named", "stress_factor=1M,precise_stress=on gc_trigger=dynamic:4M,1G, sanity=yes nursery=bounded:2M,8M,pause_goal=1000us");
     options_of("named", text, sizeof(text));
     ck_assert_str_eq(text, "size=16M max_size=64M plan=semispace gc_trigger=dynamic:4M,16M mode=0640 "
-                           "stress_factor=1M precise_stress=on sanity=on");
+                           "nursery=bounded:2M,8M pause_goal=1ms stress_factor=1M precise_stress=on sanity=on");
     ck_assert_str_eq(c.control->plan, "semispace");
 }
 END_TEST
@@ -138,6 +138,8 @@ static const struct {
     { "sanity=perhaps", "sanity=perhaps: it can be on or off", MMGC_E_INVALID },
     { "sanity=on,precise_stress=2", "precise_stress=2: ", MMGC_E_INVALID },
     { "gc_trigger=dynamic:4M", "gc_trigger=dynamic:4M: write fixed", MMGC_E_INVALID },
+    { "nursery=bounded:2M", "nursery=bounded:2M: write fixed", MMGC_E_INVALID },
+    { "pause_goal=1", "pause_goal=1: not a time", MMGC_E_INVALID },
     { "plan=imix", "plan=imix: it can be one of: nogc", MMGC_E_INVALID },
     { "max_size=1G", "max_size: only the administrator", MMGC_E_INVALID },
     { "max_names=1", "max_names: only the administrator", MMGC_E_INVALID },

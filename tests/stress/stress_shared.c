@@ -42,6 +42,9 @@ struct shared_case {
     uint64_t seed;
     double seconds;
 };
+struct shared_pauses { /* what the case has seen */
+    uint64_t young, full;
+};
 struct client {
     struct entry e;
     mmgc_type link_type, table_type;
@@ -282,18 +285,13 @@ static void be_client(struct mate *mate, void *arg)
 
 /* ---- the case ------------------------------------------------------------------------------------------------------ */
 
-START_TEST(chains_built_by_compare_and_swap_have_every_link_of_every_client)
+static struct shared_pauses run_case(struct shared_case c)
 {
     struct daemon *daemon = daemon_start(NULL);
-    struct shared_case c = { .socket = daemon_socket(daemon),
-                             .plan = stress_plan(_i / 2),
-                           .options = stress_options(stress_plan(_i / 2), 100 + (uint64_t)_i),
-                             .exact = _i % 2 == 1,
-                             .seed = stress_seed(100 + (uint64_t)_i),
-                             .seconds = stress_seconds_each(SECONDS_ALL, stress_plan_count() * 2) };
     struct crew crew;
     struct inspect ask;
     uint64_t added = 0, removed = 0;
+    c.socket = daemon_socket(daemon);
     crew_init(&crew);
     for (uint32_t i = 0; i < CLIENTS; i++)
         crew_start(&crew, be_client, &c);
@@ -311,13 +309,36 @@ START_TEST(chains_built_by_compare_and_swap_have_every_link_of_every_client)
     }
     inspect_open(&ask, c.socket);
     inspect_verify(&ask, "shared");
-    uint64_t collections = inspect_heap(&ask, "shared").collections;
+    struct shared_pauses pauses = { inspect_pauses(&ask, "shared", "young"), inspect_pauses(&ask, "shared", "full") };
     inspect_close(&ask);
     crew_fini(&crew);
     daemon_stop(daemon);
-    fprintf(stderr, "plan %s (%s), %s: %" PRIu64 " added, %" PRIu64 " taken out, %" PRIu64 " collections\n",
-            c.plan, c.options, c.exact ? "exact" : "ambiguous", added, removed, collections);
-    ck_assert_uint_gt(collections, 0);
+    fprintf(stderr, "plan %s (%s), %s: %" PRIu64 " added, %" PRIu64 " taken out, %" PRIu64 " collections, %" PRIu64 " young\n",
+            c.plan, c.options, c.exact ? "exact" : "ambiguous", added, removed, pauses.full + pauses.young, pauses.young);
+    return pauses;
+}
+
+START_TEST(chains_built_by_compare_and_swap_have_every_link_of_every_client)
+{
+    struct shared_pauses pauses =
+        run_case((struct shared_case){ .plan = stress_plan(_i / 2),
+                                       .options = stress_options(stress_plan(_i / 2), 100 + (uint64_t)_i),
+                                       .exact = _i % 2 == 1,
+                                       .seed = stress_seed(100 + (uint64_t)_i),
+                                       .seconds = stress_seconds_each(SECONDS_ALL, stress_plan_count() * 2) });
+    ck_assert_uint_gt(pauses.full + pauses.young, 0);
+}
+END_TEST
+
+START_TEST(each_young_collection_passes_a_second_trace)
+{
+    struct shared_pauses pauses =
+        run_case((struct shared_case){ .plan = stress_generational_plan(_i / 2),
+                                       .options = "sanity=on stress_factor=256K",
+                                       .exact = _i % 2 == 1,
+                                       .seed = stress_seed(150 + (uint64_t)_i),
+                                       .seconds = stress_seconds_each(SECONDS_ALL, stress_plan_count() * 2) });
+    ck_assert_uint_gt(pauses.young, 10); /* the others are those that the clients ask for */
 }
 END_TEST
 
@@ -328,6 +349,7 @@ static Suite *shared_suite(void)
     stress_limit(chains, SECONDS_ALL + 90);
     tcase_add_loop_test(chains, chains_built_by_compare_and_swap_have_every_link_of_every_client, 0,
                         stress_plan_count() * 2);
+    tcase_add_loop_test(chains, each_young_collection_passes_a_second_trace, 0, stress_generational_count() * 2);
     suite_add_tcase(suite, chains);
     return suite;
 }

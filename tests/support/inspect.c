@@ -148,6 +148,23 @@ struct inspect_heap inspect_heap(struct inspect *ask, const char *heap)
     return ret;
 }
 
+uint64_t inspect_pauses(struct inspect *ask, const char *heap, const char *kind)
+{
+    wire_heap_info info = wire_heap_info_init();
+    info.name = (char *)heap;
+    wire_request request = wire_request_init();
+    request.body_case = WIRE_REQUEST(HEAP_INFO);
+    request.heap_info = &info;
+    wire_reply *reply = inspect_ask(ask, &request);
+    expect(reply, WIRE_REPLY(HEAP_FACTS), "info");
+    uint64_t count = 0;
+    for (size_t i = 0; i < reply->heap_facts->n_pauses; i++)
+        if (strcmp(reply->heap_facts->pauses[i]->kind, kind) == 0)
+            count = reply->heap_facts->pauses[i]->count;
+    wire_reply_free(reply);
+    return count;
+}
+
 void inspect_await_sessions(struct inspect *ask, const char *heap, uint32_t sessions)
 {
     uint64_t end = mm_now_ns() + SESSIONS_SETTLE_S * UINT64_C(1000000000);

@@ -30,6 +30,8 @@ struct inspect_heap {
     bool corrupt;
 };
 struct inspect_heap inspect_heap(struct inspect *ask, const char *heap);
+/* Collections of a kind: "full", "young". */
+uint64_t inspect_pauses(struct inspect *ask, const char *heap, const char *kind);
 /* Polls until the heap has this many sessions: a death is noticed a little after it happened. Fails after 10 s. */
 void inspect_await_sessions(struct inspect *ask, const char *heap, uint32_t sessions);
 

@@ -70,13 +70,16 @@ bool stress_toss(uint64_t which)
 
 const char *stress_options(const char *plan, uint64_t which)
 {
-    static const char *const options[2][4] = {
+    static const char *const options[3][4] = {
         { "", "sanity=on", "sanity=on stress_factor=256K", "stress_factor=256K" },
         { "immix_always_defrag=on immix_defrag_every_block=on", "sanity=on immix_always_defrag=on",
           "sanity=on stress_factor=256K",
           "sanity=on stress_factor=256K immix_always_defrag=on immix_defrag_every_block=on" },
+        { "nursery=fixed:1M", "sanity=on nursery=fixed:256K", "sanity=on stress_factor=256K immix_defrag_every_block=on",
+          "sanity=on nursery=adaptive:64K,4M pause_goal=1ms" },
     };
-    return options[strcmp(plan, "immix") == 0][(stress_seed(which) >> 32) % 4];
+    unsigned row = plan_find(plan)->constraints.generational ? 2 : strcmp(plan, "immix") == 0;
+    return options[row][(stress_seed(which) >> 32) % 4];
 }
 
 double stress_seconds(double by_default)
@@ -145,6 +148,27 @@ const char *stress_plan(int i)
     for (size_t p = 0; p < PLAN_COUNT; p++)
         if (is_chosen(plans[p]) && i-- == 0)
             return plans[p]->name;
+    return NULL;
+}
+
+static bool is_generational(int i)
+{
+    return plan_find(stress_plan(i))->constraints.generational;
+}
+
+int stress_generational_count(void)
+{
+    int count = 0;
+    for (int i = 0; i < stress_plan_count(); i++)
+        count += is_generational(i);
+    return count;
+}
+
+const char *stress_generational_plan(int which)
+{
+    for (int i = 0; i < stress_plan_count(); i++)
+        if (is_generational(i) && which-- == 0)
+            return stress_plan(i);
     return NULL;
 }
 

@@ -41,6 +41,8 @@ void stress_limit(TCase *tc, double by_default_s); /* tcase_set_timeout() that k
 /* The plans that collect, from the daemon's own table. */
 int stress_plan_count(void);
 const char *stress_plan(int i);
+int stress_generational_count(void); /* of those, the ones that have young collections */
+const char *stress_generational_plan(int i);
 /* A heap of @plan that holds as many small objects as others do in @bytes: under pageprotect each has pages of its own. */
 uint64_t stress_heap_bytes(const char *plan, uint64_t bytes);
 /* For programs that count bytes until a heap is full, or instructions: leaves out plans under which each object has pages of its own. Before the
@@ -48,7 +50,7 @@ uint64_t stress_heap_bytes(const char *plan, uint64_t bytes);
 void stress_leave_out_pages(void);
 bool stress_plan_copies(const char *plan); /* a heap is as good as full with half of it alive: as much is kept for the copies */
 /* For mmgc_heap_options.options, by the seed: a second trace checks each collection; collections come every 256 KiB; immix moves
- * whatever it can. Static. */
+ * whatever it can; nurseries of several sizes. Static. */
 const char *stress_options(const char *plan, uint64_t which);
 /* One of two, by the seed: what need not be tried both ways in every run. */
 bool stress_toss(uint64_t which);

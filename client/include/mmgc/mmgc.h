@@ -110,7 +110,7 @@ MMGC_API int mmgc_heap_destroy(struct mmgc_client *client, const char *name, boo
 struct mmgc_heap_info {
     uint64_t max_bytes, limit_bytes;
     uint64_t granted_bytes;                  /* handed to clients since the heap was made: about what was allocated */
-    uint64_t live_bytes, live_objects;       /* found by the last collection */
+    uint64_t live_bytes, live_objects;       /* found by the last collection; after a young one, no less than what lives */
     uint64_t collections, abandoned_stops;
     uint64_t last_pause_ns, total_pause_ns;
     char plan[24];
