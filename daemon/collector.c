@@ -24,20 +24,28 @@
 
 /* ---- the thread ---- */
 
-static void publish_collection(struct shared_heap *h, struct collector_task *t)
+void collector_publish_end(struct shared_heap *h, struct collector_task *t)
 {
     struct shm_control *c = h->control;
-
     uint64_t granted = at_load_relaxed(&c->granted_bytes);
 
-    t->pause_ns = mm_now_ns() - t->asked_ns;
     t->collection.new_bytes = granted - h->granted_at_collection;
     at_store_relaxed(&c->live_bytes, t->collection.live_bytes);
     at_store_relaxed(&c->live_objects, t->collection.live_objects);
-    at_store_relaxed(&c->last_pause_ns, t->pause_ns);
-    (void)at_add_relaxed(&c->total_pause_ns, t->pause_ns);
     h->granted_at_collection = granted;
     (void)atomic_fetch_add_explicit(&c->collections, 1, memory_order_release);
+}
+
+static void publish_pause(struct shared_heap *h, struct collector_task *t)
+{
+    struct shm_control *c = h->control;
+
+    t->ended = heap_cycle(h->heap) == HEAP_CYCLE_NONE;
+    if (t->ended)
+        collector_publish_end(h, t);
+    t->pause_ns = mm_now_ns() - t->asked_ns;
+    at_store_relaxed(&c->last_pause_ns, t->pause_ns);
+    (void)at_add_relaxed(&c->total_pause_ns, t->pause_ns);
 }
 
 static int run_histogram(struct shared_heap *h, struct collector_task *t, const struct heap_stop *stop)
@@ -57,14 +65,32 @@ static int run_stw(struct shared_heap *h, struct collector_task *t, const struct
     case WORK_COLLECT:
         r = heap_collect_stw(h->heap, h->server->engine, stop, &t->collection);
         if (r == 0)
-            publish_collection(h, t);
+            publish_pause(h, t);
         return r;
     case WORK_VERIFY: return heap_verify_stw(h->heap, h->server->engine, stop, &t->verdict);
     case WORK_HISTOGRAM: return run_histogram(h, t, stop);
     case WORK_END: return shm_punch(shm_segment_fd(h->arena), 0, shm_segment_bytes(h->arena));
-    case WORK_QUIT: break;
+    default: break;
     }
     return -EINVAL;
+}
+
+static bool is_beside(enum collector_work work)
+{
+    return work == WORK_CLEAR || work == WORK_MARK || work == WORK_SWEEP;
+}
+
+/* The loop goes on being the heap's caller: no lock (plans/heap.h, heap_cycle()). */
+static void run_beside(struct shared_heap *h, struct collector_task *t)
+{
+    struct engine *engine = h->server->background;
+    uint64_t start_ns = mm_now_ns();
+
+    t->error = t->work == WORK_CLEAR  ? heap_clear(h->heap, engine)
+               : t->work == WORK_MARK ? heap_mark(h->heap, engine)
+                                      : heap_sweep(h->heap, engine);
+    t->outcome = t->error == 0 ? OUTCOME_DONE : OUTCOME_FAILED;
+    t->beside_ns = mm_now_ns() - start_ns;
 }
 
 static void choose_kind(struct shared_heap *h, struct collector_task *t, struct heap_stop *stop)
@@ -99,6 +125,10 @@ static void run_task(struct shared_heap *h, struct collector_task *t)
 {
     if (t->work == WORK_QUIT)
         return;
+    if (is_beside(t->work)) {
+        run_beside(h, t);
+        return;
+    }
     bool stopped = safepoint_stop(h, t);
     if (stopped || t->work == WORK_END) { /* a heap that ends does so whoever is still inside */
         run_stopped(h, t);
@@ -181,7 +211,7 @@ static void on_done(uv_async_t *async)
     if (task.work >= WORK_END) {
         pthread_join(c->thread, NULL); /* it is returning */
         c->ended = true;
-    } else {
+    } else if (c->stops) {
         wake_newcomers(h);
     }
     shared_heap_ref(h);
@@ -245,9 +275,10 @@ int collector_post(struct shared_heap *heap, enum collector_work work)
     if (r < 0)
         return r;
     c->busy = true;
+    c->stops = work != WORK_QUIT && !is_beside(work);
     c->begun++;
     c->task.asked_ns = mm_now_ns();
-    if (work != WORK_QUIT) { /* odd; the thread's membarrier comes after it (S4) */
+    if (c->stops) { /* odd; the thread's membarrier comes after it (S4) */
         uint32_t epoch = at_load_relaxed(&heap->control->epoch);
         at_store_release(&heap->control->epoch, epoch + 1);
     }

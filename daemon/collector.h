@@ -21,6 +21,7 @@ struct shared_heap;
 
 enum collector_work {
     WORK_COLLECT, WORK_VERIFY, WORK_HISTOGRAM,
+    WORK_CLEAR, WORK_MARK, WORK_SWEEP,        /* of a concurrent collection: beside the clients, who are not stopped (cycle.h) */
     WORK_END,                                 /* stop for good, give the arena back, end the thread */
     WORK_QUIT,                                /* end the thread; clients go on reading what they have mapped */
 };
@@ -36,6 +37,8 @@ struct collector_task {
 
     enum collector_outcome outcome;           /* [collector] from here on */
     bool emergency;                           /* a collection: the one before had not made room */
+    bool ended;                               /* a stop: it was all of a collection, or the end of one */
+    uint64_t beside_ns;                       /* a task beside the clients: how long it took */
     int error;                                /* -errno of a task that failed */
     uint64_t stop_ns, pause_ns;               /* asked to all stopped; asked to resume */
     struct heap_collection collection;
@@ -50,6 +53,7 @@ struct collector {
     pthread_cond_t wake;
     bool posted, finished;
     bool busy;                                /* [loop] a task is the thread's */
+    bool stops;                               /* [loop] that stops the world */
     bool ended;                               /* [loop] the thread was joined */
     uint64_t begun;                           /* [loop] tasks ever posted */
     struct collector_task task;
@@ -61,6 +65,8 @@ struct collector {
 int collector_start(struct shared_heap *heap);
 /* Posts a task: epoch odd, snapshot, hand-over. The collector is not busy. 0, -ENOMEM (no snapshot, nothing happened). */
 int collector_post(struct shared_heap *heap, enum collector_work work);
+/* The collection in @task has come to its end: its figures are in control, and its number counts. Heap locked. */
+void collector_publish_end(struct shared_heap *heap, struct collector_task *task);
 
 /* safepoint.c, on the collector's thread. False: abandoned at the deadline; the world was resumed or was never stopped. */
 bool safepoint_stop(struct shared_heap *heap, struct collector_task *task);

@@ -145,7 +145,7 @@ static size_t bite(struct shared_heap *h, struct grant_wait *w, uint32_t room, u
                               MM_MIN(room, ROWS_A_GRANT));
 
     *ret_bytes = count == 0 ? 0 : publish(h, w->mutator, w->class, rows, count);
-    if (count > 0 && is_due(h, nursery_bytes))
+    if (count > 0 && (is_due(h, nursery_bytes) || cycle_is_due_locked(h)))
         shared_heap_promise_collection_locked(h);
     return count;
 }
@@ -153,7 +153,7 @@ static size_t bite(struct shared_heap *h, struct grant_wait *w, uint32_t room, u
 /* A thread that a running stop's snapshot does not know may not be granted what that collection then would not know of. */
 static bool is_newcomer(const struct shared_heap *h, const struct mutator *m)
 {
-    return h->collector.busy && m->since_task == h->collector.begun;
+    return h->collector.busy && h->collector.stops && m->since_task == h->collector.begun;
 }
 
 static enum service serve(struct shared_heap *h, struct grant_wait *w, enum mmgc_error *ret_error)

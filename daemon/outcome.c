@@ -33,32 +33,45 @@ static void quarantine_insane(struct shared_heap *h, const struct heap_collectio
     shared_heap_quarantine(h, why);
 }
 
+void shared_heap_collection_ended(struct shared_heap *h, const struct collector_task *task)
+{
+    h->completed++;
+    h->emergencies += task->emergency;
+    h->last = task->collection;
+    trigger_collected(h, task);
+    log_debug("heap '%s': %s%s collection %llu: %llu bytes live", h->name, task->emergency ? "emergency " : "",
+              heap_pause_name(task->collection.kind), (unsigned long long)h->completed,
+              (unsigned long long)task->collection.live_bytes);
+}
+
 static void collected(struct shared_heap *h, const struct collector_task *task)
 {
     switch (task->outcome) {
     case OUTCOME_DONE:
-        h->completed++;
-        h->emergencies += task->emergency;
-        h->last = task->collection;
         counters_collected(&h->counters, task);
         release_note_pause(h, task->pause_ns);
-        trigger_collected(h, task);
+        if (task->collection.fell_back)
+            counters_add_fallback(&h->counters);
+        if (task->ended)
+            shared_heap_collection_ended(h, task);
         if (task->collection.sanity_faults > 0)
             quarantine_insane(h, &task->collection);
-        else if (h->settings.collector.sanity && !task->collection.sanity_ran)
+        else if (h->settings.collector.sanity && task->ended && !task->collection.sanity_ran)
             log_warning("heap '%s': collection %llu was not checked: some roots did not fit, or memory is short", h->name,
                         (unsigned long long)h->completed);
         if (task->collection.forged_refs > 0)
             log_warning("heap '%s': %u references to no object were passed over", h->name,
                         task->collection.forged_refs);
-        log_debug("heap '%s': %scollection %llu: stopped in %llu us, paused %llu us, %llu bytes live",
-                  h->name, task->emergency ? "emergency " : "", (unsigned long long)h->completed,
-                  (unsigned long long)(task->stop_ns / 1000),
-                  (unsigned long long)(task->pause_ns / 1000),
-                  (unsigned long long)task->collection.live_bytes);
+        log_debug("heap '%s': %s pause: stopped in %llu us, paused %llu us", h->name,
+                  heap_pause_name(task->collection.kind), (unsigned long long)(task->stop_ns / 1000),
+                  (unsigned long long)(task->pause_ns / 1000));
         return;
-    case OUTCOME_ABANDONED: fail_grants(h, h->ending ? MMGC_E_HEAP_GONE : MMGC_E_STALLED); return;
+    case OUTCOME_ABANDONED:
+        cycle_cancel(h);
+        fail_grants(h, h->ending ? MMGC_E_HEAP_GONE : MMGC_E_STALLED);
+        return;
     case OUTCOME_FAILED:
+        cycle_cancel(h);
         if (task->error == -ENOMEM) {
             fail_grants(h, MMGC_E_SYSTEM_NOMEM);
             return;
@@ -168,6 +181,9 @@ void shared_heap_task_done(struct shared_heap *h, const struct collector_task *t
     h->given_up_seen = at_load_relaxed(&h->control->abandoned_stops);
     switch (task->work) {
     case WORK_COLLECT: collected(h, task); break;
+    case WORK_CLEAR:
+    case WORK_MARK:
+    case WORK_SWEEP: cycle_task_done(h, task); break;
     case WORK_VERIFY:
     case WORK_HISTOGRAM: inspected(h, task); break;
     case WORK_END:

@@ -115,7 +115,13 @@ static unsigned worker_count(const struct config *config)
     return config->threads > 0 ? config->threads : (unsigned)MM_MIN(MM_MAX(processors, 2L), 8L);
 }
 
-static int start_engine(struct server *server)
+/* Beside the clients there are fewer of them, as their cores are the clients': a quarter. */
+static unsigned background_count(unsigned workers)
+{
+    return (workers + 3) / 4;
+}
+
+static int start_engines(struct server *server)
 {
     struct engine_config config = { .workers = worker_count(&server->config) };
     const char *why = NULL;
@@ -123,6 +129,9 @@ static int start_engine(struct server *server)
 
     if (r == 0)
         r = engine_new_with(&server->engine, &config);
+    config.workers = background_count(config.workers);
+    if (r == 0)
+        r = engine_new_with(&server->background, &config);
     if (r == -EINVAL)
         log_error("thread_affinity = %s: mmgcd may not run on all of these cores", server->config.thread_affinity);
     else if (r < 0)
@@ -177,7 +186,7 @@ static void listen_to_signals(struct server *server)
 
 static int server_init(struct server *server)
 {
-    int r = start_engine(server);
+    int r = start_engines(server);
 
     if (r < 0)
         return r;
@@ -223,6 +232,7 @@ int server_run(const struct config *config, int ready_fd)
     uv_run(&server->loop, UV_RUN_DEFAULT);
     MM_ASSERT(uv_loop_close(&server->loop) == 0); /* nothing is left behind */
     registry_fini(&server->heaps);
+    engine_unref(server->background);
     engine_unref(server->engine);
     free(server);
     return EXIT_SUCCESS;

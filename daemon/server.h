@@ -21,7 +21,8 @@ TAILQ_HEAD(session_list, session);
 struct server {
     uv_loop_t loop;
     struct config config;
-    struct engine *engine;                    /* workers shared by all heaps */
+    struct engine *engine;                    /* workers shared by all heaps, for work that stops clients */
+    struct engine *background;                /* others, for work beside them */
     struct committer *committer;
     struct registry heaps;
     struct session_list sessions;             /* by rising id, for paging */

@@ -116,6 +116,7 @@ static void publish(struct shared_heap *h)
     at_store_relaxed(&c->limit_bytes, h->limit_bytes);
     at_store_relaxed(&c->type_count, 1); /* row 0 is no type */
     h->collects = heap_plan_collects(h->heap);
+    h->is_concurrent = heap_plan_is_concurrent(h->heap);
     at_store_release(&c->magic, SHM_CONTROL_MAGIC); /* pairs with the client's acquire */
 }
 
@@ -224,6 +225,8 @@ static void seal_locked(struct shared_heap *h)
     struct heap_mutator_view view;
     struct mutator *m;
 
+    if (heap_cycle(h->heap) != HEAP_CYCLE_NONE && !h->collector.ended) /* it is being looked at; its view counts as ever */
+        return;
     while ((m = TAILQ_FIRST(&h->seals)) != NULL) {
         TAILQ_REMOVE(&h->seals, m, in_seals);
         mutator_drain_locked(m, h);
@@ -294,6 +297,8 @@ static bool collection_is_next(const struct shared_heap *h)
 
 static void start_next(struct shared_heap *h)
 {
+    enum collector_work work;
+
     if (h->collector.busy || h->end_posted)
         return;
     if (h->ending) {
@@ -302,6 +307,8 @@ static void start_next(struct shared_heap *h)
         post(h, h->server->stopping ? WORK_QUIT : WORK_END);
     } else if (h->server->stopping) {
         return;
+    } else if (cycle_next_work(h, &work)) {
+        post(h, work);
     } else if (collection_is_next(h)) {
         h->collected_last = true;
         post(h, WORK_COLLECT);
@@ -357,7 +364,8 @@ uint64_t shared_heap_ask_collection(struct shared_heap *h)
     uint64_t next;
 
     if (shared_heap_try_lock(h)) { /* if one is pending, it has not stopped the world: what is garbage now it will find */
-        next = shared_heap_next_collection_locked(h);
+        bool begun = heap_cycle(h->heap) >= HEAP_CYCLE_MARKING; /* that one looks at the heap as it was */
+        next = shared_heap_next_collection_locked(h) + begun;
         at_store_relaxed(&h->wished_until, next);
         shared_heap_unlock(h);
     } else {
@@ -392,6 +400,16 @@ void shared_heap_quarantine(struct shared_heap *h, const char *why)
         log_error("heap '%s' is quarantined: %s", h->name, why);
     h->corrupt = true;
     at_store_release(&h->control->corrupt, 1);
+}
+
+void shared_heap_drain_locked(struct shared_heap *h)
+{
+    struct mutator *m;
+
+    TAILQ_FOREACH(m, &h->mutators, in_heap)
+    mutator_drain_locked(m, h);
+    TAILQ_FOREACH(m, &h->seals, in_seals)
+    mutator_drain_locked(m, h);
 }
 
 /* Relaxed: the release of the even epoch shows it to whoever goes on (client/safepoint.c). */

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "daemon/collector.h"
+#include "daemon/cycle.h"
 #include "daemon/counters.h"
 #include "daemon/heap_options.h"
 #include "daemon/mutator.h"
@@ -56,6 +57,7 @@ struct shared_heap {
     struct heap_settings settings;            /* [const] what it was made of; trigger within size_bytes */
     bool ending, end_posted;
     bool collects;                            /* [const] its plan ever does */
+    bool is_concurrent;                       /* [const] its plan has cycles: cycle.h */
     bool corrupt;                             /* quarantined; control says it to clients */
     uint64_t max_bytes;                       /* [const] */
     uint64_t limit_bytes;                     /* what may be in use */
@@ -75,6 +77,7 @@ struct shared_heap {
     struct shared_heap_mutators sealed;       /* and done; references about to be dropped */
 
     struct collector collector;
+    struct pace pace;
     uint64_t completed, promised;             /* collections: done, and asked for by number */
     uint64_t promised_late;                   /* the same, after the task under way was given up, before the loop heard of it */
     _Atomic uint64_t emergency_until, wished_until;      /* [loop stores] collections up to this number are of that kind (collector.c C4) */
@@ -123,10 +126,13 @@ uint64_t shared_heap_next_collection_locked(const struct shared_heap *h);    /* 
 uint64_t shared_heap_promise_collection_locked(struct shared_heap *h);       /* its number; the caller sees to the pump */
 /* The collector handed @task back. */
 void shared_heap_task_done(struct shared_heap *h, const struct collector_task *task);     /* outcome.c */
+/* A collection has come to its end: it counts. outcome.c */
+void shared_heap_collection_ended(struct shared_heap *h, const struct collector_task *task);
 /* Takes the heap out of the registry and ends it: its world is stopped for good, the arena given back, sessions told. */
 void shared_heap_end(struct shared_heap *h);
 bool shared_heap_may_open(const struct shared_heap *h, const struct session *s, bool read_only);
 bool shared_heap_may_destroy(const struct shared_heap *h, const struct session *s);
 void shared_heap_read_gauges(struct shared_heap *h);          /* if the lock is to be had; else they stay */
 void shared_heap_quarantine(struct shared_heap *h, const char *why);
+void shared_heap_drain_locked(struct shared_heap *h);         /* what its threads have logged by now */
 void shared_heap_show_barrier_stw(struct shared_heap *h);     /* what clients are to log from the resume on */

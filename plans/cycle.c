@@ -147,14 +147,22 @@ enum heap_cycle heap_cycle(const struct heap *h)
     return h->cycle.state;
 }
 
-int heap_clear(struct heap *h, struct engine *engine)
+void heap_begin_cycle(struct heap *h)
 {
     MM_ASSERT(h->cycle.state == HEAP_CYCLE_NONE);
     h->cycle.state = HEAP_CYCLE_CLEARED;
-    int r = run_one(h, engine, &CLEAR_BLOCKS, h->blocks.high);
-    if (r < 0)
-        h->cycle.state = HEAP_CYCLE_NONE;
-    return r;
+}
+
+void heap_cancel_cycle(struct heap *h)
+{
+    MM_ASSERT(h->cycle.state == HEAP_CYCLE_CLEARED);
+    h->cycle.state = HEAP_CYCLE_NONE;
+}
+
+int heap_clear(struct heap *h, struct engine *engine)
+{
+    MM_ASSERT(h->cycle.state == HEAP_CYCLE_CLEARED);
+    return run_one(h, engine, &CLEAR_BLOCKS, h->blocks.high);
 }
 
 /* ---- the first stop ---- */
@@ -436,11 +444,11 @@ static int give_up(struct heap *h, struct engine *engine, const struct heap_stop
 
 int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
-    bool keep = h->log.lost;
+    bool keep = h->log.lost || h->cycle.row_count > 0; /* or memory was short for what had been taken */
     int r;
 
-    MM_ASSERT(h->cycle.row_count == 0);
-    heap_take_log(h);
+    if (!keep)
+        heap_take_log(h);
     r = finish_marking(h, engine, keep, ret);
     if (r < 0)
         return r;

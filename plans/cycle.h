@@ -15,7 +15,7 @@
 #include "plans/space/space.h"
 
 struct cycle {
-    enum heap_cycle state;                   /* stored with the heap for oneself, or the world stopped */
+    _Atomic enum heap_cycle state;           /* stored by the heap's caller, or with the world stopped; packets read it */
     uint32_t *seeds;                         /* the roots at the first stop, granules */
     size_t seed_capacity;
     _Atomic size_t seed_count;

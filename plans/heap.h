@@ -79,6 +79,7 @@ uint64_t heap_uncommitted_bytes(const struct heap *heap);            /* still to
 uint64_t heap_used_bytes(const struct heap *heap);                   /* blocks in use, and closed ones, in bytes */
 /* Free blocks that the next collection needs for its copies, beside what is granted: to be committed before it begins. */
 uint64_t heap_reserve_bytes(const struct heap *heap);
+uint64_t heap_grantable_bytes(const struct heap *heap);              /* about what small objects may still have before a collection */
 /* So much may be granted since the last collection before a young one is due; 0: not this plan's affair. */
 uint64_t heap_nursery_bytes(const struct heap *heap);
 /* What may be in use from now on, rounded up to commit units, at most the maximum. Below what is in use: nothing more is granted
@@ -179,7 +180,7 @@ struct heap_collection {                      /* what it did */
 int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
 
 /* Collections that go on while clients run, of plans that have them (plans/cycle.h). What comes next is what heap_cycle() says:
- *   NONE      a collection may begin: heap_clear(), on any thread, beside the heap's caller
+ *   NONE      a collection may begin: heap_begin_cycle(), then heap_clear(), on any thread, beside the heap's caller
  *   CLEARED   heap_collect_stw(): the initial mark; it becomes MARKING (or, if a whole collection is wanted: NONE)
  *   MARKING   heap_take_log(), by the heap's caller; then heap_mark(), beside it; as often as heap_logged() says it is worth while. Then
  *             heap_collect_stw(): the final mark; it becomes SWEEPING (or, with sanity, or if the log is incomplete: NONE)
@@ -188,6 +189,8 @@ int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap
 enum heap_cycle { HEAP_CYCLE_NONE, HEAP_CYCLE_CLEARED, HEAP_CYCLE_MARKING, HEAP_CYCLE_SWEEPING };
 bool heap_plan_is_concurrent(const struct heap *heap);
 enum heap_cycle heap_cycle(const struct heap *heap);
+void heap_begin_cycle(struct heap *heap);                            /* NONE: it is CLEARED when heap_clear() has run */
+void heap_cancel_cycle(struct heap *heap);                           /* CLEARED: NONE again */
 /* Each 0, or -ENOMEM: nothing has changed. */
 int heap_clear(struct heap *heap, struct engine *engine);
 size_t heap_logged(const struct heap *heap);                         /* entries drained that no collection has looked at */

@@ -145,15 +145,13 @@ static void take_out(struct heap *h, unsigned index, struct span s)
 /* Of the bitmaps, the one that tells what is granted now (G4). */
 static unsigned grant_index(const struct heap *h)
 {
-    return heap_current_index(h) ^ (heap_cycle(h) != HEAP_CYCLE_NONE);
+    return heap_current_index(h) ^ (heap_cycle(h) >= HEAP_CYCLE_MARKING);
 }
 
-/* Plans that log fields: while they mark nobody needs to hear of stores to new objects; before that, they will be old. */
-static void log_granted(const struct heap *h, struct span s)
+static void log_span(const struct heap *h, struct span s, bool wanted)
 {
     if (h->plan->constraints.barrier == SHM_BARRIER_FIELDS && !span_empty(s))
-        log_set_lines(&h->log, line_of(s.start), line_of(s.end - 1) - line_of(s.start) + 1,
-                      h->cycle.state != HEAP_CYCLE_MARKING);
+        log_set_lines(&h->log, line_of(s.start), line_of(s.end - 1) - line_of(s.start) + 1, wanted);
 }
 
 void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
@@ -167,7 +165,7 @@ void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class cla
     m->classes |= UINT64_C(1) << class;
     if (class != SHM_GRANT_LARGE)
         put_in(h, grant_index(h), span);
-    log_granted(h, span);
+    log_span(h, span, h->cycle.state != HEAP_CYCLE_MARKING); /* while it marks nobody needs to hear of new objects; before, they will be old */
     *ret = (struct shm_grant){ .start = start, .granules = granules, .flags = flags };
 }
 
@@ -328,7 +326,7 @@ static void log_kept(struct heap *h, const struct heap_stop *stop)
             for (uint32_t k = ring->taken; k != ring->published; k++) {
                 struct span s = *entry_at(ring, k); /* its first line may hold older objects, whose stores count */
                 s.start = (uint32_t)mm_align_up(s.start, MM_LINE_GRANULES);
-                log_granted(h, s);
+                log_span(h, s, false);
             }
         }
 }

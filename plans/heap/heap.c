@@ -263,6 +263,11 @@ uint64_t heap_reserve_bytes(const struct heap *h)
     return h->plan->reserve_bytes == NULL ? 0 : h->plan->reserve_bytes(h);
 }
 
+uint64_t heap_grantable_bytes(const struct heap *h)
+{
+    return heap_hole_bytes(h) + room_above(h, ROOM_KEPT_FROM_LINES);
+}
+
 uint64_t heap_metadata_bytes(const struct heap *h)
 {
     return h->meta.bytes;
@@ -330,14 +335,17 @@ const char *heap_pause_name(enum heap_pause kind)
     return kind < HEAP_PAUSES ? names[kind] : "unknown";
 }
 
-/* A cycle has made marks ready: it begins, unless more is wanted than it can do. */
+/* A cycle has made marks ready: but more is wanted than it can do. */
+static bool begins_whole(const struct heap *h, const struct heap_stop *stop)
+{
+    return h->cycle.state == HEAP_CYCLE_CLEARED && (stop->whole || stop->full_heap || stop->emergency);
+}
+
 static int collect(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
-    bool whole = stop->whole || stop->full_heap || stop->emergency;
-
     if (h->cycle.state == HEAP_CYCLE_MARKING)
         return cycle_final_stw(h, engine, stop, ret);
-    if (h->cycle.state == HEAP_CYCLE_CLEARED && !whole)
+    if (h->cycle.state == HEAP_CYCLE_CLEARED && !begins_whole(h, stop))
         return cycle_initial_stw(h, engine, stop, ret);
     h->cycle.state = HEAP_CYCLE_NONE;
     return schedule_collect_stw(h, engine, stop, ret);
@@ -354,15 +362,16 @@ int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_st
         ret->live_bytes = h->live_bytes;
         return 0;
     }
-    bool in_cycle = h->cycle.state == HEAP_CYCLE_MARKING; /* whose marks are where the walk before would be */
-    struct sanity *sanity = h->options.sanity && !in_cycle ? sanity_begin_stw(h, stop) : NULL;
+    bool at_once = h->cycle.state == HEAP_CYCLE_NONE || begins_whole(h, stop); /* else there are marks where the walk before would be */
+    bool ends_cycle = h->cycle.state == HEAP_CYCLE_MARKING;
+    struct sanity *sanity = h->options.sanity && at_once ? sanity_begin_stw(h, stop) : NULL;
     uint64_t start = mm_now_ns();
     int r = collect(h, engine, stop, ret);
     ret->duration_ns = mm_now_ns() - start;
     if (r == 0)
         generational_note_pause(h, ret);
-    sanity_end_stw(sanity, stop, r == 0 && ret->kind != HEAP_PAUSE_INITIAL_MARK ? ret : NULL);
-    if (r == 0 && in_cycle && h->options.sanity)
+    sanity_end_stw(sanity, stop, r == 0 ? ret : NULL);
+    if (r == 0 && ends_cycle && h->options.sanity)
         sanity_check_reach_stw(h, stop, ret);
     return r;
 }

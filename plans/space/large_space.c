@@ -106,7 +106,7 @@ static bool claim(struct heap *h, uint32_t first, uint32_t count)
         if (block * MM_BLOCK_PAGES > first)
             at_store_relaxed(&meta->runs[block * MM_BLOCK_PAGES], first);
     }
-    at_store_relaxed(&meta->runs[first], count | RUN_UNTAKEN | (heap_cycle(h) == HEAP_CYCLE_NONE ? 0 : RUN_NEW));
+    at_store_relaxed(&meta->runs[first], count | RUN_UNTAKEN | (heap_cycle(h) >= HEAP_CYCLE_MARKING ? RUN_NEW : 0));
     at_or_relaxed(&meta->run_starts[first / MM_BLOCK_PAGES], (uint8_t)(1u << first % MM_BLOCK_PAGES));
     at_or_relaxed(&meta->flags[first / MM_BLOCK_PAGES], BLOCK_YOUNG);
     h->large_free_pages -= count;

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cycle.c - Cycle: what follows what, and when to begin.
+ *   P1  a collection that somebody asked for, or that is an emergency, stops the clients throughout: it begins no cycle, and comes
+ *       after the one under way
+ *   P2  marking is repeated while clients log more than a stop should look at; ROUNDS_MAX bounds it: what is left then is the stop's
+ *   P3  a cycle begins while what it will take is still there: twice what the last one took, since rates vary; within bounds,
+ *       so that a quiet heap is not collected for nothing, and a first cycle has a quarter of the heap
+ *   P4  a final mark that was given up is tried again: a cycle that has begun comes to its end                          */
+#include "daemon/cycle.h"
+
+#include <errno.h>
+
+#include "daemon/log.h"
+#include "daemon/server.h"
+#include "daemon/session.h"
+#include "daemon/shared_heap.h"
+
+#define FEW_LOGGED 2048u /* entries: less than a tenth of a millisecond of a stop */
+#define ROUNDS_MAX 32u
+#define FIRST_SHARE 4u  /* of the heap's limit: what is kept for the first cycle */
+#define LEAST_SHARE 16u /* for each */
+#define MOST_SHARE 2u
+
+/* ---- when ---- */
+
+static uint64_t needed_bytes(const struct shared_heap *h)
+{
+    uint64_t limit = h->limit_bytes, needed = 2 * h->pace.needed_bytes;
+
+    if (h->pace.needed_bytes == 0)
+        return limit / FIRST_SHARE;
+    return MM_MIN(MM_MAX(needed, limit / LEAST_SHARE), limit / MOST_SHARE);
+}
+
+bool cycle_is_due_locked(struct shared_heap *h)
+{
+    if (!h->is_concurrent || heap_cycle(h->heap) != HEAP_CYCLE_NONE || h->promised > h->completed ||
+        heap_grantable_bytes(h->heap) >= needed_bytes(h))
+        return false;
+    h->pace.began_granted = at_load_relaxed(&h->control->granted_bytes);
+    return true;
+}
+
+static void note_taken(struct shared_heap *h)
+{
+    uint64_t taken = at_load_relaxed(&h->control->granted_bytes) - h->pace.began_granted;
+
+    h->pace.needed_bytes = MM_MAX(taken, h->pace.needed_bytes / 8 * 7); /* up at once, down by eighths */
+}
+
+/* ---- what ---- */
+
+static bool may_begin(const struct shared_heap *h)
+{
+    uint64_t number = h->completed + 1;
+
+    return h->is_concurrent && !h->pace.declined && at_load_relaxed(&h->wished_until) < number &&
+           at_load_relaxed(&h->emergency_until) < number; /* P1 */
+}
+
+static bool begin(struct shared_heap *h, enum collector_work *ret_work)
+{
+    if (h->promised <= h->completed || !may_begin(h) || !shared_heap_try_lock(h))
+        return false;
+    if (h->pace.began_granted == 0) /* not due: stress_factor, or a full heap */
+        h->pace.began_granted = at_load_relaxed(&h->control->granted_bytes);
+    heap_begin_cycle(h->heap);
+    shared_heap_unlock(h);
+    h->pace.marked = false;
+    h->pace.rounds = 0;
+    *ret_work = WORK_CLEAR;
+    return true;
+}
+
+bool cycle_next_work(struct shared_heap *h, enum collector_work *ret_work)
+{
+    switch (heap_cycle(h->heap)) {
+    case HEAP_CYCLE_NONE: return begin(h, ret_work);
+    case HEAP_CYCLE_CLEARED: *ret_work = WORK_COLLECT; return true;
+    case HEAP_CYCLE_MARKING: *ret_work = h->pace.marked ? WORK_COLLECT : WORK_MARK; return true;
+    case HEAP_CYCLE_SWEEPING: *ret_work = WORK_SWEEP; return true;
+    }
+    return false;
+}
+
+/* ---- what was done ---- */
+
+void cycle_cancel(struct shared_heap *h)
+{
+    if (heap_cycle(h->heap) != HEAP_CYCLE_CLEARED || !shared_heap_try_lock(h))
+        return;
+    heap_cancel_cycle(h->heap);
+    shared_heap_unlock(h);
+}
+
+/* What clients have logged while it marked: more to mark, or little enough for the stop. */
+static void marked(struct shared_heap *h, const struct collector_task *task)
+{
+    if (!shared_heap_try_lock(h))
+        return; /* never: the collector has nothing to do */
+    shared_heap_drain_locked(h);
+    h->pace.rounds++;
+    h->pace.marked = task->error != 0 || heap_logged(h->heap) <= FEW_LOGGED || h->pace.rounds >= ROUNDS_MAX; /* P2 */
+    if (!h->pace.marked)
+        heap_take_log(h->heap);
+    shared_heap_unlock(h);
+}
+
+static void swept(struct shared_heap *h, const struct collector_task *task)
+{
+    struct collector_task cycle = *task;
+
+    if (task->error != 0 || !shared_heap_try_lock(h))
+        return; /* once more */
+    heap_end_cycle(h->heap, &cycle.collection);
+    cycle.collection.duration_ns = task->beside_ns;
+    collector_publish_end(h, &cycle);
+    shared_heap_unlock(h);
+    note_taken(h);
+    h->pace.began_granted = 0;
+    shared_heap_collection_ended(h, &cycle);
+}
+
+void cycle_task_done(struct shared_heap *h, const struct collector_task *task)
+{
+    counters_add_concurrent(&h->counters, task->beside_ns);
+    switch (task->work) {
+    case WORK_CLEAR:
+        h->pace.declined = task->error != 0;
+        if (task->error != 0)
+            cycle_cancel(h);
+        return;
+    case WORK_MARK: marked(h, task); return;
+    case WORK_SWEEP: swept(h, task); return;
+    default: return;
+    }
+}
