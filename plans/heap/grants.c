@@ -331,6 +331,17 @@ static void log_kept(struct heap *h, const struct heap_stop *stop)
         }
 }
 
+/* What is finished of spans in use is nobody's hole: opening took it out of both bitmaps. No span starts there, so nothing more is
+ * parsed. */
+static void cover_irregular(struct heap *h)
+{
+    for (uint32_t i = 0; i < h->grants.count; i++) {
+        const struct irregular *it = &h->grants.list[i];
+        if (it->keep > it->span.start)
+            bitmap_set_range(heap_granted(h), line_of(it->span.start), line_of(it->keep - 1) + 1);
+    }
+}
+
 int grants_stay_open_stw(struct heap *h, const struct heap_stop *stop)
 {
     struct grants *g = &h->grants;
@@ -338,6 +349,7 @@ int grants_stay_open_stw(struct heap *h, const struct heap_stop *stop)
     g->next_list = malloc(MM_MAX(g->capacity, 1u) * sizeof(*g->next_list));
     if (g->next_list == NULL)
         return -ENOMEM;
+    cover_irregular(h);
     rings_end_collected(h, stop);
     log_kept(h, stop);
     return 0;
