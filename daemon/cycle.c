@@ -68,6 +68,7 @@ static bool begin(struct shared_heap *h, enum collector_work *ret_work)
     shared_heap_unlock(h);
     h->pace.marked = false;
     h->pace.rounds = 0;
+    h->pace.beside_ns = 0;
     *ret_work = WORK_CLEAR;
     return true;
 }
@@ -113,7 +114,7 @@ static void swept(struct shared_heap *h, const struct collector_task *task)
     if (task->error != 0 || !shared_heap_try_lock(h))
         return; /* once more */
     heap_end_cycle(h->heap, &cycle.collection);
-    cycle.collection.duration_ns = task->beside_ns;
+    cycle.collection.duration_ns = h->pace.beside_ns;
     collector_publish_end(h, &cycle);
     shared_heap_unlock(h);
     note_taken(h);
@@ -124,6 +125,7 @@ static void swept(struct shared_heap *h, const struct collector_task *task)
 void cycle_task_done(struct shared_heap *h, const struct collector_task *task)
 {
     counters_add_concurrent(&h->counters, task->beside_ns);
+    h->pace.beside_ns += task->beside_ns;
     switch (task->work) {
     case WORK_CLEAR:
         h->pace.declined = task->error != 0;

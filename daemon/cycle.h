@@ -13,6 +13,7 @@ struct pace {                                 /* of cycles of one heap */
     bool marked;                              /* the cycle under way has marked what there is: its final mark is next */
     unsigned rounds;                          /* of marking, in it */
     bool declined;                            /* no memory to begin one: the collection that is promised stops the clients */
+    uint64_t beside_ns;                       /* worked beside the clients, in it */
     uint64_t began_granted;                   /* control's granted_bytes when it was due */
     uint64_t needed_bytes;                    /* about what clients are granted from there to its end; 0: not known yet */
 };
