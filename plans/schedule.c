@@ -164,7 +164,7 @@ static bool add_slide_packets(struct collection *c, struct job *job)
 
 static bool add_packets(struct collection *c, struct job *job)
 {
-    uint32_t blocks = c->heap->blocks.high;
+    uint32_t blocks = blocks_high(&c->heap->blocks);
     uint64_t words = c->row_words;
     bool measures = c->heap->defrags && c->heap->plan->measure_block != NULL;
     size_t logged = c->heap->young ? c->heap->log.count : 0;

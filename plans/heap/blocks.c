@@ -34,18 +34,34 @@ static void change(struct blocks *b, uint32_t block, enum block_kind to)
     forget_run(b);
 }
 
+/* The first block of @kind at or after @from, eight at a time. Workers may make blocks in use SWEPT meanwhile (cycle.c): those are
+ * of neither kind that is looked for. */
+static uint32_t find_kind(const struct blocks *b, uint32_t from, enum block_kind kind)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), wanted = ones * kind;
+    const _Atomic uint64_t *words = (const _Atomic uint64_t *)(const void *)b->meta->kinds;
+
+    for (; from % 8 != 0 && from < blocks_high(b); from++)
+        if (blocks_kind(b, from) == kind)
+            return from;
+    for (; from < blocks_high(b); from += 8) {
+        uint64_t differ = at_load_relaxed(&words[from / 8]) ^ wanted; /* the lowest byte of 0 is exact */
+        uint64_t equal = (differ - ones) & ~differ & ones << 7;
+        if (equal != 0)
+            return from + (uint32_t)__builtin_ctzll(equal) / 8;
+    }
+    return BLOCK_NONE;
+}
+
 /* Lowest block of @kind, which is one of the free ones. */
 static uint32_t find_free(struct blocks *b, enum block_kind kind)
 {
-    uint32_t from = b->hints[kind];
-
     if (b->counts[kind] == 0)
         return BLOCK_NONE;
-    const uint8_t *kinds = (const uint8_t *)b->meta->kinds;
-    const uint8_t *found = memchr(kinds + from, (int)kind, b->high - from);
-    MM_ASSERT(found != NULL);
-    b->hints[kind] = (uint32_t)(found - kinds);
-    return b->hints[kind];
+    uint32_t found = find_kind(b, b->hints[kind], kind);
+    MM_ASSERT(found < blocks_high(b)); /* which is whole units */
+    b->hints[kind] = found;
+    return found;
 }
 
 uint32_t blocks_acquire(struct blocks *b, enum block_kind kind, bool *ret_clean)
@@ -76,8 +92,8 @@ uint32_t blocks_find_run(struct blocks *b, uint32_t count)
 {
     if (count > b->counts[BLOCK_FREE_CLEAN] + b->counts[BLOCK_FREE_DIRTY])
         return BLOCK_NONE;
-    bool goes_on = count >= b->run_count && b->run_end <= b->high;
-    uint32_t first = find_run_below(b, count, goes_on ? b->run_end : b->high);
+    bool goes_on = count >= b->run_count && b->run_end <= blocks_high(b);
+    uint32_t first = find_run_below(b, count, goes_on ? b->run_end : blocks_high(b));
 
     b->run_count = count;
     b->run_end = first == BLOCK_NONE ? 0 : first + count;
@@ -108,7 +124,7 @@ void blocks_swept(struct blocks *b, enum block_kind kind, enum block_kind to, ui
 
 void blocks_release_swept(struct blocks *b)
 {
-    uint8_t *kinds = (uint8_t *)b->meta->kinds, *end = kinds + b->high;
+    uint8_t *kinds = (uint8_t *)b->meta->kinds, *end = kinds + blocks_high(b);
 
     for (uint8_t *at = kinds; (at = memchr(at, BLOCK_SWEPT, (size_t)(end - at))) != NULL;)
         at_store_relaxed((_Atomic uint8_t *)at, BLOCK_FREE_DIRTY);
@@ -150,7 +166,7 @@ void blocks_commit_done(struct blocks *b, uint64_t offset, bool success)
     uint32_t first = (uint32_t)(offset / MM_BLOCK_BYTES), end = first + MM_COMMIT_BLOCKS;
 
     MM_ASSERT(offset % MM_COMMIT_BYTES == 0 && end <= b->total && blocks_kind(b, first) == BLOCK_ASKED);
-    b->high = MM_MAX(b->high, success ? end : 0);
+    at_store_relaxed(&b->high, MM_MAX(blocks_high(b), success ? end : 0));
     b->unit_hint = success ? b->unit_hint : MM_MIN(b->unit_hint, first / MM_COMMIT_BLOCKS);
     change_units(b, first / MM_COMMIT_BLOCKS, 1, success ? BLOCK_FREE_CLEAN : BLOCK_UNCOMMITTED);
 }
@@ -190,13 +206,13 @@ static uint32_t free_units_below(const struct blocks *b, uint32_t end, uint32_t 
 /* The highest committed unit's end. What is ASKED raises it again when it comes back. */
 static void lower_high(struct blocks *b)
 {
-    while (b->high > 0 && blocks_kind(b, b->high - 1) <= BLOCK_ASKED)
-        b->high -= MM_COMMIT_BLOCKS;
+    while (blocks_high(b) > 0 && blocks_kind(b, blocks_high(b) - 1) <= BLOCK_ASKED)
+        at_store_relaxed(&b->high, blocks_high(b) - MM_COMMIT_BLOCKS);
 }
 
 uint32_t blocks_release_next(struct blocks *b, uint32_t min, uint32_t max, uint32_t *unit)
 {
-    uint32_t end = MM_MIN(*unit, b->high / MM_COMMIT_BLOCKS);
+    uint32_t end = MM_MIN(*unit, blocks_high(b) / MM_COMMIT_BLOCKS);
 
     while (end > 0) {
         uint32_t count = free_units_below(b, end, max);
@@ -218,5 +234,5 @@ void blocks_release_done(struct blocks *b, uint32_t unit, uint32_t count, bool s
     if (success)
         b->unit_hint = MM_MIN(b->unit_hint, unit);
     else
-        b->high = MM_MAX(b->high, (unit + count) * MM_COMMIT_BLOCKS);
+        at_store_relaxed(&b->high, MM_MAX(blocks_high(b), (unit + count) * MM_COMMIT_BLOCKS));
 }

@@ -47,7 +47,7 @@ enum block_kind {
 struct blocks {
     struct metadata *meta;                   /* borrowed */
     uint32_t total;                          /* of the arena; constant */
-    uint32_t high;                           /* no block at or above it is committed */
+    _Atomic uint32_t high;                   /* no block at or above it is committed; cycles read it beside the heap's caller, who stores it */
     uint32_t units_limit;                    /* commit units that may be committed or asked; more are, after it was lowered */
     uint32_t unit_hint;                      /* no unit below it is uncommitted */
     uint32_t counts[BLOCK_KINDS];
@@ -60,6 +60,10 @@ void blocks_init(struct blocks *b, struct metadata *meta, uint64_t max_bytes, ui
 static inline enum block_kind blocks_kind(const struct blocks *b, uint32_t block)
 {
     return (enum block_kind)at_load_relaxed(&b->meta->kinds[block]);
+}
+static inline uint32_t blocks_high(const struct blocks *b)           /* what lies above it when it is read late is new, and of no interest */
+{
+    return at_load_relaxed(&b->high);
 }
 static inline bool block_kind_in_use(enum block_kind kind)
 {

@@ -37,12 +37,12 @@ int census_run_stw(struct census *c, struct engine *engine)
     if (r < 0)
         return r;
     for (size_t i = 0; i < MM_ARRAY_LEN(kinds); i++) {
-        if (c->visits[i] == NULL || c->heap->blocks.high == 0)
+        if (c->visits[i] == NULL || blocks_high(&c->heap->blocks) == 0)
             continue;
         struct packet *p = job_packet_add(job, &kinds[i]);
         if (p == NULL)
             return -ENOMEM;
-        p->args[1] = c->heap->blocks.high;
+        p->args[1] = blocks_high(&c->heap->blocks);
     }
     engine_run(engine, job);
     for (unsigned i = 0; i < engine_workers(engine); i++)

@@ -18,7 +18,7 @@ static void open_block(struct heap *h, uint32_t block, uint8_t pages)
 
 void closed_open_stw(struct heap *h)
 {
-    for (uint32_t block = 0; block < h->blocks.high; block++) {
+    for (uint32_t block = 0; block < blocks_high(&h->blocks); block++) {
         uint8_t pages = closed_pages(h, block);
         if (pages == 0)
             continue;

@@ -67,7 +67,7 @@ static void find_staying(struct sanity *s, const struct heap_stop *stop)
     for (size_t k = 0; k < stop->root_count; k++)
         for (uint32_t i = 0; stop->roots[k].kind == HEAP_ROOTS_AMBIGUOUS && i < stop->roots[k].count; i++)
             pin(s, at_load_relaxed(&stop->roots[k].words[i]));
-    for (uint32_t block = 0; block < h->blocks.high; block++) {
+    for (uint32_t block = 0; block < blocks_high(&h->blocks); block++) {
         uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES;
         uint32_t granule;
         while (blocks_kind(&h->blocks, block) == BLOCK_IMMORTAL && census_next(h, block, &at, &granule))
@@ -94,7 +94,7 @@ static void each_object(struct sanity *s, const _Atomic uint64_t *set,
     const struct heap *h = s->heap;
     bool good;
 
-    for (uint32_t block = 0; block < h->blocks.high; block++) {
+    for (uint32_t block = 0; block < blocks_high(&h->blocks); block++) {
         uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, stop = at + MM_BLOCK_GRANULES, end = 0;
         enum block_kind kind = blocks_kind(&h->blocks, block);
         if (!block_kind_in_use(kind))
@@ -118,7 +118,7 @@ static void count_undecided(struct sanity *s, uint32_t granule, uint64_t end_bef
  * cycle left there. */
 static void forget_cells(struct heap *h)
 {
-    for (uint64_t block = 0; block < h->blocks.high; block++)
+    for (uint64_t block = 0; block < blocks_high(&h->blocks); block++)
         if (blocks_kind(&h->blocks, (uint32_t)block) == BLOCK_CELLS)
             bitmap_clear_range(heap_marks(h), block * MM_BLOCK_GRANULES, (block + 1) * MM_BLOCK_GRANULES);
 }
@@ -129,7 +129,7 @@ static void walk_before(struct sanity *s, const struct heap_stop *stop)
 
     forget_cells(h);
     grants_open_stw(h, stop);
-    for (uint32_t block = 0; block < h->blocks.high; block++)
+    for (uint32_t block = 0; block < blocks_high(&h->blocks); block++)
         census_find_objects(h, block, &(struct parse_faults){ 0 });
     find_staying(s, stop);
     sanity_walk(s, stop);
@@ -157,7 +157,7 @@ static void check_reached(struct sanity *s, uint32_t granule, uint64_t end_befor
 
 static void check_spaces(struct sanity *s)
 {
-    for (uint32_t block = 0; block < s->heap->blocks.high; block++) {
+    for (uint32_t block = 0; block < blocks_high(&s->heap->blocks); block++) {
         enum heap_fault fault = spaces_check_block_stw(s->heap, block);
         if (fault != HEAP_FAULT_NONE)
             sanity_note(s, fault, block * MM_BLOCK_GRANULES, 0);
@@ -254,7 +254,7 @@ void sanity_check_reach_stw(struct heap *h, const struct heap_stop *stop, struct
     struct sanity_reach reach;
 
     grants_open_stw(h, stop);
-    for (uint32_t block = 0; block < h->blocks.high; block++)
+    for (uint32_t block = 0; block < blocks_high(&h->blocks); block++)
         census_find_objects(h, block, &(struct parse_faults){ 0 });
     c->sanity_ran = sanity_reach_stw(h, stop, &reach) == 0;
     grants_end_unchanged_stw(h, stop);

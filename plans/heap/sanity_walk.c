@@ -36,7 +36,7 @@ struct sanity *sanity_new(struct heap *h)
     s->heap = h;
     s->seen = new_bitmap(h);
     s->stay = new_bitmap(h);
-    s->charged = calloc(h->blocks.high + 1, sizeof(s->charged[0]));
+    s->charged = calloc(blocks_high(&h->blocks) + 1, sizeof(s->charged[0]));
     return s->seen == NULL || s->stay == NULL || s->charged == NULL ? sanity_free(s) : s;
 }
 
@@ -45,7 +45,7 @@ bool sanity_forget(struct sanity *s)
 {
     free((void *)s->seen);
     s->seen = new_bitmap(s->heap);
-    memset(s->charged, 0, s->heap->blocks.high * sizeof(s->charged[0]));
+    memset(s->charged, 0, blocks_high(&s->heap->blocks) * sizeof(s->charged[0]));
     s->now = (struct sanity_graph){ 0 };
     return s->seen != NULL;
 }
@@ -224,7 +224,7 @@ static void walk_exact(struct sanity *s, const struct heap_stop *stop)
 
 static void walk_staying(struct sanity *s)
 {
-    uint64_t end = (uint64_t)s->heap->blocks.high * MM_BLOCK_GRANULES;
+    uint64_t end = (uint64_t)blocks_high(&s->heap->blocks) * MM_BLOCK_GRANULES;
 
     for (uint64_t at = bitmap_find_set(s->stay, 0, end); at < end; at = bitmap_find_set(s->stay, at + 1, end))
         walk_from(s, (uint32_t)at);

@@ -152,7 +152,7 @@ static size_t grant_swept(struct heap *h, struct heap_mutator *m, const struct g
     uint64_t left = MM_MAX(request->bytes / shm_cell_bytes(class), 1u);
     size_t count = 0;
 
-    for (; *cursor < h->blocks.high; ++*cursor) {
+    for (; *cursor < blocks_high(&h->blocks); ++*cursor) {
         uint32_t at = *cursor * MM_BLOCK_GRANULES;
         if (!has_free(h, *cursor, class))
             continue;

@@ -30,7 +30,7 @@ void space_free_block(struct heap *h, uint32_t block, bool close, struct sweep_t
         tally->freed_blocks[kind]++;
     }
     at_store_relaxed(&h->meta.kinds[block], close                                 ? BLOCK_CLOSED
-                                            : h->cycle.state == HEAP_CYCLE_SWEEPING ? BLOCK_SWEPT
+                                            : heap_cycle(h) == HEAP_CYCLE_SWEEPING ? BLOCK_SWEPT
                                                                                     : BLOCK_FREE_DIRTY);
 }
 
@@ -81,7 +81,7 @@ enum heap_fault spaces_check_block_stw(const struct heap *h, uint32_t block)
 
 void spaces_assert(const struct heap *h)
 {
-    for (uint32_t block = 0; h->check && block < h->blocks.high; block++)
+    for (uint32_t block = 0; h->check && block < blocks_high(&h->blocks); block++)
         MM_ASSERT(spaces_check_block_stw(h, block) == HEAP_FAULT_NONE);
 }
 

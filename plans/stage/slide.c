@@ -48,13 +48,13 @@ static uint64_t parts_of(uint64_t count, uint64_t part)
 
 uint64_t stage_slide_parts(const struct collection *c)
 {
-    return c->slide.count + parts_of(c->heap->blocks.high, UPDATE_BLOCKS) +
+    return c->slide.count + parts_of(blocks_high(&c->heap->blocks), UPDATE_BLOCKS) +
            parts_of(c->row_words, UPDATE_WORDS);
 }
 
 static void slide_part(struct collection *c, struct worker *w, uint64_t part)
 {
-    uint64_t blocks = c->heap->blocks.high, words = c->row_words;
+    uint64_t blocks = blocks_high(&c->heap->blocks), words = c->row_words;
 
     if (part < c->slide.count) {
         slide_take_turn(&c->slide, tally_of(w), w, (uint32_t)part);

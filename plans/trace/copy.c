@@ -44,7 +44,7 @@ static uint32_t take_holed(struct heap *h, enum block_kind kind)
     uint32_t found = BLOCK_NONE;
 
     pthread_mutex_lock(&h->block_lock);
-    for (; found == BLOCK_NONE && h->copy_cursor < h->blocks.high; h->copy_cursor++)
+    for (; found == BLOCK_NONE && h->copy_cursor < blocks_high(&h->blocks); h->copy_cursor++)
         if (blocks_kind(&h->blocks, h->copy_cursor) == kind && !blocks_flag(&h->blocks, h->copy_cursor, BLOCK_YOUNG) &&
             at_load_relaxed(&h->meta.free_lines[h->copy_cursor]) >= HOLES_WORTH_LINES)
             found = h->copy_cursor;

@@ -125,7 +125,7 @@ void trace_init(struct trace *t, struct heap *h, bool alone)
                          .settled = heap_scratch_bits(h),
                          .alone = alone,
                          .young = h->young,
-                         .line_mark = h->cycle.state == HEAP_CYCLE_NONE ? LINE_MARKED : LINE_MARKED_NEXT,
+                         .line_mark = heap_cycle(h) == HEAP_CYCLE_NONE ? LINE_MARKED : LINE_MARKED_NEXT,
                          .by_kind = h->options.count_live_bytes_in_gc };
 }
 
@@ -153,7 +153,7 @@ bool trace_on_drained(struct trace *t, struct trace_tally *tally, struct worker 
     struct packet *p = worker_packet_try_new(w, t->rescan);
     if (p != NULL) {
         p->args[0] = 0;
-        p->args[1] = h->blocks.high;
+        p->args[1] = blocks_high(&h->blocks);
         worker_packet_push(w, p);
         return true;
     }
@@ -162,7 +162,7 @@ bool trace_on_drained(struct trace *t, struct trace_tally *tally, struct worker 
         at_store_relaxed(&t->overflowed, 0);
         h->spare.count = 0;
         h->spare.args[0] = 0;
-        h->spare.args[1] = h->blocks.high;
+        h->spare.args[1] = blocks_high(&h->blocks);
         run(t, tally, w, &h->spare);
     } while (at_load_relaxed(&t->overflowed) != 0);
     t->bounded = false;

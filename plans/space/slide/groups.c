@@ -21,7 +21,7 @@ int slide_init(struct slide *s, struct heap *h)
     *s = (struct slide){ .heap = h, .policy = h->plan->slide };
     if (s->policy == NULL)
         return 0;
-    s->count = (h->blocks.high + s->policy->group_blocks - 1) / s->policy->group_blocks;
+    s->count = (blocks_high(&h->blocks) + s->policy->group_blocks - 1) / s->policy->group_blocks;
     s->groups = calloc((size_t)s->count + 1, sizeof(*s->groups));
     return s->groups == NULL ? -ENOMEM : 0;
 }

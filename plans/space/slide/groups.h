@@ -11,7 +11,7 @@ static inline bool slide_is_source(const struct heap *h, uint32_t block)
 }
 static inline uint32_t slide_group_end(const struct slide *s, uint32_t group)
 {
-    return MM_MIN((group + 1) * s->policy->group_blocks, s->heap->blocks.high);
+    return MM_MIN((group + 1) * s->policy->group_blocks, blocks_high(&s->heap->blocks));
 }
 /* The first group with a candidate, or a destination, above candidate @index. */
 uint32_t slide_group_with(const struct slide *s, uint32_t index);
