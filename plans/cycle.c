@@ -7,8 +7,9 @@
  *       logged before it changed. The rows are drained to the last at the second stop; a log that is incomplete ends the cycle with
  *       everything alive, and a whole collection follows at once
  *   Y4  lines marked by the collection before stay marked until a block's sweep, so grants see only what was free before the cycle
- *   Y5  the sweep has the blocks that were in use at the second stop (BLOCK_UNSWEPT) for itself: grants take only free blocks meanwhile,
- *       and what it frees is SWEPT until heap_end_cycle(). Page runs are swept there: they are few, and their blocks are shared
+ *   Y5  the sweep has the blocks that had lines in use at the second stop (BLOCK_UNSWEPT) for itself: grants take only free blocks
+ *       meanwhile, and what it frees is SWEPT until heap_end_cycle(). Page runs are swept there, all of them: they are few, and their
+ *       blocks are shared. One is RUN_NEW that was granted, or untaken, after the first stop, and in no other time
  *   From  Yuasa, JSS 1990; MMTk's ConcurrentImmix, whose second pause also does not scan roots again                         */
 #include "plans/cycle.h"
 
@@ -144,25 +145,31 @@ bool heap_plan_is_concurrent(const struct heap *h)
 
 enum heap_cycle heap_cycle(const struct heap *h)
 {
-    return h->cycle.state;
+    return (enum heap_cycle)at_load_relaxed(&h->cycle.state);
+}
+
+static void become(struct heap *h, enum heap_cycle state)
+{
+    at_store_relaxed(&h->cycle.state, state);
 }
 
 void heap_begin_cycle(struct heap *h)
 {
-    MM_ASSERT(h->cycle.state == HEAP_CYCLE_NONE);
-    h->cycle.state = HEAP_CYCLE_CLEARED;
+    MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_NONE);
+    h->evacuates = h->defrags = h->young = false; /* as the last collection left them: no block is to be emptied */
+    become(h, HEAP_CYCLE_CLEARED);
 }
 
 void heap_cancel_cycle(struct heap *h)
 {
-    MM_ASSERT(h->cycle.state == HEAP_CYCLE_CLEARED);
-    h->cycle.state = HEAP_CYCLE_NONE;
+    MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_CLEARED);
+    become(h, HEAP_CYCLE_NONE);
 }
 
 int heap_clear(struct heap *h, struct engine *engine)
 {
-    MM_ASSERT(h->cycle.state == HEAP_CYCLE_CLEARED);
-    return run_one(h, engine, &CLEAR_BLOCKS, h->blocks.high);
+    MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_CLEARED);
+    return run_one(h, engine, &CLEAR_BLOCKS, blocks_high(&h->blocks));
 }
 
 /* ---- the first stop ---- */
@@ -225,17 +232,20 @@ static bool make_seeds(struct cycle *cycle, size_t words)
     return words <= cycle->seed_capacity;
 }
 
-/* G is open for the stop; the seeds are found; G stays open. */
+/* G is opened, the seeds are found, G stays open. Finding them leaves object bits in G: from there on nothing may fail. */
 static int seed(struct collection *c, struct engine *engine, struct heap_collection *ret)
 {
     struct heap *h = c->heap;
     struct range ranges[] = { { &SEED_AMBIGUOUS, c->row_words }, { &SEED_EXACT, c->row_words } };
 
-    grants_open_stw(h, c->stop);
-    int r = run(c, engine, ranges, MM_ARRAY_LEN(ranges), ret);
-    if (r == 0)
-        r = grants_stay_open_stw(h, c->stop);
+    int r = grants_reserve_open(h);
     if (r < 0)
+        return r;
+    grants_open_stw(h, c->stop);
+    r = run(c, engine, ranges, MM_ARRAY_LEN(ranges), ret);
+    if (r == 0)
+        grants_stay_open_stw(h, c->stop);
+    else
         grants_end_unchanged_stw(h, c->stop);
     return r;
 }
@@ -248,7 +258,6 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     h->cycle.sum = (struct heap_collection){ .kind = HEAP_PAUSE_FINAL_MARK };
     h->cycle.swept = (struct sweep_tally){ 0 };
     h->cycle.seeded = false;
-    h->evacuates = h->defrags = h->young = false;
     if (stage_count_words(&c) == 0) {
         if (make_seeds(&h->cycle, c.row_words))
             r = seed(&c, engine, ret);
@@ -258,7 +267,7 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
         return r;
     log_clear(&h->log);
     h->log.mask = SHM_BARRIER_MASK_FIELDS;
-    h->cycle.state = HEAP_CYCLE_MARKING;
+    become(h, HEAP_CYCLE_MARKING);
     ret->kind = HEAP_PAUSE_INITIAL_MARK;
     ret->live_objects = h->live_objects;
     ret->live_bytes = h->live_bytes;
@@ -330,6 +339,8 @@ void heap_take_log(struct heap *h)
     struct logged *rows = cycle->rows;
     size_t capacity = cycle->row_capacity;
 
+    if (cycle->row_count > 0)
+        return; /* heap_mark() had no memory for those: they come first */
     cycle->rows = log->rows;
     cycle->row_count = log->count;
     cycle->row_capacity = log->capacity;
@@ -345,10 +356,10 @@ int heap_mark(struct heap *h, struct engine *engine)
     struct collection c = { .heap = h };
     bool first = !cycle->seeded;
     struct range ranges[] = { { &MARK_SEEDS, first ? cycle->seed_count : 0 },
-                              { &SCAN_IMMORTAL, first && h->blocks.counts[BLOCK_IMMORTAL] > 0 ? h->blocks.high : 0 },
+                              { &SCAN_IMMORTAL, first ? blocks_high(&h->blocks) : 0 },
                               { &MARK_OLD, cycle->row_count } };
 
-    MM_ASSERT(cycle->state == HEAP_CYCLE_MARKING);
+    MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_MARKING);
     int r = run(&c, engine, ranges, MM_ARRAY_LEN(ranges), NULL);
     if (r == 0) {
         cycle->seeded = true;
@@ -365,7 +376,7 @@ static void run_flag(struct worker *w, struct packet *p)
 
     stage_split(w, p);
     for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
-        if (block_kind_in_use(blocks_kind(&h->blocks, block)))
+        if (block_kind_has_lines(blocks_kind(&h->blocks, block)))
             at_or_relaxed(&h->meta.flags[block], BLOCK_UNSWEPT);
 }
 
@@ -409,34 +420,69 @@ static int finish_marking(struct heap *h, struct engine *engine, bool keep, stru
     struct cycle *cycle = &h->cycle;
     struct collection c = { .heap = h };
     struct range ranges[] = { { &MARK_SEEDS, cycle->seeded || keep ? 0 : cycle->seed_count },
-                              { &SCAN_IMMORTAL, cycle->seeded || keep ? 0 : h->blocks.high },
+                              { &SCAN_IMMORTAL, cycle->seeded || keep ? 0 : blocks_high(&h->blocks) },
                               { &MARK_OLD, keep ? 0 : cycle->row_count },
-                              { &KEEP_BLOCKS, keep ? h->blocks.high : 0 },
-                              { &FLAG_BLOCKS, h->blocks.high } };
+                              { &KEEP_BLOCKS, keep ? blocks_high(&h->blocks) : 0 },
+                              { &FLAG_BLOCKS, blocks_high(&h->blocks) } };
 
     int r = run(&c, engine, ranges, MM_ARRAY_LEN(ranges), ret);
-    if (r == 0)
-        cycle->row_count = 0;
+    if (r < 0)
+        return r;
+    cycle->seeded = true;
+    cycle->row_count = 0;
+    return 0;
+}
+
+/* To the last row: those that heap_mark() did not come to, then those logged since. */
+static int finish_log(struct heap *h, struct engine *engine, bool keep, struct heap_collection *ret)
+{
+    int r;
+
+    do {
+        heap_take_log(h);
+        r = finish_marking(h, engine, keep, ret);
+    } while (r == 0 && h->log.count > 0);
     return r;
 }
 
 /* In the stop, as STW collections do it. */
-static int sweep_stw(struct heap *h, struct engine *engine)
+static int sweep_stw(struct heap *h, struct engine *engine, struct heap_collection *ret)
 {
-    struct heap_collection unused;
+    struct heap_collection cycle;
     int r = heap_sweep(h, engine);
 
-    if (r == 0)
-        heap_end_cycle(h, &unused);
+    if (r == 0) {
+        heap_end_cycle(h, &cycle);
+        ret->freed_bytes = cycle.freed_bytes;
+    }
     return r;
 }
 
+static void report(const struct heap *h, struct heap_collection *ret)
+{
+    const struct heap_collection *sum = &h->cycle.sum;
+
+    ret->kind = HEAP_PAUSE_FINAL_MARK;
+    ret->live_objects = sum->live_objects;
+    ret->live_bytes = sum->live_bytes;
+    ret->logged_units = sum->logged_units;
+    ret->forged_refs = sum->forged_refs;
+}
+
+/* Everything is alive. What is not is found out at once, if the roots are known. */
 static int give_up(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
-    int r = sweep_stw(h, engine);
+    struct heap_collection kept;
 
+    h->cycle.sum.live_objects = h->live_objects; /* nobody has counted */
+    h->cycle.sum.live_bytes = h->live_bytes;
+    int r = sweep_stw(h, engine, &kept);
     if (r < 0)
         return r;
+    if (stop->roots_overflowed) {
+        report(h, ret);
+        return 0;
+    }
     r = schedule_collect_stw(h, engine, stop, ret);
     ret->fell_back = true;
     return r;
@@ -444,26 +490,19 @@ static int give_up(struct heap *h, struct engine *engine, const struct heap_stop
 
 int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
-    bool keep = h->log.lost || h->cycle.row_count > 0; /* or memory was short for what had been taken */
-    int r;
+    bool keep = h->log.lost;
+    int r = finish_log(h, engine, keep, ret);
 
-    if (!keep)
-        heap_take_log(h);
-    r = finish_marking(h, engine, keep, ret);
     if (r < 0)
         return r;
     log_clear(&h->log);
     h->log.mask = SHM_BARRIER_MASK_OFF;
-    h->cycle.state = HEAP_CYCLE_SWEEPING;
+    become(h, HEAP_CYCLE_SWEEPING);
     at_store_release(&h->meta.header->journal, HEAP_RELEASE);
     if (keep)
         return give_up(h, engine, stop, ret);
-    ret->kind = HEAP_PAUSE_FINAL_MARK;
-    ret->live_objects = h->cycle.sum.live_objects;
-    ret->live_bytes = h->cycle.sum.live_bytes;
-    ret->logged_units = h->cycle.sum.logged_units;
-    ret->forged_refs = h->cycle.sum.forged_refs;
-    return h->options.sanity ? sweep_stw(h, engine) : 0;
+    report(h, ret);
+    return h->options.sanity ? sweep_stw(h, engine, ret) : 0;
 }
 
 /* ---- after it ---- */
@@ -476,24 +515,22 @@ static void run_sweep(struct worker *w, struct packet *p)
     stage_split(w, p);
     for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++) {
         enum block_kind kind = blocks_kind(&h->blocks, block);
-        if (blocks_flag(&h->blocks, block, BLOCK_UNSWEPT) && block_kind_has_lines(kind))
+        if (block_kind_has_lines(kind) && blocks_flag(&h->blocks, block, BLOCK_UNSWEPT))
             space_of(kind)->sweep_block(h, block, &share->sweep);
     }
 }
 
 int heap_sweep(struct heap *h, struct engine *engine)
 {
-    MM_ASSERT(h->cycle.state == HEAP_CYCLE_SWEEPING);
-    return run_one(h, engine, &SWEEP_BLOCKS, h->blocks.high);
+    MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_SWEEPING);
+    return run_one(h, engine, &SWEEP_BLOCKS, blocks_high(&h->blocks));
 }
 
 static void sweep_large(struct heap *h, struct sweep_tally *tally)
 {
-    for (uint32_t block = 0; block < h->blocks.high; block++)
-        if (blocks_kind(&h->blocks, block) == BLOCK_LARGE && blocks_flag(&h->blocks, block, BLOCK_UNSWEPT)) {
-            at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_UNSWEPT);
+    for (uint32_t block = 0; block < blocks_high(&h->blocks); block++)
+        if (blocks_kind(&h->blocks, block) == BLOCK_LARGE)
             large_space.sweep_block(h, block, tally);
-        }
 }
 
 void heap_end_cycle(struct heap *h, struct heap_collection *ret)
@@ -509,7 +546,7 @@ void heap_end_cycle(struct heap *h, struct heap_collection *ret)
     cycle->sum.freed_bytes = (uint64_t)MM_MAX(cycle->swept.freed_bytes, 0);
     h->live_objects = cycle->sum.live_objects;
     h->live_bytes = cycle->sum.live_bytes;
-    cycle->state = HEAP_CYCLE_NONE;
+    become(h, HEAP_CYCLE_NONE);
     if (h->plan->end_stw != NULL)
         h->plan->end_stw(h);
     at_store_release(&h->meta.header->journal, HEAP_IDLE);

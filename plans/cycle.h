@@ -20,13 +20,13 @@ struct cycle {
     size_t seed_capacity;
     _Atomic size_t seed_count;
     bool seeded;                             /* they have been marked */
-    struct logged *rows;                     /* what heap_mark() or the last stop looks at */
+    struct logged *rows;                     /* what heap_mark() or the last stop looks at next */
     size_t row_count, row_capacity;
     struct sweep_tally swept;
     struct heap_collection sum;              /* what was done so far */
 };
 
-/* The two stops, and the bodies of the calls between them. Errors: -ENOMEM; then nothing has changed. */
+/* The two stops. Errors: -ENOMEM; then nothing has changed. */
 int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
 int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
 void cycle_fini(struct cycle *cycle);

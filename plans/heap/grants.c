@@ -165,7 +165,7 @@ void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class cla
     m->classes |= UINT64_C(1) << class;
     if (class != SHM_GRANT_LARGE)
         put_in(h, grant_index(h), span);
-    log_span(h, span, h->cycle.state != HEAP_CYCLE_MARKING); /* while it marks nobody needs to hear of new objects; before, they will be old */
+    log_span(h, span, heap_cycle(h) != HEAP_CYCLE_MARKING); /* while it marks nobody needs to hear of new objects; before, they will be old */
     *ret = (struct shm_grant){ .start = start, .granules = granules, .flags = flags };
 }
 
@@ -250,7 +250,7 @@ static void open_lines(struct heap *h, struct grant_ring *ring, uint32_t cursor,
 /* A run that is untaken now is nobody's garbage when the concurrent collection that begins here comes to its sweep. */
 static void keep_large(struct heap *h, const struct grant_ring *ring)
 {
-    for (uint32_t i = ring->taken; h->cycle.state == HEAP_CYCLE_CLEARED && i != ring->published; i++)
+    for (uint32_t i = ring->taken; heap_cycle(h) == HEAP_CYCLE_CLEARED && i != ring->published; i++)
         large_space_keep(h, entry_at(ring, i)->start);
 }
 
@@ -331,28 +331,30 @@ static void log_kept(struct heap *h, const struct heap_stop *stop)
         }
 }
 
-/* What is finished of spans in use is nobody's hole: opening took it out of both bitmaps. No span starts there, so nothing more is
- * parsed. */
+/* What is finished of spans in use is nobody's hole: opening took it out of both bitmaps. Marked like what the last collection has
+ * left; not granted, or a parse of what lies before it would go on into it, and beyond its end. */
 static void cover_irregular(struct heap *h)
 {
     for (uint32_t i = 0; i < h->grants.count; i++) {
         const struct irregular *it = &h->grants.list[i];
-        if (it->keep > it->span.start)
-            bitmap_set_range(heap_granted(h), line_of(it->span.start), line_of(it->keep - 1) + 1);
+        for (uint32_t at = it->span.start; at < it->keep; at = (line_of(at) + 1) * MM_LINE_GRANULES)
+            at_store_relaxed(&h->meta.lines[line_of(at)], LINE_MARKED);
     }
 }
 
-int grants_stay_open_stw(struct heap *h, const struct heap_stop *stop)
+int grants_reserve_open(struct heap *h)
 {
     struct grants *g = &h->grants;
 
     g->next_list = malloc(MM_MAX(g->capacity, 1u) * sizeof(*g->next_list));
-    if (g->next_list == NULL)
-        return -ENOMEM;
+    return g->next_list == NULL ? -ENOMEM : 0;
+}
+
+void grants_stay_open_stw(struct heap *h, const struct heap_stop *stop)
+{
     cover_irregular(h);
     rings_end_collected(h, stop);
     log_kept(h, stop);
-    return 0;
 }
 
 void grants_close(struct heap *h)
@@ -385,6 +387,8 @@ void grants_end_unchanged_stw(struct heap *h, const struct heap_stop *stop)
 {
     unsigned current = heap_current_index(h);
 
+    free(h->grants.next_list);
+    h->grants.next_list = NULL;
     for (uint32_t i = 0; i < h->grants.count; i++) {
         const struct irregular *it = &h->grants.list[i];
         if (it->keep < it->span.end)

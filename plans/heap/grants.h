@@ -60,12 +60,14 @@ uint32_t grants_room(const struct heap_mutator *m, enum shm_grant_class class);
 void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class class, struct shm_grant *ret,
                 uint32_t start, uint32_t granules, uint32_t flags);
 
-/* Opens G for the world at this stop; then either ends it so, or G is as it was. */
+/* Opens G for the world at this stop; then either ends it so, or G is as it was, and no memory reserved. */
 void grants_open_stw(struct heap *h, const struct heap_stop *stop);
 void grants_end_collected_stw(struct heap *h, const struct heap_stop *stop);
 void grants_end_unchanged_stw(struct heap *h, const struct heap_stop *stop);
-/* The world goes on with G open (G4). -ENOMEM: it does not. Then, when all is swept, with the heap for oneself: G is what was granted since. */
-int grants_stay_open_stw(struct heap *h, const struct heap_stop *stop);
+/* Memory for what follows: 0, -ENOMEM. Then the world may go on with G open (G4). Then, when all is swept, with the heap for oneself: G is
+ * what was granted since. */
+int grants_reserve_open(struct heap *h);
+void grants_stay_open_stw(struct heap *h, const struct heap_stop *stop);
 void grants_close(struct heap *h);
 /* Clears the bits of @marks, and the line marks, in the part of @block that stays in G: only forged references lead there. */
 void grants_clear_kept(const struct heap *h, uint32_t block, _Atomic uint64_t *marks);

@@ -335,19 +335,21 @@ const char *heap_pause_name(enum heap_pause kind)
     return kind < HEAP_PAUSES ? names[kind] : "unknown";
 }
 
-/* A cycle has made marks ready: but more is wanted than it can do. */
-static bool begins_whole(const struct heap *h, const struct heap_stop *stop)
+/* A cycle has made marks ready: it begins, unless more is wanted than it can do. */
+static bool begins_cycle(const struct heap *h, const struct heap_stop *stop)
 {
-    return h->cycle.state == HEAP_CYCLE_CLEARED && (stop->whole || stop->full_heap || stop->emergency);
+    return heap_cycle(h) == HEAP_CYCLE_CLEARED && !stop->whole && !stop->full_heap && !stop->emergency;
 }
 
 static int collect(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
-    if (h->cycle.state == HEAP_CYCLE_MARKING)
+    MM_ASSERT(heap_cycle(h) != HEAP_CYCLE_SWEEPING);
+    if (heap_cycle(h) == HEAP_CYCLE_MARKING)
         return cycle_final_stw(h, engine, stop, ret);
-    if (h->cycle.state == HEAP_CYCLE_CLEARED && !begins_whole(h, stop))
+    if (begins_cycle(h, stop))
         return cycle_initial_stw(h, engine, stop, ret);
-    h->cycle.state = HEAP_CYCLE_NONE;
+    if (heap_cycle(h) == HEAP_CYCLE_CLEARED)
+        heap_cancel_cycle(h);
     return schedule_collect_stw(h, engine, stop, ret);
 }
 
@@ -357,21 +359,21 @@ int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_st
     *ret = (struct heap_collection){ 0 };
     if (!heap_plan_collects(h))
         return -ENOTSUP;
-    if (stop->roots_overflowed) { /* whatever is unmarked may be alive: what was known stays known */
+    bool in_cycle = heap_cycle(h) == HEAP_CYCLE_MARKING; /* the roots that count are those of its first stop */
+    if (stop->roots_overflowed && !in_cycle) { /* whatever is unmarked may be alive: what was known stays known */
         ret->live_objects = h->live_objects;
         ret->live_bytes = h->live_bytes;
         return 0;
     }
-    bool at_once = h->cycle.state == HEAP_CYCLE_NONE || begins_whole(h, stop); /* else there are marks where the walk before would be */
-    bool ends_cycle = h->cycle.state == HEAP_CYCLE_MARKING;
-    struct sanity *sanity = h->options.sanity && at_once ? sanity_begin_stw(h, stop) : NULL;
+    bool walks = h->options.sanity && !in_cycle && !begins_cycle(h, stop); /* which takes the place of a cycle's marks */
+    struct sanity *sanity = walks ? sanity_begin_stw(h, stop) : NULL;
     uint64_t start = mm_now_ns();
     int r = collect(h, engine, stop, ret);
     ret->duration_ns = mm_now_ns() - start;
     if (r == 0)
         generational_note_pause(h, ret);
     sanity_end_stw(sanity, stop, r == 0 ? ret : NULL);
-    if (r == 0 && ends_cycle && h->options.sanity)
+    if (r == 0 && in_cycle && h->options.sanity && !stop->roots_overflowed)
         sanity_check_reach_stw(h, stop, ret);
     return r;
 }

@@ -65,9 +65,9 @@ static uint32_t find_leftover(struct heap *h, uint32_t count)
 {
     if (count > h->large_free_pages || count > 2 * (MM_BLOCK_PAGES - 1))
         return PAGE_NONE;
-    uint32_t page = find_pages(h, count, h->large_cursor, h->blocks.high);
+    uint32_t page = find_pages(h, count, h->large_cursor, blocks_high(&h->blocks));
     if (page == PAGE_NONE)
-        page = find_pages(h, count, 0, h->blocks.high);
+        page = find_pages(h, count, 0, blocks_high(&h->blocks));
     if (page != PAGE_NONE)
         h->large_cursor = page / MM_BLOCK_PAGES;
     return page;
@@ -86,6 +86,7 @@ static uint32_t find_fresh(struct heap *h, uint32_t count)
         at_store_relaxed(&h->meta.free_pages[i], ALL_PAGES);
         at_store_relaxed(&h->meta.clean_pages[i], clean ? ALL_PAGES : 0);
         at_store_relaxed(&h->meta.run_starts[i], 0);
+        at_store_relaxed(&h->meta.flags[i], 0);
     }
     h->large_free_pages += (uint64_t)blocks * MM_BLOCK_PAGES;
     return first * MM_BLOCK_PAGES;
@@ -211,12 +212,15 @@ static bool sweep_run(struct heap *h, uint32_t page, struct sweep_tally *tally)
 {
     _Atomic uint64_t *marks = heap_mark_bits(h);
 
+    bool new = (at_and_relaxed(&h->meta.runs[page], ~RUN_NEW) & RUN_NEW) != 0;
+
     if (large_run_untaken(h, page)) {
         bitmap_clear(marks, large_object_granule(page)); /* only forged references lead there */
+        if (new)
+            want_logged(h, page, true); /* it will be old when the next cycle marks */
         return true;
     }
-    bool lives = bitmap_test(marks, large_object_granule(page)) || (at_load_relaxed(&h->meta.runs[page]) & RUN_NEW) != 0;
-    at_and_relaxed(&h->meta.runs[page], ~RUN_NEW);
+    bool lives = new || bitmap_test(marks, large_object_granule(page));
     want_logged(h, page, lives);
     if (!lives)
         free_run(h, page, closed_wanted(h), tally);
@@ -243,7 +247,7 @@ static bool run_agrees(const struct heap *h, uint32_t first)
 {
     uint32_t pages = large_run_pages(h, first), end = first + pages;
 
-    if (pages == 0 || end < first || end > h->blocks.high * MM_BLOCK_PAGES)
+    if (pages == 0 || end < first || end > blocks_high(&h->blocks) * MM_BLOCK_PAGES)
         return false;
     if (large_run_untaken(h, first) && bitmap_test(heap_vo(h), large_object_granule(first)))
         return false;

@@ -89,9 +89,9 @@ size_t line_blocks_grant_holes(struct heap *h, struct heap_mutator *m, enum bloc
     uint32_t *cursor = &h->holes[kind].recycle_cursor;
     size_t count = 0;
 
-    if (h->cycle.state == HEAP_CYCLE_SWEEPING) /* workers are about to say where they are */
+    if (heap_cycle(h) == HEAP_CYCLE_SWEEPING) /* workers are about to say where they are */
         return 0;
-    for (; *cursor < h->blocks.high && bytes > 0; ++*cursor) {
+    for (; *cursor < blocks_high(&h->blocks) && bytes > 0; ++*cursor) {
         uint32_t block = *cursor, lines;
         uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
         if (!block_has_holes(h, block, kind, 1))
@@ -127,12 +127,12 @@ size_t line_blocks_grant_one_hole(struct heap *h, struct heap_mutator *m, enum b
     uint32_t min_lines = MM_MAX((min_bytes + MM_LINE_BYTES - 1) / MM_LINE_BYTES, 1u);
     struct line_holes *holes = &h->holes[kind];
 
-    if (h->cycle.state == HEAP_CYCLE_SWEEPING)
+    if (heap_cycle(h) == HEAP_CYCLE_SWEEPING)
         return 0;
     if (min_lines < holes->long_hole_lines || holes->long_hole_cursor < holes->recycle_cursor)
         holes->long_hole_cursor = holes->recycle_cursor;
     holes->long_hole_lines = min_lines;
-    for (; holes->long_hole_cursor < h->blocks.high; holes->long_hole_cursor++) {
+    for (; holes->long_hole_cursor < blocks_high(&h->blocks); holes->long_hole_cursor++) {
         uint32_t block = holes->long_hole_cursor;
         if (block_has_holes(h, block, kind, min_lines) &&
             grant_long_hole(h, m, class, block, min_lines, ret))
@@ -153,6 +153,7 @@ size_t line_blocks_grant_free(struct heap *h, struct heap_mutator *m, enum block
             break;
         at_store_relaxed(&h->meta.free_lines[block], 0);
         at_store_relaxed(&h->meta.flags[block], 0);
+        at_store_relaxed(&h->meta.charged[block], 0); /* a cycle may have been made ready without it */
         grants_add(h, m, class, &ret[count], block * MM_BLOCK_GRANULES, MM_BLOCK_GRANULES,
                    clean ? SHM_GRANT_ZEROED : 0);
         bytes -= MM_MIN(bytes, (uint64_t)MM_BLOCK_BYTES);
@@ -197,7 +198,7 @@ uint64_t line_blocks_used_bytes(const struct heap *h, enum block_kind kind)
 void line_blocks_prepare_block(struct heap *h, uint32_t block)
 {
     clear_objects(heap_marks(h), block);
-    if (h->cycle.state == HEAP_CYCLE_NONE) /* else the lines' old marks say what may be granted meanwhile */
+    if (heap_cycle(h) == HEAP_CYCLE_NONE) /* else the lines' old marks say what may be granted meanwhile */
         memset(line_bytes(h, block), 0, MM_BLOCK_LINES);
     at_store_relaxed(&h->meta.charged[block], 0);
 }
@@ -264,7 +265,7 @@ void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally 
     enum block_kind kind = blocks_kind(&h->blocks, block);
     unsigned current = heap_current_index(h);
 
-    if (h->cycle.state == HEAP_CYCLE_SWEEPING)
+    if (heap_cycle(h) == HEAP_CYCLE_SWEEPING)
         settle_lines(h, block);
     uint32_t before = at_load_relaxed(&h->meta.free_lines[block]), after = count_free_lines(h, block);
     bool counted = h->young && !blocks_flag(&h->blocks, block, BLOCK_FRESH); /* its holes are in the heap's sum */
