@@ -89,5 +89,12 @@ void fake_roots_clear(struct fake_world *w);
 struct heap_stop fake_stop(struct fake_world *w);                    /* of the roots above; valid till the next call */
 struct heap_collection fake_collect(struct fake_world *w);           /* of the whole heap; asserts that it succeeds, and is sane */
 struct heap_collection fake_collect_young(struct fake_world *w);     /* the same, as the plan likes it */
+struct heap_collection fake_collect_as(struct fake_world *w, const struct heap_stop *stop);
+/* The parts of a concurrent collection (plans/heap.h): up to the end of its first stop; a run of marking, of what is logged, too;
+ * its second stop and all that follows. Each asserts that it succeeds, and is sane. */
+void fake_cycle_begin(struct fake_world *w);
+void fake_cycle_mark(struct fake_world *w);
+struct heap_collection fake_cycle_finish(struct fake_world *w);
+struct heap_collection fake_cycle(struct fake_world *w);
 struct heap_verdict fake_verify(struct fake_world *w);
 void fake_verify_clean(struct fake_world *w);                        /* asserts that there is no fault */

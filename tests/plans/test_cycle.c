@@ -1,0 +1,832 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The concurrent cycle, call by call: what the roots reached when it began survives it, what is granted meanwhile does, and what was
+ * dead is granted again. With sanity (even loops), which sweeps in the second stop, and without. */
+#include <errno.h>
+
+#include "plans/heap/state.h"
+#include "plans/plan.h"
+#include "plans/space/large_space.h"
+#include "tests/plans/objects.h"
+#include "tests/support/runner.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define HEAP_BYTES (16 * MIB)
+#define MANY 2000u
+
+static struct fake_world world;
+static struct objects types;
+static struct fake_mutator *mutator;
+
+static void open_world(int loop)
+{
+    static const unsigned workers[] = { 1, 2, 4 };
+    struct heap_config config = { .plan = "concurrentimmix", .max_bytes = HEAP_BYTES, .options.sanity = loop % 2 == 0 };
+
+    fake_world_open_with(&world, &config, workers[loop / 2 % 3]);
+    objects_define(&types, &world);
+    mutator = fake_mutator_new(&world);
+}
+
+static void close_world(void)
+{
+    ck_assert_int_eq(heap_cycle(world.heap), HEAP_CYCLE_NONE);
+    fake_verify_clean(&world);
+    fake_world_close(&world);
+}
+
+static uint32_t node(uint32_t left, uint32_t right, uint64_t value)
+{
+    uint32_t n = fake_new(mutator, types.node, 0);
+
+    ck_assert_uint_ne(n, 0);
+    node_set(&world, n, left, right, value);
+    return n;
+}
+
+static uint32_t array(uint32_t length)
+{
+    uint32_t a = fake_new(mutator, types.refs, length);
+
+    ck_assert_uint_ne(a, 0);
+    return a;
+}
+
+/* A list of nodes that carry 0, 1, ... from the last on; its first. */
+static uint32_t list(uint32_t length)
+{
+    uint32_t first = 0;
+
+    for (uint32_t i = 0; i < length; i++)
+        first = node(first, 0, i);
+    return first;
+}
+
+static void list_is_whole(uint32_t first, uint32_t length)
+{
+    for (uint32_t i = length; i-- > 0; first = fake_ref(&world, first, 0)) {
+        HOLDS(first != 0);
+        HOLDS(node_value(&world, first) == i);
+    }
+    ck_assert_uint_eq(first, 0);
+}
+
+static uint64_t live_now(void)
+{
+    return fake_verify(&world).reachable_objects;
+}
+
+/* Of the whole heap, which leaves exactly what the roots reach. */
+static void exactly(uint64_t objects)
+{
+    ck_assert_uint_eq(fake_collect(&world).live_objects, objects);
+    ck_assert_uint_eq(live_now(), objects);
+}
+
+static void clear(void)
+{
+    heap_begin_cycle(world.heap);
+    ck_assert_int_eq(heap_clear(world.heap, world.engine), 0);
+}
+
+static void finish(void)
+{
+    (void)fake_cycle_finish(&world);
+    fake_verify_clean(&world);
+}
+
+static void roots(uint32_t exact, uint32_t ambiguous)
+{
+    fake_roots_clear(&world);
+    if (exact != 0)
+        fake_root(&world, 0, exact);
+    if (ambiguous != 0)
+        fake_root(&world, 1, ambiguous);
+}
+
+/* ---- what survives, and what does not ---- */
+
+START_TEST(what_the_roots_reached_survives)
+{
+    open_world(_i);
+    uint32_t exact = list(MANY), ambiguous = list(MANY);
+    roots(exact, ambiguous + 1);
+    struct heap_collection c = fake_cycle(&world);
+    ck_assert_uint_eq(c.live_objects, 2 * MANY);
+    ck_assert_uint_eq(c.live_bytes, 2 * MANY * NODE_BYTES);
+    list_is_whole(exact, MANY);
+    list_is_whole(ambiguous, MANY);
+    exactly(2 * MANY);
+    close_world();
+}
+END_TEST
+
+START_TEST(survivors_of_cycles_survive_more_of_them)
+{
+    open_world(_i);
+    uint32_t kept = list(MANY);
+    for (uint32_t i = 0; i < 6; i++) {
+        roots(kept, list(MANY));
+        struct heap_collection c = fake_cycle(&world);
+        ck_assert_uint_eq(c.live_objects, 2 * MANY);
+        list_is_whole(kept, MANY);
+        fake_verify_clean(&world);
+    }
+    close_world();
+}
+END_TEST
+
+START_TEST(what_was_dead_before_a_cycle_is_freed_by_it)
+{
+    open_world(_i);
+    roots(node(0, 0, 1), 0);
+    (void)list(100000);
+    uint64_t used = heap_used_bytes(world.heap);
+    struct heap_collection c = fake_cycle(&world);
+    ck_assert_uint_eq(c.live_objects, 1);
+    ck_assert_uint_ge(c.freed_bytes, 2 * MIB);
+    ck_assert_uint_lt(heap_used_bytes(world.heap), used / 2);
+    close_world();
+}
+END_TEST
+
+START_TEST(what_dies_in_a_cycle_is_freed_by_the_next)
+{
+    open_world(_i);
+    roots(list(MANY), 0);
+    fake_cycle_begin(&world);
+    roots(0, 0);
+    fake_cycle_mark(&world);
+    ck_assert_uint_eq(fake_cycle_finish(&world).live_objects, MANY);
+    ck_assert_uint_eq(fake_cycle(&world).live_objects, 0);
+    close_world();
+}
+END_TEST
+
+START_TEST(what_is_new_survives_unmarked)
+{
+    open_world(_i);
+    uint32_t old = list(MANY);
+    roots(old, 0);
+    fake_cycle_begin(&world);
+    uint32_t new = list(MANY);
+    fake_cycle_mark(&world);
+    roots(old, new);
+    uint32_t newer = list(MANY);
+    fake_set(&world, old, 1, newer);
+    struct heap_collection c = fake_cycle_finish(&world);
+    ck_assert_uint_eq(c.live_objects, MANY);
+    list_is_whole(new, MANY);
+    list_is_whole(newer, MANY);
+    exactly(3 * MANY);
+    close_world();
+}
+END_TEST
+
+START_TEST(what_was_made_and_dropped_in_a_cycle_is_freed_by_the_next)
+{
+    open_world(_i);
+    fake_cycle_begin(&world);
+    (void)list(100000);
+    (void)array(50000);
+    fake_cycle_mark(&world);
+    finish();
+    uint64_t used = heap_used_bytes(world.heap);
+    (void)fake_cycle(&world);
+    ck_assert_uint_lt(heap_used_bytes(world.heap), used / 2);
+    close_world();
+}
+END_TEST
+
+START_TEST(what_was_made_while_marks_were_cleared_is_of_the_snapshot)
+{
+    open_world(_i);
+    uint32_t old = list(MANY);
+    roots(old, 0);
+    (void)fake_collect(&world);
+    clear();
+    uint32_t array_of = array(300), new = fake_new(mutator, types.wide, 0); /* alone leads to the list from now on */
+    fake_set(&world, array_of, 299, old);
+    for (uint32_t i = 0; i < 5000; i++) /* spans are left behind */
+        (void)fake_new(mutator, types.wide, 0);
+    fake_set(&world, new, 99, array_of);
+    roots(0, new);
+    (void)fake_collect_young(&world);
+    ck_assert_int_eq(heap_cycle(world.heap), HEAP_CYCLE_MARKING);
+    fake_cycle_mark(&world);
+    struct heap_collection c = fake_cycle_finish(&world);
+    list_is_whole(old, MANY);
+    ck_assert_uint_eq(c.live_objects, MANY + 2);
+    ck_assert_uint_eq(c.forged_refs, 0);
+    exactly(MANY + 2);
+    close_world();
+}
+END_TEST
+
+START_TEST(a_block_taken_while_marks_were_cleared_is_not_charged_for_its_past)
+{
+    open_world(_i);
+    for (uint32_t i = 0; i < 20000; i++) { /* every block is charged to the brim */
+        uint32_t wide = fake_new(mutator, types.wide, 0);
+        if (i % 16 == 0 && i / 16 < 1000)
+            fake_root(&world, 0, wide);
+    }
+    (void)fake_collect(&world);
+    fake_roots_clear(&world);
+    (void)fake_collect(&world);
+    clear();
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < 10000; i++) {
+        uint32_t wide = fake_new(mutator, types.wide, 0);
+        fake_set(&world, wide, 99, first);
+        first = wide;
+    }
+    roots(first, 0);
+    (void)fake_collect_young(&world);
+    fake_cycle_mark(&world);
+    struct heap_collection c = fake_cycle_finish(&world);
+    ck_assert_uint_eq(c.forged_refs, 0);
+    ck_assert_uint_eq(c.live_objects, 10000);
+    close_world();
+}
+END_TEST
+
+/* ---- hiding references ---- */
+
+START_TEST(a_reference_that_moved_into_a_new_object_is_found_in_the_log)
+{
+    open_world(_i);
+    uint32_t hidden = list(MANY), holder = node(hidden, 0, 7);
+    roots(holder, 0);
+    fake_cycle_begin(&world);
+    uint32_t new = node(hidden, 0, 8);
+    fake_set(&world, holder, 0, 0);
+    fake_set(&world, holder, 1, new);
+    ck_assert_uint_ge(heap_logged(world.heap), 1);
+    fake_cycle_mark(&world);
+    finish();
+    list_is_whole(hidden, MANY);
+    exactly(MANY + 2);
+    close_world();
+}
+END_TEST
+
+START_TEST(a_reference_hidden_when_all_is_marked_is_found_at_the_second_stop)
+{
+    open_world(_i);
+    uint32_t from = array(40000), to = array(40000), hidden[40];
+    for (uint32_t i = 0; i < 40; i++)
+        fake_set(&world, from, i * 1000, hidden[i] = list(50));
+    uint32_t top = node(from, to, 1);
+    roots(top, 0);
+    fake_cycle_begin(&world);
+    for (uint32_t i = 0; i < 40; i++) {
+        if (i == 20)
+            fake_cycle_mark(&world);
+        fake_set(&world, to, i * 1000, hidden[i]);
+        fake_set(&world, from, i * 1000, 0);
+    }
+    struct heap_collection c = fake_cycle_finish(&world);
+    ck_assert_uint_eq(c.live_objects, 3 + 40 * 50);
+    for (uint32_t i = 0; i < 40; i++)
+        list_is_whole(hidden[i], 50);
+    exactly(3 + 40 * 50);
+    close_world();
+}
+END_TEST
+
+START_TEST(a_field_is_logged_once_a_cycle_and_again_in_the_next)
+{
+    open_world(_i);
+    uint32_t kept = node(0, 0, 1);
+    roots(kept, 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        fake_cycle_begin(&world);
+        fake_set(&world, kept, 0, 0);
+        fake_set(&world, kept, 1, 0); /* the same granule */
+        fake_set(&world, kept, 0, 0);
+        ck_assert_uint_eq(heap_logged(world.heap), 1);
+        fake_cycle_mark(&world);
+        ck_assert_uint_eq(heap_logged(world.heap), 0);
+        finish();
+        fake_set(&world, kept, 0, 0);
+        ck_assert_uint_eq(heap_logged(world.heap), 0);
+    }
+    close_world();
+}
+END_TEST
+
+START_TEST(stores_to_new_objects_are_not_logged)
+{
+    open_world(_i);
+    roots(node(0, 0, 1), 0);
+    fake_cycle_begin(&world);
+    uint32_t objects[] = { array(100000), 0, fake_new_in(mutator, SHM_GRANT_NONMOVING, types.node, 0) };
+    for (uint32_t i = 0; i < 50000; i++) /* past the line that old objects are in */
+        objects[1] = node(0, 0, 0);
+    size_t before = heap_logged(world.heap);
+    for (uint32_t i = 0; i < MM_ARRAY_LEN(objects); i++)
+        fake_set(&world, objects[i], 0, objects[i]);
+    ck_assert_uint_eq(heap_logged(world.heap), before);
+    fake_cycle_mark(&world);
+    finish();
+    close_world();
+}
+END_TEST
+
+/* ---- spaces ---- */
+
+START_TEST(page_runs_live_and_die_like_the_rest)
+{
+    open_world(_i);
+    uint32_t kept = array(20000), dropped = array(20000), value = node(0, 0, 3);
+    fake_set(&world, kept, 19999, value);
+    roots(kept, 0);
+    fake_cycle_begin(&world);
+    uint32_t new = array(20000);
+    fake_set(&world, new, 0, value);
+    fake_cycle_mark(&world);
+    finish();
+    ck_assert(large_run_starts(world.heap, new / MM_PAGE_GRANULES));
+    ck_assert(!large_run_starts(world.heap, dropped / MM_PAGE_GRANULES));
+    ck_assert_uint_eq(fake_ref(&world, kept, 19999), value);
+    exactly(2);
+    ck_assert(!large_run_starts(world.heap, new / MM_PAGE_GRANULES));
+    close_world();
+}
+END_TEST
+
+static uint32_t take_run(uint32_t length) /* one that was granted before */
+{
+    ck_assert_uint_ne(mutator->rings[SHM_GRANT_LARGE].published, mutator->rings[SHM_GRANT_LARGE].taken);
+    return array(length);
+}
+
+static void grant_run(uint64_t bytes)
+{
+    ck_assert(fake_refill(mutator, SHM_GRANT_LARGE, bytes));
+}
+
+START_TEST(a_run_granted_before_and_taken_in_a_cycle_survives_it)
+{
+    open_world(_i);
+    grant_run(100000);
+    fake_cycle_begin(&world);
+    uint32_t run = take_run(24000), child = node(0, 0, 5);
+    fake_set(&world, run, 23999, child);
+    roots(run, 0);
+    fake_cycle_mark(&world);
+    finish();
+    exactly(2);
+    close_world();
+}
+END_TEST
+
+/* Of runs: granted in the phase @when of one cycle, taken behind it, dead or alive in the next. */
+enum phase { BEFORE, CLEARED, MARKING, SWEEPING, PHASES };
+
+static void one_cycle_with(enum phase when, void (*act)(void))
+{
+    struct heap_collection c;
+
+    if (when == BEFORE)
+        act();
+    clear();
+    if (when == CLEARED)
+        act();
+    (void)fake_collect_young(&world);
+    if (when == MARKING)
+        act();
+    fake_cycle_mark(&world);
+    (void)fake_collect_young(&world);
+    if (when == SWEEPING)
+        act();
+    if (heap_cycle(world.heap) == HEAP_CYCLE_NONE)
+        return; /* sanity swept */
+    ck_assert_int_eq(heap_sweep(world.heap, world.engine), 0);
+    heap_end_cycle(world.heap, &c);
+}
+
+static void grant_a_run(void)
+{
+    grant_run(100000);
+}
+
+START_TEST(a_run_granted_in_a_cycle_and_taken_later_is_like_any_other)
+{
+    open_world(_i / PHASES);
+    one_cycle_with(_i % PHASES, grant_a_run);
+    fake_verify_clean(&world);
+    uint32_t run = take_run(24000), hidden = list(MANY), holder = node(0, 0, 1);
+    fake_set(&world, run, 100, hidden);
+    roots(run, holder);
+    fake_cycle_begin(&world); /* stores to it count: it is old */
+    fake_set(&world, holder, 0, hidden);
+    fake_set(&world, run, 100, 0);
+    fake_cycle_mark(&world);
+    finish();
+    list_is_whole(hidden, MANY);
+    roots(holder, 0);
+    (void)fake_cycle(&world); /* and it is dead */
+    ck_assert(!large_run_starts(world.heap, run / MM_PAGE_GRANULES));
+    close_world();
+}
+END_TEST
+
+static uint32_t made_run, made_child;
+static void make_and_drop_a_run(void)
+{
+    made_child = list(10);
+    made_run = array(30000);
+    fake_set(&world, made_run, 1, made_child);
+}
+
+START_TEST(no_dead_run_outlives_what_it_refers_to)
+{
+    open_world(_i / PHASES);
+    roots(node(0, 0, 1), 0);
+    one_cycle_with(_i % PHASES, make_and_drop_a_run);
+    fake_verify_clean(&world); /* its references, too */
+    (void)fake_cycle(&world);
+    ck_assert(!large_run_starts(world.heap, made_run / MM_PAGE_GRANULES));
+    fake_verify_clean(&world);
+    close_world();
+}
+END_TEST
+
+START_TEST(a_whole_collection_instead_of_a_cycle_frees_what_was_made_since_marks_were_cleared)
+{
+    open_world(_i);
+    roots(node(0, 0, 1), 0);
+    clear();
+    make_and_drop_a_run();
+    (void)list(100000);
+    ck_assert_uint_eq(fake_collect(&world).live_objects, 1);
+    ck_assert_int_eq(heap_cycle(world.heap), HEAP_CYCLE_NONE);
+    ck_assert(!large_run_starts(world.heap, made_run / MM_PAGE_GRANULES));
+    close_world();
+}
+END_TEST
+
+START_TEST(nonmoving_and_immortal_objects_are_marked_and_followed)
+{
+    open_world(_i);
+    uint32_t still = fake_new_in(mutator, SHM_GRANT_NONMOVING, types.node, 0), dead = fake_new_in(mutator, SHM_GRANT_NONMOVING, types.node, 0);
+    uint32_t forever = fake_new_in(mutator, SHM_GRANT_IMMORTAL, types.node, 0);
+    node_set(&world, dead, list(10), 0, 0);
+    node_set(&world, still, list(MANY), 0, 1);
+    node_set(&world, forever, list(MANY), 0, 2);
+    roots(0, still);
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq(fake_cycle(&world).live_objects, 2 * MANY + 2);
+        list_is_whole(fake_ref(&world, still, 0), MANY);
+        list_is_whole(fake_ref(&world, forever, 0), MANY);
+        fake_verify_clean(&world);
+    }
+    fake_cycle_begin(&world); /* new ones */
+    uint32_t later = fake_new_in(mutator, SHM_GRANT_IMMORTAL, types.node, 0);
+    node_set(&world, later, fake_ref(&world, still, 0), 0, 3);
+    roots(0, 0);
+    fake_cycle_mark(&world);
+    finish();
+    ck_assert_uint_eq(fake_cycle(&world).live_objects, 2 * MANY + 2);
+    list_is_whole(fake_ref(&world, later, 0), MANY);
+    close_world();
+}
+END_TEST
+
+START_TEST(arrays_of_all_shapes_are_marked)
+{
+    open_world(_i);
+    uint32_t refs = array(3000), pairs = fake_new(mutator, types.pairs, 1500), large = fake_new(mutator, types.pairs, 20000);
+    for (uint32_t i = 0; i < 3000; i += 100)
+        fake_set(&world, refs, i, node(0, 0, i));
+    for (uint32_t i = 0; i < 1500; i += 100)
+        fake_set(&world, pairs, 2 + 2 * i + 1, node(0, 0, i));
+    for (uint32_t i = 0; i < 20000; i += 1000)
+        fake_set(&world, large, 2 + 2 * i + 1, node(0, 0, i));
+    fake_set(&world, pairs, 0, refs);
+    fake_set(&world, large, 0, pairs);
+    roots(large, 0);
+    fake_cycle_begin(&world);
+    for (uint32_t i = 0; i < 20000; i += 2000)
+        fake_set(&world, large, 2 + 2 * i + 1, 0);
+    fake_cycle_mark(&world);
+    ck_assert_uint_eq(fake_cycle_finish(&world).live_objects, 3 + 30 + 15 + 20);
+    exactly(3 + 30 + 15 + 10);
+    close_world();
+}
+END_TEST
+
+/* ---- granting beside it ---- */
+
+/* Nodes that carry their own address, all of which live: a grant over one of them would show. */
+static uint32_t stamped;
+static uint32_t chain_of_stamped(uint32_t first, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t n = fake_new(mutator, types.node, 0);
+        if (n == 0)
+            return first;
+        node_set(&world, n, first, 0, n);
+        first = n;
+        stamped++;
+    }
+    return first;
+}
+
+static void stamps_hold(uint32_t first)
+{
+    uint32_t count = 0;
+
+    for (; first != 0; first = fake_ref(&world, first, 0), count++)
+        HOLDS(node_value(&world, first) == first);
+    ck_assert_uint_eq(count, stamped);
+}
+
+START_TEST(grants_of_any_phase_overlap_nothing_alive)
+{
+    open_world(_i);
+    mutator->lines_bytes = 20000;
+    uint32_t kept = 0;
+    stamped = 0;
+    for (uint32_t round = 0; round < 8; round++) {
+        struct heap_collection c;
+        kept = chain_of_stamped(kept, 500);
+        (void)list(8000); /* holes of the rounds before */
+        roots(kept, 0);
+        clear();
+        kept = chain_of_stamped(kept, 500);
+        (void)list(2000);
+        roots(0, kept);
+        (void)fake_collect_young(&world);
+        (void)list(2000);
+        kept = chain_of_stamped(kept, 500);
+        fake_cycle_mark(&world);
+        kept = chain_of_stamped(kept, 500);
+        roots(kept, 0);
+        (void)fake_collect_young(&world);
+        (void)list(2000);
+        kept = chain_of_stamped(kept, 500);
+        if (heap_cycle(world.heap) == HEAP_CYCLE_SWEEPING) {
+            ck_assert_int_eq(heap_sweep(world.heap, world.engine), 0);
+            kept = chain_of_stamped(kept, 500);
+            heap_end_cycle(world.heap, &c);
+        }
+        stamps_hold(kept);
+        roots(kept, 0);
+        fake_verify_clean(&world);
+    }
+    exactly(stamped);
+    stamps_hold(kept);
+    close_world();
+}
+END_TEST
+
+START_TEST(holes_that_a_cycle_freed_are_granted_again)
+{
+    open_world(_i);
+    uint32_t first = 0, kept = 0;
+    for (uint32_t i = 0; i < 60000; i++) {
+        uint32_t n = node(i % 100 == 0 ? first : 0, 0, i);
+        if (i % 100 == 0) {
+            first = n;
+            kept++;
+        }
+    }
+    roots(first, 0);
+    ck_assert_uint_eq(fake_cycle(&world).live_objects, kept);
+    uint64_t used = heap_used_bytes(world.heap), holes = heap_hole_bytes(world.heap);
+    ck_assert_uint_gt(holes, used / 2);
+    for (uint32_t i = 0; i < 20000; i++)
+        (void)node(0, 0, 0);
+    ck_assert_uint_eq(heap_used_bytes(world.heap), used);
+    ck_assert_uint_lt(heap_hole_bytes(world.heap), holes);
+    close_world();
+}
+END_TEST
+
+START_TEST(a_mutator_that_comes_in_a_cycle_has_its_spans_opened_by_the_next)
+{
+    open_world(_i);
+    fake_cycle_begin(&world);
+    for (uint32_t i = 1; i < FAKE_MUTATORS_MAX; i++) {
+        mutator = fake_mutator_new(&world);
+        fake_root(&world, 0, list(300));
+    }
+    fake_cycle_mark(&world);
+    finish();
+    ck_assert_uint_eq(fake_cycle(&world).live_objects, 300 * (FAKE_MUTATORS_MAX - 1));
+    close_world();
+}
+END_TEST
+
+START_TEST(a_mutator_that_died_before_a_cycle_has_its_objects_in_the_snapshot)
+{
+    open_world(_i);
+    struct fake_mutator *first = mutator;
+    mutator = fake_mutator_new(&world);
+    uint32_t in_span = list(20);
+    fake_mutator_kill(mutator);
+    mutator = first;
+    uint32_t top = node(in_span, 0, 0);
+    roots(0, top);
+    fake_cycle_begin(&world);
+    fake_cycle_mark(&world);
+    ck_assert_uint_eq(fake_cycle_finish(&world).live_objects, 21);
+    list_is_whole(in_span, 20);
+    close_world();
+}
+END_TEST
+
+/* ---- what ends a cycle otherwise ---- */
+
+START_TEST(a_log_that_is_lost_keeps_everything_and_a_whole_collection_follows)
+{
+    open_world(_i);
+    uint32_t hidden = list(MANY), holder = node(hidden, 0, 7), large = array(20000);
+    fake_set(&world, large, 5, holder);
+    (void)list(MANY);
+    roots(large, 0);
+    fake_cycle_begin(&world);
+    fake_cycle_mark(&world);
+    fake_root(&world, 1, list(MANY));
+    heap_log_lost(world.heap);
+    struct heap_collection c = fake_collect_young(&world);
+    ck_assert(c.fell_back);
+    ck_assert_int_eq(c.kind, HEAP_PAUSE_FULL);
+    ck_assert_int_eq(heap_cycle(world.heap), HEAP_CYCLE_NONE);
+    ck_assert_uint_eq(c.live_objects, 2 * MANY + 2);
+    list_is_whole(hidden, MANY);
+    fake_verify_clean(&world);
+    ck_assert_uint_eq(fake_cycle(&world).live_objects, 2 * MANY + 2); /* the next is a cycle as ever */
+    close_world();
+}
+END_TEST
+
+START_TEST(a_log_that_is_lost_before_anything_is_marked_keeps_what_only_words_in_registers_reach)
+{
+    open_world(_i);
+    uint32_t young = list(30); /* in a span in use */
+    roots(0, young);
+    fake_cycle_begin(&world);
+    heap_log_lost(world.heap);
+    struct heap_collection c = fake_collect_young(&world);
+    ck_assert(c.fell_back);
+    ck_assert_uint_eq(c.live_objects, 30);
+    list_is_whole(young, 30);
+    close_world();
+}
+END_TEST
+
+START_TEST(a_second_stop_needs_no_roots)
+{
+    open_world(_i);
+    uint32_t kept = list(MANY);
+    roots(kept, 0);
+    fake_cycle_begin(&world);
+    bool lost = _i >= 6;
+    if (lost)
+        heap_log_lost(world.heap);
+    struct heap_stop stop = fake_stop(&world);
+    stop.roots_overflowed = true;
+    struct heap_collection c = fake_collect_as(&world, &stop);
+    ck_assert(!c.fell_back);
+    ck_assert_int_ne(heap_cycle(world.heap), HEAP_CYCLE_MARKING);
+    if (heap_cycle(world.heap) == HEAP_CYCLE_SWEEPING) {
+        ck_assert_int_eq(heap_sweep(world.heap, world.engine), 0);
+        heap_end_cycle(world.heap, &c);
+    }
+    list_is_whole(kept, MANY);
+    exactly(MANY);
+    close_world();
+}
+END_TEST
+
+START_TEST(a_wish_for_more_than_a_cycle_is_granted_when_marks_are_cleared)
+{
+    open_world(_i);
+    for (unsigned wish = 0; wish < 3; wish++) {
+        uint32_t kept = list(MANY);
+        roots(kept, 0);
+        clear();
+        (void)list(MANY);
+        struct heap_stop stop = fake_stop(&world);
+        stop.whole = wish == 0;
+        stop.emergency = wish == 1;
+        stop.full_heap = wish == 2;
+        struct heap_collection c = fake_collect_as(&world, &stop);
+        ck_assert_int_eq(c.kind, HEAP_PAUSE_FULL);
+        ck_assert_int_eq(heap_cycle(world.heap), HEAP_CYCLE_NONE);
+        ck_assert_uint_eq(c.live_objects, MANY);
+        list_is_whole(fake_root_word(&world, 0, 0), MANY);
+        fake_verify_clean(&world);
+        ck_assert_uint_eq(fake_cycle(&world).live_objects, MANY);
+    }
+    close_world();
+}
+END_TEST
+
+START_TEST(a_defragmentation_flags_no_block_of_the_cycle_after_it)
+{
+    open_world(_i);
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < 100000; i++) {
+        uint32_t n = node(i % 50 == 0 ? first : 0, 0, i);
+        first = i % 50 == 0 ? n : first;
+    }
+    roots(first, 0);
+    (void)fake_cycle(&world);
+    struct heap_stop stop = fake_stop(&world);
+    stop.full_heap = true;
+    ck_assert_uint_gt(fake_collect_as(&world, &stop).moved_objects, 0);
+    clear();
+    for (uint32_t block = 0; block < HEAP_BYTES / MM_BLOCK_BYTES; block++)
+        ck_assert(!blocks_flag(&world.heap->blocks, block, BLOCK_EVACUATE));
+    (void)fake_collect_young(&world);
+    fake_cycle_mark(&world);
+    ck_assert_uint_eq(fake_cycle_finish(&world).live_objects, 2000);
+    close_world();
+}
+END_TEST
+
+START_TEST(marking_without_memory_for_packets_changes_nothing)
+{
+    open_world(_i);
+    uint32_t hidden = list(MANY), holder = node(hidden, 0, 7), kept = node(0, 0, 8);
+    fake_set(&world, kept, 1, holder);
+    roots(kept, 0);
+    fake_cycle_begin(&world);
+    fake_set(&world, kept, 0, hidden);
+    fake_set(&world, holder, 0, 0);
+    engine_set_packet_limit(world.engine, 0);
+    heap_take_log(world.heap);
+    int r = heap_mark(world.heap, world.engine);
+    engine_set_packet_limit(world.engine, 256 * MIB);
+    ck_assert_int_eq(r, -ENOMEM);
+    fake_set(&world, kept, 1, 0);
+    finish(); /* both parts of the log */
+    list_is_whole(hidden, MANY);
+    exactly(MANY + 1);
+    close_world();
+}
+END_TEST
+
+START_TEST(few_packets_are_enough)
+{
+    open_world(_i);
+    uint32_t wide = array(60000);
+    for (uint32_t i = 0; i < 60000; i++)
+        fake_set(&world, wide, i, node(0, 0, i));
+    roots(wide, 0);
+    engine_set_packet_limit(world.engine, 40 * PACKET_BYTES);
+    ck_assert_uint_eq(fake_cycle(&world).live_objects, 60001);
+    close_world();
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *s = suite_create("cycle");
+    TCase *tc = tcase_create("cycle");
+
+    tcase_set_timeout(tc, 60);
+#define EACH(name, loops) tcase_add_loop_test(tc, name, 0, loops)
+    EACH(what_the_roots_reached_survives, 6);
+    EACH(survivors_of_cycles_survive_more_of_them, 6);
+    EACH(what_was_dead_before_a_cycle_is_freed_by_it, 6);
+    EACH(what_dies_in_a_cycle_is_freed_by_the_next, 6);
+    EACH(what_is_new_survives_unmarked, 6);
+    EACH(what_was_made_and_dropped_in_a_cycle_is_freed_by_the_next, 6);
+    EACH(what_was_made_while_marks_were_cleared_is_of_the_snapshot, 6);
+    EACH(a_block_taken_while_marks_were_cleared_is_not_charged_for_its_past, 6);
+    EACH(a_reference_that_moved_into_a_new_object_is_found_in_the_log, 6);
+    EACH(a_reference_hidden_when_all_is_marked_is_found_at_the_second_stop, 6);
+    EACH(a_field_is_logged_once_a_cycle_and_again_in_the_next, 6);
+    EACH(stores_to_new_objects_are_not_logged, 6);
+    EACH(page_runs_live_and_die_like_the_rest, 6);
+    EACH(a_run_granted_before_and_taken_in_a_cycle_survives_it, 6);
+    EACH(a_run_granted_in_a_cycle_and_taken_later_is_like_any_other, 2 * PHASES);
+    EACH(no_dead_run_outlives_what_it_refers_to, 2 * PHASES);
+    EACH(a_whole_collection_instead_of_a_cycle_frees_what_was_made_since_marks_were_cleared, 6);
+    EACH(nonmoving_and_immortal_objects_are_marked_and_followed, 6);
+    EACH(arrays_of_all_shapes_are_marked, 6);
+    EACH(grants_of_any_phase_overlap_nothing_alive, 6);
+    EACH(holes_that_a_cycle_freed_are_granted_again, 6);
+    EACH(a_mutator_that_comes_in_a_cycle_has_its_spans_opened_by_the_next, 6);
+    EACH(a_mutator_that_died_before_a_cycle_has_its_objects_in_the_snapshot, 6);
+    EACH(a_log_that_is_lost_keeps_everything_and_a_whole_collection_follows, 6);
+    EACH(a_log_that_is_lost_before_anything_is_marked_keeps_what_only_words_in_registers_reach, 6);
+    EACH(a_second_stop_needs_no_roots, 12);
+    EACH(a_wish_for_more_than_a_cycle_is_granted_when_marks_are_cleared, 6);
+    EACH(a_defragmentation_flags_no_block_of_the_cycle_after_it, 6);
+    EACH(marking_without_memory_for_packets_changes_nothing, 6);
+    EACH(few_packets_are_enough, 6);
+#undef EACH
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    return runner_main(argc, argv, make_suite);
+}
