@@ -20,7 +20,8 @@
 #define BUDGET_BYTES ((UINT64_C(1) << 20) / STRESS_SLOWER)
 #define ROUNDS_ALL 280u /* a heap's, of all cases together */
 #define STEPS 200u
-#define STARVED 10u     /* is who has done so many times less than the other */
+#define STARVED 10u     /* is who has done so many times less than the other, of its work and of collections: a round costs more under some
+                           plans, and threads run only between collections */
 #define CHAIN_MAX 300u
 #define LIMIT_S 120.0
 
@@ -39,12 +40,28 @@ struct side { /* one heap of the process */
     _Atomic uint64_t done;     /* rounds, by its shadow's thread */
     _Atomic uint64_t *finished; /* how many sides are; the process's */
     uint64_t other_done;       /* when this one had finished, if it was the first; else UINT64_MAX */
+    uint64_t collections, other_collections; /* then, too */
     const struct side *other;
 };
 
 static const char *const heap_names[HEAPS] = { "left", "right" };
 
 /* ---- threads ------------------------------------------------------------------------------------------------------- */
+
+static uint64_t collections_of(const struct side *side)
+{
+    struct mmgc_heap_info info;
+    EXPECT_OK(mmgc_heap_info(side->heap, &info));
+    return info.collections;
+}
+
+static void note_finished(struct side *side)
+{
+    bool first = atomic_fetch_add(side->finished, 1) == 0;
+    side->other_done = first ? at_load_relaxed(&side->other->done) : UINT64_MAX;
+    side->collections = first ? collections_of(side) : UINT64_MAX;
+    side->other_collections = first ? collections_of(side->other) : UINT64_MAX;
+}
 
 static void *work(void *arg)
 {
@@ -56,7 +73,7 @@ static void *work(void *arg)
         shadow_run(side->shadow, STEPS);
         at_add_relaxed(&side->done, 1);
     }
-    side->other_done = atomic_fetch_add(side->finished, 1) == 0 ? at_load_relaxed(&side->other->done) : UINT64_MAX;
+    note_finished(side);
     shadow_compare(side->shadow);
     shadow_drop(side->shadow);
     mmgc_detach(t);
@@ -154,7 +171,7 @@ static void open_side(struct side *side, struct mmgc_client *client, const struc
     side->shadow = shadow_new(&config);
 }
 
-/* numbers[0]: rounds that the other side had done when the first had finished. */
+/* When the first side had finished: numbers[0] rounds, numbers[2] collections of the other, numbers[1] collections of its own. */
 static void be_client(struct mate *mate, void *arg)
 {
     const struct pair_case *c = arg;
@@ -179,6 +196,8 @@ static void be_client(struct mate *mate, void *arg)
     }
     pthread_join(both, NULL);
     at_store_relaxed(&mate->numbers[0], MM_MIN(sides[0].other_done, sides[1].other_done));
+    at_store_relaxed(&mate->numbers[1], MM_MIN(sides[0].collections, sides[1].collections));
+    at_store_relaxed(&mate->numbers[2], MM_MIN(sides[0].other_collections, sides[1].other_collections));
     for (unsigned i = 0; i < HEAPS; i++) {
         shadow_free(sides[i].shadow);
         mmgc_heap_close(sides[i].heap);
@@ -234,7 +253,7 @@ START_TEST(two_heaps_of_one_process_collect_at_once_and_neither_starves)
             "%s beside %s: %" PRIu64 " rounds, %" PRIu64 " of the other by then, %" PRIu64 " and %" PRIu64
             " collections\n",
             c.plans[0], c.plans[1], c.rounds, other_done, collections[0], collections[1]);
-    ck_assert_uint_ge(other_done, c.rounds / STARVED);
+    ck_assert(other_done >= c.rounds / STARVED || mate->numbers[2] >= mate->numbers[1] / STARVED);
 }
 END_TEST
 
