@@ -83,9 +83,14 @@ static int heap_map_log(struct mmgc_heap *heap, uint64_t log_bytes, struct packe
     if (!expected)
         return MMGC_OK;
     int r = adopt(&heap->log_segment, fds, FD_LOG, log_bytes, SHM_READ_WRITE);
-    if (r == MMGC_OK)
-        heap->log_bits = shm_segment_address(heap->log_segment);
-    return r;
+    if (r != MMGC_OK)
+        return r;
+    char *log = shm_segment_address(heap->log_segment);
+    if ((uintptr_t)log == (uintptr_t)heap->base / MM_LINE_BYTES) /* in the lowest 512 GiB, where nobody maps: log_lines would be 0 */
+        return error_set(MMGC_E_SYSTEM, "the write barrier's log was mapped at an address that cannot be used");
+    heap->log_lines = (_Atomic uint8_t *)(void *)log;
+    heap->log_bits = (_Atomic uint64_t *)(void *)(log + shm_log_bits_offset(heap->control->arena_bytes));
+    return MMGC_OK;
 }
 
 /* The map of closed pages, if there is one; it lies behind the types. */

@@ -21,7 +21,8 @@ struct mmgc_heap {
     struct shm_segment *log_segment;         /* [const] NULL: the plan has no write barrier, or we only read */
     const struct shm_control *control;       /* [const] */
     struct shm_session *session;             /* [const] */
-    _Atomic uint64_t *log_bits;              /* [const] NULL without that segment */
+    _Atomic uint8_t *log_lines;              /* [const] its bytes; NULL without it */
+    _Atomic uint64_t *log_bits;              /* [const] its bits */
     char *base;                              /* [const] where the arena begins here */
 
     struct pages *pages;                     /* [const] NULL: the plan closes none */

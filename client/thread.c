@@ -212,7 +212,6 @@ static int thread_map(struct thread *th, const wire_attached *attached, struct p
     m->epoch = &th->heap->control->epoch;
     m->base = th->heap->base;
     m->client = th;
-    m->log_bits = th->heap->log_bits;
     th->m = m;
     write_barrier_follow(th);
     th->id = attached->thread;

@@ -23,8 +23,7 @@ static_assert(offsetof(struct mmgc_thread, end) == offsetof(struct shm_mutator, 
 static_assert(offsetof(struct mmgc_thread, epoch) == offsetof(struct shm_mutator, epoch), "mmgc.h");
 static_assert(offsetof(struct mmgc_thread, base) == offsetof(struct shm_mutator, base), "mmgc.h");
 static_assert(offsetof(struct mmgc_thread, library) == offsetof(struct shm_mutator, client), "mmgc.h");
-static_assert(offsetof(struct mmgc_thread, log_bits) == offsetof(struct shm_mutator, log_bits), "mmgc.h");
-static_assert(offsetof(struct mmgc_thread, log_mask) == offsetof(struct shm_mutator, log_mask), "mmgc.h");
+static_assert(offsetof(struct mmgc_thread, log_lines) == offsetof(struct shm_mutator, log_lines), "mmgc.h");
 static_assert(sizeof(struct mmgc_thread) <= offsetof(struct shm_mutator, state), "mmgc.h");
 
 struct stack {                               /* a region that may hold our pointers */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* write_barrier.c - Write barrier: what a store does that finds its unit's bit set, and stores to many fields at once.
- *   B1  (soundness S1) entry, tentative, bit, pushed, then the field: whatever instruction is the thread's last, a field that has
- *       changed has its bit clear and an entry with the old value in the ring, or lost was raised
- *   B2  the bit is looked at again after old was read: it is set, so nobody had stored by then, and old is what stood there.
+/* write_barrier.c - Write barrier: what a store does that finds its line's byte set, and stores to many fields at once.
+ *   B1  (soundness S1) LINES: entry, pushed, byte, then the field. FIELDS: entry, tentative, bit, pushed, then the field. Whatever
+ *       instruction is the thread's last: what has changed is in an entry in the ring, or lost was raised
+ *   B2  FIELDS: the bit is looked at again after old was read: it is set, so nobody had stored by then, and old is what stood there.
  *       An entry that loses the race for the bit is right as well: if its thread dies over it, it may be counted
  *   B3  nothing here waits, blocks or polls: it is no safepoint, and the ring's end is no reason to be late
  *   Orders  on x86-64 the loads and stores below are plain ones, and the AND is the one locked instruction  */
@@ -16,15 +16,16 @@
 /* After as many the daemon is asked to make room: at 11 ns an entry, which is the fastest, it has half a millisecond. */
 #define DRAIN_ENTRIES (SHM_LOG_CAPACITY / 4)
 
-/* Why it cannot be stale. Control's mask changes only while the world is stopped, and is stored before the even epoch is
- * (release). We are IN and have acquired an even epoch: so we see every mask stored before the resume it stands for; and the
+/* Why it cannot be stale. Control's word changes only while the world is stopped, and is stored before the even epoch is
+ * (release). We are IN and have acquired an even epoch: so we see every value stored before the resume it stands for; and the
  * next stop, were it under way, waits for us before anything changes (S4). Attaching, the thread is OUT: it comes here again
  * before it may store. */
 void write_barrier_follow(struct thread *th)
 {
-    bool logs = th->heap->log_bits != NULL; /* not in a heap opened read-only */
+    const struct mmgc_heap *heap = th->heap;
+    bool logs = heap->log_lines != NULL && at_load_relaxed(&heap->control->barrier_active) != 0; /* NULL if opened read-only */
 
-    th->m->log_mask = logs ? at_load_relaxed(&th->heap->control->barrier_mask) : SHM_BARRIER_MASK_OFF;
+    th->m->log_lines = logs ? (uintptr_t)heap->log_lines - ((uintptr_t)th->m->base >> MM_LINE_LOG) : 0;
 }
 
 /* Asks without waiting. If it cannot be sent the ring fills, and the collection that follows looks at everything. */
@@ -41,53 +42,6 @@ static void ask_drain(struct thread *th, uint32_t pushed)
     (void)connection_post(&th->heap->connection, &request, &serial);
 }
 
-/* Clears @bit. True: it was set, so this thread's entry is the one that counts. */
-static inline bool take_bit(_Atomic uint64_t *word, uint64_t bit)
-{
-    /* release: the entry is there for whoever sees the bit clear; acquire: the field is stored after it */
-    return (atomic_fetch_and_explicit(word, ~bit, memory_order_acq_rel) & bit) != 0;
-}
-
-/* Before the first store to the unit at granule @unit of the object at granule @object, if nobody else has been there. */
-static void log_unit(struct thread *th, uint32_t object, uint32_t unit)
-{
-    struct shm_log *log = &th->m->log;
-    _Atomic uint64_t *word = &th->m->log_bits[unit / WORD_BITS];
-    uint64_t bit = UINT64_C(1) << unit % WORD_BITS;
-    uint32_t pushed = at_load_relaxed(&log->pushed); /* ours alone */
-    struct shm_log_entry *entry = &th->m->log_ring[pushed % SHM_LOG_CAPACITY];
-
-    /* acquire: if it is a value stored by another thread, we see the bit clear below, as that one did */
-    uint64_t old = at_load_acquire((_Atomic uint64_t *)(void *)(th->m->base + ((uint64_t)unit << MM_GRANULE_LOG)));
-    if ((at_load_relaxed(word) & bit) == 0) /* B2 */
-        return;
-    if (pushed - at_load_acquire(&log->drained) >= SHM_LOG_CAPACITY) { /* pairs with the daemon's release: it has read them */
-        at_store_release(&log->lost, at_load_relaxed(&log->lost) + 1);
-        (void)take_bit(word, bit); /* after lost */
-        return;
-    }
-    at_store_relaxed(&entry->object, object);
-    at_store_relaxed(&entry->offset, unit - object);
-    at_store_relaxed(&entry->old, old);
-    at_store_release(&log->tentative, pushed + 1); /* after the entry */
-    if (take_bit(word, bit)) /* after tentative */
-        at_store_release(&log->pushed, pushed + 1); /* pairs with the daemon's acquire: the entry is there */
-    else
-        at_store_relaxed(&log->tentative, pushed); /* after the AND, which acquires */
-}
-
-static inline uint32_t granule_of(const struct thread *th, const void *p)
-{
-    return (uint32_t)((uint64_t)((const char *)p - th->m->base) >> MM_GRANULE_LOG);
-}
-
-static inline uint32_t unit_of(const struct thread *th, const void *object, const void *slot)
-{
-    int64_t offset = ((const char *)slot - (const char *)object) & th->m->log_mask;
-
-    return granule_of(th, (const char *)object + offset);
-}
-
 static inline void ask_drain_if_due(struct thread *th)
 {
     uint32_t pushed = at_load_relaxed(&th->m->log.pushed);
@@ -96,28 +50,91 @@ static inline void ask_drain_if_due(struct thread *th)
         ask_drain(th, pushed);
 }
 
-void mmgc_log_slow_(struct mmgc_thread *t, const void *object, const void *slot)
+static inline uint32_t granule_of(const struct thread *th, const void *p)
 {
-    struct thread *th = thread_of(t);
+    return (uint32_t)((uint64_t)((const char *)p - th->m->base) >> MM_GRANULE_LOG);
+}
 
-    log_unit(th, granule_of(th, object), unit_of(th, object, slot));
+static inline bool logs_fields(const struct thread *th)
+{
+    return th->heap->control->barrier == SHM_BARRIER_FIELDS;
+}
+
+/* ---- the ring ---- */
+
+/* Room for one more, or says that one was lost. */
+static inline bool ring_has_room(struct shm_log *log, uint32_t pushed)
+{
+    if (MM_LIKELY(pushed - at_load_acquire(&log->drained) < SHM_LOG_CAPACITY)) /* pairs with the daemon's release: it has read them */
+        return true;
+    at_store_release(&log->lost, at_load_relaxed(&log->lost) + 1);
+    return false;
+}
+
+static inline void write_entry(struct thread *th, uint32_t at, uint32_t object, uint32_t granule, uint64_t old)
+{
+    struct shm_log_entry *entry = &th->m->log_ring[at % SHM_LOG_CAPACITY];
+
+    at_store_relaxed(&entry->object, object);
+    at_store_relaxed(&entry->offset, granule - object);
+    at_store_relaxed(&entry->old, old);
+}
+
+/* ---- lines ---- */
+
+/* Before a store to @granule, of the object at granule @object. The line's byte is set, or was a moment ago. */
+static void log_line(struct thread *th, uint32_t object, uint32_t granule)
+{
+    struct shm_log *log = &th->m->log;
+    uint32_t pushed = at_load_relaxed(&log->pushed); /* ours alone */
+
+    if (ring_has_room(log, pushed)) {
+        write_entry(th, pushed, object, granule, 0);
+        at_store_release(&log->pushed, pushed + 1); /* pairs with the daemon's acquire: the entry is there */
+    }
+    at_store_release(&th->heap->log_lines[granule / MM_LINE_GRANULES], 0); /* after pushed, or lost */
     ask_drain_if_due(th);
 }
 
-void mmgc_store_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value)
+static void log_lines(struct thread *th, uint32_t object, uint32_t first, uint32_t last)
 {
-    mmgc_log_slow_(t, object, slot);
-    __atomic_store_n(&slot->granule, mmgc_ref_of(t, value).granule, __ATOMIC_RELEASE); /* after the AND */
+    for (uint32_t line = first / MM_LINE_GRANULES; line <= last / MM_LINE_GRANULES; line++)
+        if (at_load_relaxed(&th->heap->log_lines[line]) != 0)
+            log_line(th, object, MM_MAX(first, line * MM_LINE_GRANULES));
 }
 
-/* ---- many fields at once ---- */
+/* ---- fields ---- */
 
-/* The bits of a word that stand for units of the object at granule @object: each 32nd from it on, or each. */
-static inline uint64_t units_of_word(const struct thread *th, uint32_t object)
+/* Clears @bit. True: it was set, so this thread's entry is the one that counts. */
+static inline bool take_bit(_Atomic uint64_t *word, uint64_t bit)
 {
-    bool fields = th->m->log_mask == SHM_BARRIER_MASK_FIELDS;
+    /* release: the entry is there for whoever sees the bit clear; acquire: the field is stored after it */
+    return (atomic_fetch_and_explicit(word, ~bit, memory_order_acq_rel) & bit) != 0;
+}
 
-    return fields ? UINT64_MAX : UINT64_C(0x0000000100000001) << object % (MM_LINE_BYTES / MM_GRANULE_BYTES);
+/* Before the first store to @granule, of the object at granule @object, if nobody else has been there. Its bit was set. */
+static void log_field(struct thread *th, uint32_t object, uint32_t granule)
+{
+    struct shm_log *log = &th->m->log;
+    _Atomic uint64_t *word = &th->heap->log_bits[granule / WORD_BITS];
+    uint64_t bit = UINT64_C(1) << granule % WORD_BITS;
+    uint32_t pushed = at_load_relaxed(&log->pushed); /* ours alone */
+
+    /* acquire: if it is a value stored by another thread, we see the bit clear below, as that one did */
+    uint64_t old = at_load_acquire((_Atomic uint64_t *)(void *)(th->m->base + ((uint64_t)granule << MM_GRANULE_LOG)));
+    if ((at_load_relaxed(word) & bit) == 0) /* B2 */
+        return;
+    if (!ring_has_room(log, pushed)) {
+        (void)take_bit(word, bit); /* after lost */
+        return;
+    }
+    write_entry(th, pushed, object, granule, old);
+    at_store_release(&log->tentative, pushed + 1); /* after the entry */
+    if (take_bit(word, bit)) /* after tentative */
+        at_store_release(&log->pushed, pushed + 1); /* pairs with the daemon's acquire: the entry is there */
+    else
+        at_store_relaxed(&log->tentative, pushed); /* after the AND, which acquires */
+    ask_drain_if_due(th);
 }
 
 /* The bits of word @word of granules @first to @last. */
@@ -132,20 +149,43 @@ static inline uint64_t range_of_word(uint32_t word, uint32_t first, uint32_t las
     return bits;
 }
 
+static void log_fields(struct thread *th, uint32_t object, uint32_t first, uint32_t last)
+{
+    for (uint32_t word = first / WORD_BITS; word <= last / WORD_BITS; word++) {
+        uint64_t wanted = at_load_relaxed(&th->heap->log_bits[word]) & range_of_word(word, first, last);
+        for (; wanted != 0; wanted &= wanted - 1)
+            log_field(th, object, word * WORD_BITS + (uint32_t)__builtin_ctzll(wanted));
+    }
+}
+
+/* ---- what the inline calls lead to ---- */
+
+void mmgc_log_slow_(struct mmgc_thread *t, const void *object, const void *slot)
+{
+    struct thread *th = thread_of(t);
+    uint32_t granule = granule_of(th, slot);
+
+    if (!logs_fields(th))
+        log_line(th, granule_of(th, object), granule);
+    else if ((at_load_relaxed(&th->heap->log_bits[granule / WORD_BITS]) >> granule % WORD_BITS & 1) != 0)
+        log_field(th, granule_of(th, object), granule);
+}
+
+void mmgc_store_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value)
+{
+    mmgc_log_slow_(t, object, slot);
+    __atomic_store_n(&slot->granule, mmgc_ref_of(t, value).granule, __ATOMIC_RELEASE); /* after byte or bit */
+}
+
 void mmgc_log_range_slow_(struct mmgc_thread *t, const void *object, const mmgc_ref *slots, size_t count)
 {
     struct thread *th = thread_of(t);
-    uint32_t granule = granule_of(th, object);
-    uint32_t first = unit_of(th, object, slots), last = unit_of(th, object, slots + count - 1);
-    uint64_t units = units_of_word(th, granule);
+    uint32_t first = granule_of(th, slots), last = granule_of(th, slots + count - 1);
 
-    for (uint32_t word = first / WORD_BITS; word <= last / WORD_BITS; word++) {
-        uint64_t wanted = at_load_relaxed(&th->m->log_bits[word]) & units & range_of_word(word, first, last);
-        for (; wanted != 0; wanted &= wanted - 1) {
-            log_unit(th, granule, word * WORD_BITS + (uint32_t)__builtin_ctzll(wanted));
-            ask_drain_if_due(th);
-        }
-    }
+    if (logs_fields(th))
+        log_fields(th, granule_of(th, object), first, last);
+    else
+        log_lines(th, granule_of(th, object), first, last);
 }
 
 static inline void copy_ref(mmgc_ref *to, const mmgc_ref *from)

@@ -49,6 +49,6 @@ void drain_last_locked(struct drain *d, struct shm_mutator *words, struct heap *
     drain_locked(d, words, heap);
     d->over = true;
     struct shm_log_entry *entry = &words->log_ring[d->drained % SHM_LOG_CAPACITY];
-    if (at_load_acquire(&words->log.tentative) == d->drained + 1 && may_count(entry, bits, granules))
+    if (bits != NULL && at_load_acquire(&words->log.tentative) == d->drained + 1 && may_count(entry, bits, granules))
         heap_log_drain(heap, entry, 1);
 }

@@ -187,13 +187,20 @@ void mutator_view(const struct mutator *m, uint64_t arena_bytes, struct heap_mut
     }
 }
 
+/* By them the entry that a thread has died over is judged; NULL: its entries count once they are pushed, and no others. */
+static const _Atomic uint64_t *log_bits(const struct shared_heap *heap)
+{
+    char *log = shm_segment_address(heap->log_segment);
+
+    return heap->control->barrier != SHM_BARRIER_FIELDS ? NULL : (void *)(log + shm_log_bits_offset(heap->max_bytes));
+}
+
 void mutator_drain_locked(struct mutator *m, struct shared_heap *heap)
 {
     if (heap->log_segment == NULL || m->session->read_only) /* who only reads has nothing to tell */
         return;
     if (at_load_acquire(&m->dead))
-        drain_last_locked(&m->drain, m->words, heap->heap, shm_segment_address(heap->log_segment),
-                          heap->max_bytes >> MM_GRANULE_LOG);
+        drain_last_locked(&m->drain, m->words, heap->heap, log_bits(heap), heap->max_bytes >> MM_GRANULE_LOG);
     else
         drain_locked(&m->drain, m->words, heap->heap);
 }

@@ -137,7 +137,7 @@ static int make_heap(struct shared_heap *h)
     if (heap_page_map_bytes(config.plan, h->max_bytes) > 0)
         config.page_map = (char *)shm_segment_address(h->control_segment) + sizeof(struct shm_control);
     if (h->log_segment != NULL)
-        config.log_bits = shm_segment_address(h->log_segment);
+        config.log = shm_segment_address(h->log_segment);
     r = heap_new(&h->heap, &config, h->arena, h->private);
     return r == -EINVAL ? -ENOENT : r; /* the sizes are good */
 }
@@ -415,5 +415,5 @@ void shared_heap_drain_locked(struct shared_heap *h)
 /* Relaxed: the release of the even epoch shows it to whoever goes on (client/safepoint.c). */
 void shared_heap_show_barrier_stw(struct shared_heap *h)
 {
-    at_store_relaxed(&h->control->barrier_mask, heap_barrier_mask(h->heap));
+    at_store_relaxed(&h->control->barrier_active, heap_barrier_active(h->heap));
 }

@@ -266,7 +266,7 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     if (r < 0)
         return r;
     log_clear(&h->log);
-    h->log.mask = SHM_BARRIER_MASK_FIELDS;
+    h->log.active = true;
     become(h, HEAP_CYCLE_MARKING);
     ret->kind = HEAP_PAUSE_INITIAL_MARK;
     ret->live_objects = h->live_objects;
@@ -313,7 +313,7 @@ static void mark_row(struct heap *h, struct tracer *r, const struct logged *row)
     struct object o;
 
     if (row->old != 0 && kind != BLOCK_UNCOMMITTED && object_load(h, row->object, kind, &o))
-        object_each_in_unit(h, &o, row->offset, MM_GRANULE_BYTES, mark_old, &unit);
+        object_each_in_piece(h, &o, (struct piece){ row->offset, 1 }, mark_old, &unit);
 }
 
 static void run_mark_old(struct worker *w, struct packet *p)
@@ -496,7 +496,7 @@ int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_sto
     if (r < 0)
         return r;
     log_clear(&h->log);
-    h->log.mask = SHM_BARRIER_MASK_OFF;
+    h->log.active = false;
     become(h, HEAP_CYCLE_SWEEPING);
     at_store_release(&h->meta.header->journal, HEAP_RELEASE);
     if (keep)

@@ -43,7 +43,7 @@ struct heap_config {
     uint64_t limit_bytes;                     /* what may be in use; 0: max_bytes */
     struct heap_options options;
     void *page_map;                           /* heap_page_map_bytes() zeroes for clients to read; NULL: nobody does */
-    void *log_bits;                           /* heap_log_bytes() zeroes that clients share; NULL: nobody does */
+    void *log;                                /* heap_log_bytes() zeroes that clients share; NULL: nobody does */
 };
 
 /* The private segment that a heap of @plan needs beside its arena; 0: no such plan. */
@@ -51,9 +51,9 @@ size_t heap_private_bytes(const char *plan, uint64_t max_bytes);
 /* Of plans that close pages to clients: a bit for each page of the arena, set: no client may touch it. It changes only while the
  * world is stopped, and what is granted is open. 0: all pages are always open. */
 size_t heap_page_map_bytes(const char *plan, uint64_t max_bytes);
-/* Of plans with a write barrier: a bit for each granule of the arena (shm/write_barrier.h). 0: the plan has none. */
+/* Of plans with a write barrier: its log segment (shm/write_barrier.h). 0: the plan has none. */
 size_t heap_log_bytes(const char *plan, uint64_t max_bytes);
-/* Borrows both segments, the page map and the log bits for its life. @private must be zeroed. -EINVAL: no such plan or bad sizes. */
+/* Borrows both segments, the page map and the log for its life. @private must be zeroed. -EINVAL: no such plan or bad sizes. */
 int heap_new(struct heap **ret_heap, const struct heap_config *config, struct shm_segment *arena, struct shm_segment *private);
 struct heap *heap_unref(struct heap *heap);
 MM_DEFINE_AUTO(heap, heap_unref)
@@ -61,7 +61,7 @@ const char *heap_plan_name(const struct heap *heap);
 bool heap_plan_collects(const struct heap *heap);
 uint32_t heap_plan_allocator(const struct heap *heap);               /* enum shm_allocator */
 uint32_t heap_plan_barrier(const struct heap *heap);                 /* enum shm_barrier_kind */
-int32_t heap_barrier_mask(const struct heap *heap);                  /* what clients log from the next resume on: SHM_BARRIER_MASK_... */
+bool heap_barrier_active(const struct heap *heap);                   /* clients log stores from the next resume on */
 
 /* types */
 /* Finds or adds. 0 and *ret_id; -EEXIST: the name has another layout (*ret_id is it); -ENOSPC: the table is full. Checked before. */

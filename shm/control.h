@@ -34,7 +34,7 @@ struct shm_control {
     char plan[24];                           /* [D] constant: the plan's name */
 
     alignas(MM_CACHE_LINE) _Atomic uint32_t epoch;   /* [D] odd while the world is asked to stop; every thread polls it (S4) */
-    _Atomic int32_t barrier_mask;            /* [D] what is logged now, SHM_BARRIER_MASK_ and so on; changed only while the world is stopped */
+    _Atomic uint32_t barrier_active;         /* [D] not 0: stores are logged now (write_barrier.h); changed only while the world is stopped */
 
     alignas(MM_CACHE_LINE) _Atomic uint64_t collections;     /* [D] completed; raised before the resume */
     _Atomic uint64_t abandoned_stops;        /* [D] given up at the deadline */
@@ -56,7 +56,7 @@ static_assert(offsetof(struct shm_control, version) == 8, "docs/heap-layout.md#c
 static_assert(offsetof(struct shm_control, arena_bytes) == 24, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, plan) == 40, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, epoch) == 64, "docs/heap-layout.md#control");
-static_assert(offsetof(struct shm_control, barrier_mask) == 68, "docs/heap-layout.md#control");
+static_assert(offsetof(struct shm_control, barrier_active) == 68, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, collections) == 128, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, type_count) == 184, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, types) == 4096, "docs/heap-layout.md#control");

@@ -91,11 +91,6 @@ static void settle_nursery(struct heap *h)
     h->nursery_bytes = n->max_bytes;
 }
 
-static int32_t barrier_mask(const struct plan *plan)
-{
-    return plan->constraints.barrier == SHM_BARRIER_OBJECTS ? SHM_BARRIER_MASK_OBJECTS : SHM_BARRIER_MASK_OFF;
-}
-
 int heap_new(struct heap **ret_heap, const struct heap_config *config, struct shm_segment *arena,
              struct shm_segment *private)
 {
@@ -111,7 +106,7 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     h->plan = plan;
     int r = place_page_map(h, config->page_map, bytes);
     if (r == 0)
-        r = log_init(&h->log, config->log_bits, heap_log_bytes(plan->name, bytes));
+        r = log_init(&h->log, plan->constraints.barrier, config->log, bytes);
     if (r == 0)
         r = types_init(&h->types);
     if (r < 0) {
@@ -125,7 +120,6 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     h->check = wants_checks();
     h->options = config->options;
     settle_nursery(h);
-    h->log.mask = barrier_mask(plan);
     pthread_mutex_init(&h->block_lock, NULL);
     layout_place(&h->meta, shm_segment_address(private), bytes, plan_slides(plan));
     blocks_init(&h->blocks, &h->meta, bytes, config->limit_bytes == 0 ? bytes : config->limit_bytes);
@@ -168,9 +162,9 @@ uint32_t heap_plan_barrier(const struct heap *h)
     return h->plan->constraints.barrier;
 }
 
-int32_t heap_barrier_mask(const struct heap *h)
+bool heap_barrier_active(const struct heap *h)
 {
-    return h->log.mask;
+    return h->log.active;
 }
 
 /* types */

@@ -5,23 +5,40 @@
 #include <stdlib.h>
 
 #include "plans/heap/state.h"
+#include "shm/units.h"
 
 #define ROWS_FIRST 1024u
+#define ROWS_MOST (UINT64_C(16) << 20) /* 256 MiB */
 
-int log_init(struct log *log, void *bits, size_t bytes)
+/* Of lines, one row each is a sixteenth of the arena, and more than honest clients need between two collections; of fields four
+ * times as much, and they are taken while they come. When so much has changed a whole collection is no bad idea anyway. */
+static size_t most_rows(enum shm_barrier_kind kind, uint64_t arena_bytes)
 {
-    if (bytes == 0)
+    uint64_t lines = arena_bytes / MM_LINE_BYTES, rows = kind == SHM_BARRIER_FIELDS ? 4 * lines : lines;
+
+    return (size_t)MM_MIN(MM_MAX(rows, (uint64_t)SHM_LOG_CAPACITY), ROWS_MOST);
+}
+
+int log_init(struct log *log, enum shm_barrier_kind kind, void *segment, uint64_t arena_bytes)
+{
+    if (kind == SHM_BARRIER_NONE)
         return 0;
-    if (bits == NULL)
-        bits = log->own_bits = calloc(1, bytes);
-    log->bits = bits;
-    return bits == NULL ? -ENOMEM : 0;
+    if (segment == NULL)
+        segment = log->own = calloc(1, shm_log_bytes(arena_bytes));
+    if (segment == NULL)
+        return -ENOMEM;
+    log->lines = segment;
+    if (kind == SHM_BARRIER_FIELDS)
+        log->bits = (_Atomic uint32_t *)(void *)((char *)segment + shm_log_bits_offset(arena_bytes));
+    log->active = kind == SHM_BARRIER_LINES;
+    log->most = most_rows(kind, arena_bytes);
+    return 0;
 }
 
 void log_fini(struct log *log)
 {
     free(log->rows);
-    free(log->own_bits);
+    free(log->own);
     *log = (struct log){ 0 };
 }
 
@@ -35,6 +52,8 @@ static bool make_room(struct log *log, size_t count)
 {
     size_t capacity = MM_MAX(log->capacity, (size_t)ROWS_FIRST);
 
+    if (log->count + count > log->most)
+        return false;
     if (log->count + count <= log->capacity)
         return true;
     while (capacity < log->count + count)
@@ -51,17 +70,18 @@ void heap_log_drain(struct heap *h, struct shm_log_entry *entries, size_t count)
 {
     struct log *log = &h->log;
 
-    if (log->bits == NULL)
+    if (log->lines == NULL)
         return;
+    log->total += count;
     if (!make_room(log, count)) {
-        heap_log_lost(h);
+        if (!log->lost) /* once a collection, however long a client goes on */
+            heap_log_lost(h);
         return;
     }
     for (size_t i = 0; i < count; i++)
         log->rows[log->count++] = (struct logged){ .object = at_load_relaxed(&entries[i].object),
                                                    .offset = at_load_relaxed(&entries[i].offset),
                                                    .old = at_load_relaxed(&entries[i].old) };
-    log->total += count;
 }
 
 void heap_log_lost(struct heap *h)

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Log: what clients wrote down by the write barrier and no collection has looked at yet, and the bits that make them do so.
- *   Owner    the heap      Threads  the heap's one caller; a collection's workers read rows, and set bits
- *   Hostile  a row says what a client said: whoever uses it checks it. Clients write the bits, too: no decision of the daemon's
- *            rests on one                                                            shm/write_barrier.h says the rest */
+/* Log: what clients wrote down by the write barrier and no collection has looked at yet, and the bytes and bits that make them do so.
+ *   Owner    the heap      Threads  the heap's one caller; a collection's workers read rows, and set bytes
+ *   Hostile  a row says what a client said: whoever uses it checks it. Clients write bytes and bits, too: no decision of
+ *            the daemon's rests on one. Rows cost no more than a share of the heap, however much is pushed
+ *                                                                                    shm/write_barrier.h says the rest */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "shm/base.h"
+#include "shm/write_barrier.h"
 
 struct heap;
 
@@ -18,30 +20,28 @@ struct logged {
 };
 
 struct log {
-    _Atomic uint64_t *bits;                  /* [const] bit a granule; NULL: the plan has no barrier */
-    void *own_bits;                          /* [const] those, if heap_config had none */
-    int32_t mask;                            /* [stw] of what clients log now */
+    _Atomic uint8_t *lines;                  /* [const] byte a line; NULL: the plan has no barrier */
+    _Atomic uint32_t *bits;                  /* [const] bit a granule, a word a line; NULL: the plan logs no fields */
+    void *own;                               /* [const] both, if heap_config had no segment */
+    bool active;                             /* [stw] clients log now */
     struct logged *rows;
     size_t count, capacity;
+    size_t most;                             /* [const] rows; what is beyond is lost */
     bool lost;                               /* some stores are in no row */
     uint64_t total;                          /* rows ever drained */
     uint64_t losses;                         /* times that lost was said */
 };
 
-/* 0, -ENOMEM. @bits may be NULL. */
-int log_init(struct log *log, void *bits, size_t bytes);
+/* 0, -ENOMEM. @segment may be NULL. */
+int log_init(struct log *log, enum shm_barrier_kind kind, void *segment, uint64_t arena_bytes);
 void log_fini(struct log *log);
 void log_clear(struct log *log);             /* a collection has looked at all of it */
 
 /* Stores to @lines lines from line @first on are to be logged, or not. Nobody else has these lines. */
 static inline void log_set_lines(const struct log *log, uint64_t first, uint64_t lines, bool wanted)
 {
-    _Atomic uint32_t *words = (_Atomic uint32_t *)log->bits + first;
-
-    for (uint64_t i = 0; i < lines; i++)
-        at_store_relaxed(&words[i], wanted ? UINT32_MAX : 0);
-}
-static inline void log_set_granule(const struct log *log, uint64_t granule)
-{
-    at_or_relaxed(&log->bits[granule / 64], UINT64_C(1) << granule % 64);
+    for (uint64_t i = first; i < first + lines; i++)
+        at_store_relaxed(&log->lines[i], wanted);
+    for (uint64_t i = first; log->bits != NULL && i < first + lines; i++)
+        at_store_relaxed(&log->bits[i], wanted ? UINT32_MAX : 0);
 }

@@ -132,13 +132,16 @@ static inline __attribute__((always_inline)) void object_each_element(foreign ar
             visit_at(arena, element + p->element_refs[k], visit, context);
 }
 
-/* The references in that unit of @o which begins @offset granules from its payload (shm/write_barrier.h) and is @unit_bytes
- * long, within the object. */
-static inline __attribute__((always_inline)) void object_each_in_unit(const struct heap *h, const struct object *o, uint32_t offset,
-                                                                      uint32_t unit_bytes, reference_visit visit, void *context)
+struct piece {                               /* of an object, in granules from its payload */
+    uint32_t first, granules;
+};
+
+/* The references in @piece of @o, as far as that is within the object. */
+static inline __attribute__((always_inline)) void object_each_in_piece(const struct heap *h, const struct object *o, struct piece piece,
+                                                                       reference_visit visit, void *context)
 {
     const struct scan_program *p = o->program;
-    uint64_t from = (uint64_t)offset * MM_GRANULE_BYTES, end = from + unit_bytes;
+    uint64_t from = (uint64_t)piece.first * MM_GRANULE_BYTES, end = from + (uint64_t)piece.granules * MM_GRANULE_BYTES;
     size_t payload = (size_t)o->granule * MM_GRANULE_BYTES;
 
     for (uint64_t rest = p->shape == SCAN_BITMAP ? p->bitmap : 0; rest != 0; rest &= rest - 1) {

@@ -198,7 +198,7 @@ static void prepare_block(struct heap *h, uint32_t block)
             bitmap_clear(heap_marks(h), large_object_granule(page));
 }
 
-/* Stores to it are to be logged, or not. Fields' bits are set even of what is free: grants.c. */
+/* Stores to it are to be logged, or not. Fields' bytes and bits are set even of what is free: grants.c. */
 static void want_logged(const struct heap *h, uint32_t first, bool wanted)
 {
     wanted = wanted || h->plan->constraints.barrier == SHM_BARRIER_FIELDS;

@@ -247,8 +247,7 @@ static void want_logged(const struct heap *h, uint32_t block)
         log_set_lines(&h->log, first, MM_BLOCK_LINES, true); /* nobody looks at them now; grants.c says when they are not wanted */
         return;
     }
-    for (uint64_t line = first; line < first + MM_BLOCK_LINES; line++)
-        log_set_lines(&h->log, line, 1, at_load_relaxed(&h->meta.lines[line]) != 0);
+    memcpy((void *)(h->log.lines + first), line_bytes(h, block), MM_BLOCK_LINES); /* clients are stopped */
 }
 
 /* What this collection has marked counts, and what only the one before had marked no longer does. */

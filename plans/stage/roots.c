@@ -7,6 +7,7 @@
 #include "plans/heap/bitmap.h"
 #include "plans/heap/resolve.h"
 #include "plans/heap/walk.h"
+#include "plans/space/large_space.h"
 #include "plans/stage/collection.h"
 
 int stage_count_words(struct collection *c)
@@ -147,23 +148,64 @@ void stage_immortal(struct worker *w, struct packet *p)
     trace_roots_end(&r);
 }
 
-/* What is old may refer to what is young only where a client has logged a store since. A row is a client's word: it counts if an
- * old object stands there, which stays where it is. Its unit is armed again before its references are read; nobody writes now. */
+/* What is old may refer to what is young only where a client has logged a store since. A row is a client's word, and of it nothing
+ * counts but the line: whatever old object reaches into that has its references there looked at. Nobody writes now. */
+
+static void scan_piece(struct collection *c, struct tracer *r, const struct object *o, uint64_t from, uint64_t end)
+{
+    uint64_t first = MM_MAX(from, (uint64_t)o->granule);
+    struct piece piece = { (uint32_t)(first - o->granule), (uint32_t)(end - first) };
+
+    if (c->heap->evacuates)
+        evacuate_piece(r, o, piece);
+    else
+        mark_piece(r, o, piece);
+}
+
+/* If the object at @granule reaches into granules [@from, @end): true. */
+static bool scan_reaching(struct collection *c, struct tracer *r, uint32_t granule, uint64_t from, uint64_t end)
+{
+    enum block_kind kind = object_place(c->heap, granule);
+    struct object o;
+
+    if (kind == BLOCK_UNCOMMITTED || !object_load(c->heap, granule, kind, &o) || granule + (uint64_t)o.granules - 1 <= from)
+        return false;
+    scan_piece(c, r, &o, from, end);
+    return true;
+}
+
+/* In a block with lines: the nearest object that begins before the line, and those that begin in it. True: there was one. */
+static bool scan_line(struct collection *c, struct tracer *r, uint64_t from)
+{
+    const _Atomic uint64_t *old = heap_vo(c->heap);
+    uint64_t end = from + MM_LINE_GRANULES;
+    uint64_t at = bitmap_find_below(old, from, from - from % MM_BLOCK_GRANULES);
+    bool found = at != BITMAP_NONE && scan_reaching(c, r, (uint32_t)at, from, end);
+
+    for (at = bitmap_find_set(old, from + 1, end); at < end; at = bitmap_find_set(old, at + 1, end))
+        found = scan_reaching(c, r, (uint32_t)at, from, end) || found;
+    return found;
+}
+
+static bool scan_line_of_run(struct collection *c, struct tracer *r, uint64_t from)
+{
+    uint32_t first = large_run_of(c->heap, (uint32_t)(from / MM_PAGE_GRANULES));
+
+    return first != PAGE_NONE && bitmap_test(heap_vo(c->heap), large_object_granule(first)) &&
+           scan_reaching(c, r, large_object_granule(first), from, from + MM_LINE_GRANULES);
+}
+
 static void scan_logged(struct collection *c, struct tracer *r, const struct logged *row)
 {
     struct heap *h = c->heap;
-    enum block_kind kind = object_place(h, row->object);
-    struct object o;
+    uint64_t granule = (uint64_t)row->object + row->offset, from = granule - granule % MM_LINE_GRANULES;
 
-    if (kind == BLOCK_UNCOMMITTED || !bitmap_test(heap_vo(h), row->object) ||
-        blocks_flag(&h->blocks, row->object / MM_BLOCK_GRANULES, BLOCK_EVACUATE) ||
-        !object_load(h, row->object, kind, &o) || row->offset >= o.granules - 1)
-        return;
-    log_set_granule(&h->log, (uint64_t)row->object + row->offset);
-    if (c->heap->evacuates)
-        evacuate_unit(r, &o, row->offset);
-    else
-        mark_unit(r, &o, row->offset);
+    if (granule >= h->granules || blocks_flag(&h->blocks, (uint32_t)(granule / MM_BLOCK_GRANULES), BLOCK_EVACUATE))
+        return; /* there is nothing old in a block that is left */
+    enum block_kind kind = blocks_kind(&h->blocks, (uint32_t)(granule / MM_BLOCK_GRANULES));
+    bool found = block_kind_has_lines(kind) ? scan_line(c, r, from) : kind == BLOCK_LARGE && scan_line_of_run(c, r, from);
+    if (found)
+        log_set_lines(&h->log, from / MM_LINE_GRANULES, 1, true); /* armed again */
 }
 
 void stage_logged(struct worker *w, struct packet *p)

@@ -251,9 +251,9 @@ static void root_place(void *context, uint64_t place, uint32_t reference)
     push_place(r, place);
 }
 
-void evacuate_unit(struct tracer *r, const struct object *o, uint32_t offset)
+void evacuate_piece(struct tracer *r, const struct object *o, struct piece piece)
 {
-    object_each_in_unit(r->t->heap, o, offset, MM_LINE_BYTES, root_place, r);
+    object_each_in_piece(r->t->heap, o, piece, root_place, r);
 }
 
 /* the closure */

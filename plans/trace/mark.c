@@ -43,9 +43,9 @@ static void root_reference(void *context, uint64_t place, uint32_t reference)
         mark_root(r, reference);
 }
 
-void mark_unit(struct tracer *r, const struct object *o, uint32_t offset)
+void mark_piece(struct tracer *r, const struct object *o, struct piece piece)
 {
-    object_each_in_unit(r->t->heap, o, offset, MM_LINE_BYTES, root_reference, r);
+    object_each_in_piece(r->t->heap, o, piece, root_reference, r);
 }
 
 static void push(void *context, uint64_t place, uint32_t reference)

@@ -53,10 +53,11 @@ void evacuate_pin(struct tracer *r, uint32_t granule);
 void evacuate_settle_pins(const struct trace *t, uint32_t block);
 /* The object's address from now on. */
 uint32_t evacuate_root(struct tracer *r, uint32_t granule);
-/* What the unit at @offset granules of the old object @o refers to: shm/write_barrier.h. */
+/* What @piece of the old object @o refers to. */
 struct object;
-void mark_unit(struct tracer *r, const struct object *o, uint32_t offset);
-void evacuate_unit(struct tracer *r, const struct object *o, uint32_t offset);
+struct piece;
+void mark_piece(struct tracer *r, const struct object *o, struct piece piece);
+void evacuate_piece(struct tracer *r, const struct object *o, struct piece piece);
 void trace_roots_end(struct tracer *r);
 
 /* Packets: items are granules that object_place() allows, or places of references (in words of 4 bytes, two items each); a piece of

@@ -8,7 +8,7 @@
 #include "client/write_barrier.h"
 #include "shm/units.h"
 
-#define ROW_BYTE (MM_BLOCK_BYTES + 40u) /* in mid-line: an object's pieces are its own */
+#define ROW_BYTE (MM_BLOCK_BYTES + 40u) /* in mid-line */
 #define FIELD_BASE 1000u
 
 struct mapping { /* what the child shares */
@@ -17,7 +17,8 @@ struct mapping { /* what the child shares */
     struct shm_control control;
     struct thread threads[WORLD_THREADS];
     _Alignas(4096) struct shm_mutator mutators[WORLD_THREADS];
-    _Alignas(4096) _Atomic uint64_t bits[WORLD_ARENA_BYTES / 512];
+    _Alignas(4096) _Atomic uint8_t lines[WORLD_ARENA_BYTES / MM_LINE_BYTES];
+    _Atomic uint64_t bits[WORLD_ARENA_BYTES / 512];
     _Alignas(4096) char arena[WORLD_ARENA_BYTES];
 };
 
@@ -28,6 +29,7 @@ struct world *world_new(void)
     MM_ASSERT(map != MAP_FAILED);
     struct world *w = &map->world;
     map->heap.control = &map->control;
+    map->heap.log_lines = w->lines = map->lines;
     map->heap.log_bits = w->bits = map->bits;
     at_store_relaxed(&map->heap.connection.broken, MMGC_E_DISCONNECTED);
     w->row = (mmgc_ref *)(void *)(map->arena + ROW_BYTE);
@@ -36,21 +38,23 @@ struct world *world_new(void)
         map->threads[i] = (struct thread){ .m = m, .heap = &map->heap };
         m->base = map->arena;
         m->client = &map->threads[i];
-        m->log_bits = map->bits;
         w->t[i] = thread_public(&map->threads[i]);
     }
     return w;
 }
 
-void world_arm(struct world *w, int32_t mask, bool full)
+void world_arm(struct world *w, enum shm_barrier_kind kind, bool full)
 {
-    struct mmgc_heap *heap = thread_of(w->t[0])->heap;
+    struct shm_control *control = (struct shm_control *)thread_of(w->t[0])->heap->control;
 
-    at_store_relaxed((_Atomic int32_t *)&heap->control->barrier_mask, mask);
+    control->barrier = w->kind = kind;
+    at_store_relaxed(&control->barrier_active, 1);
     for (uint32_t i = 0; i < WORLD_REFS; i++)
         w->before[i].granule = w->row[i].granule = FIELD_BASE + i;
     for (uint32_t i = 0; i < WORLD_ARENA_BYTES / 512; i++)
         at_store_relaxed(&w->bits[i], UINT64_MAX);
+    for (uint32_t i = 0; i < WORLD_ARENA_BYTES / MM_LINE_BYTES; i++)
+        at_store_relaxed(&w->lines[i], 1);
     for (uint32_t i = 0; i < WORLD_THREADS; i++) {
         struct shm_log *log = &w->m[i]->log;
         write_barrier_follow(thread_of(w->t[i]));
@@ -67,15 +71,21 @@ static uint32_t row_granule(const struct world *w)
     return (uint32_t)(((char *)w->row - w->m[0]->base) >> MM_GRANULE_LOG);
 }
 
-static uint32_t unit_of_field(const struct world *w, uint32_t field)
+/* What is logged at once: a granule, or a line by its first one. */
+static uint32_t unit_of(const struct world *w, uint32_t granule)
 {
-    int64_t bytes = (int64_t)(field * sizeof(mmgc_ref)) & w->m[0]->log_mask;
-
-    return row_granule(w) + (uint32_t)(bytes >> MM_GRANULE_LOG);
+    return w->kind == SHM_BARRIER_FIELDS ? granule : granule - granule % MM_LINE_GRANULES;
 }
 
-static bool bit_is_set(const struct world *w, uint32_t unit)
+static uint32_t unit_of_field(const struct world *w, uint32_t field)
 {
+    return unit_of(w, row_granule(w) + (uint32_t)(field * sizeof(mmgc_ref) >> MM_GRANULE_LOG));
+}
+
+static bool is_armed(const struct world *w, uint32_t unit)
+{
+    if (w->kind == SHM_BARRIER_LINES)
+        return at_load_acquire(&w->lines[unit / MM_LINE_GRANULES]) != 0;
     return (at_load_acquire(&w->bits[unit / 64]) >> unit % 64 & 1) != 0;
 }
 
@@ -93,7 +103,8 @@ static uint32_t entries_of(const struct world *w, uint32_t i, bool dead)
     const struct shm_log *log = &w->m[i]->log;
     uint32_t pushed = at_load_acquire(&log->pushed);
 
-    return pushed - w->pushed[i] + (dead && at_load_acquire(&log->tentative) == pushed + 1);
+    bool over_one = dead && w->kind == SHM_BARRIER_FIELDS && at_load_acquire(&log->tentative) == pushed + 1;
+    return pushed - w->pushed[i] + over_one;
 }
 
 /* How many log @unit; -1: one of them wrongly. */
@@ -104,9 +115,11 @@ static int count_entries(const struct world *w, uint32_t unit, bool dead)
     for (uint32_t i = 0; i < WORLD_THREADS; i++)
         for (uint32_t n = 0, count = entries_of(w, i, dead); n < count; n++) {
             const struct shm_log_entry *entry = &w->m[i]->log_ring[(w->pushed[i] + n) % SHM_LOG_CAPACITY];
-            if (at_load_relaxed(&entry->object) + at_load_relaxed(&entry->offset) != unit)
+            if (unit_of(w, at_load_relaxed(&entry->object) + at_load_relaxed(&entry->offset)) != unit)
                 continue;
-            if (at_load_relaxed(&entry->object) != row_granule(w) || at_load_relaxed(&entry->old) != old_of_unit(w, unit))
+            if (at_load_relaxed(&entry->object) != row_granule(w))
+                return -1;
+            if (w->kind == SHM_BARRIER_FIELDS && at_load_relaxed(&entry->old) != old_of_unit(w, unit))
                 return -1;
             found++;
         }
@@ -136,27 +149,30 @@ const char *world_fault(const struct world *w)
 
     for (uint32_t i = 0; i < WORLD_REFS; i++) {
         uint32_t unit = unit_of_field(w, i);
-        bool set = bit_is_set(w, unit);
+        bool armed = is_armed(w, unit);
         int entries = count_entries(w, unit, true);
-        if (set && w->row[i].granule != w->before[i].granule)
-            return say("has changed, its bit is set", i);
-        if (!set && entries < 0)
+        if (armed && w->row[i].granule != w->before[i].granule)
+            return say("has changed, and asks to be logged", i);
+        if (!armed && entries < 0)
             return say("is logged with what it was not", i);
-        if (!set && entries == 0 && !lost)
-            return say("is not logged, and its bit is clear", i);
+        if (!armed && entries == 0 && !lost)
+            return say("is not logged, and does not ask for it", i);
     }
     return NULL;
 }
 
 const char *world_end_fault(const struct world *w, uint32_t first, uint32_t count)
 {
+    int most = w->kind == SHM_BARRIER_FIELDS ? 1 : (int)WORLD_THREADS;
+
     for (uint32_t i = 0; i < WORLD_REFS; i++) {
         uint32_t unit = unit_of_field(w, i);
         bool touched = unit >= unit_of_field(w, first) && unit <= unit_of_field(w, first + count - 1);
-        if (count_entries(w, unit, false) != (any_lost(w) ? 0 : touched))
+        int entries = count_entries(w, unit, false), wanted = any_lost(w) ? 0 : touched;
+        if (entries < wanted || entries > wanted * most)
             return say("has not as many entries as it should", i);
-        if (bit_is_set(w, unit) == touched)
-            return say("has a bit that says otherwise", i);
+        if (is_armed(w, unit) == touched)
+            return say("has a byte or bit that says otherwise", i);
     }
     for (uint32_t i = 0; i < WORLD_THREADS; i++)
         if (entries_of(w, i, true) != entries_of(w, i, false))

@@ -10,25 +10,27 @@
 #include "client/thread.h"
 
 #define WORLD_THREADS 2u
-#define WORLD_REFS 160u /* three pieces of an object, the last not whole */
+#define WORLD_REFS 160u /* in three lines, the first and the last not whole */
 #define WORLD_ARENA_BYTES 65536u
 
 struct world {
     struct mmgc_thread *t[WORLD_THREADS];
     mmgc_ref *row;                           /* the object */
-    mmgc_ref before[WORLD_REFS];             /* what stood in it when all bits were set */
+    mmgc_ref before[WORLD_REFS];             /* what stood in it when it was armed */
     struct shm_mutator *m[WORLD_THREADS];
-    uint32_t pushed[WORLD_THREADS], lost[WORLD_THREADS];     /* when the bits were set */
+    uint32_t pushed[WORLD_THREADS], lost[WORLD_THREADS];     /* at that time */
+    enum shm_barrier_kind kind;
+    _Atomic uint8_t *lines;
     _Atomic uint64_t *bits;
 };
 
 struct world *world_new(void);
-/* From now on @mask is logged. Fields hold numbers of their own, all bits of the row are set, the rings are empty or, if @full,
+/* From now on @kind is logged. Fields hold numbers of their own, all bytes and bits are set, the rings are empty or, if @full,
  * have no room. */
-void world_arm(struct world *w, int32_t mask, bool full);
+void world_arm(struct world *w, enum shm_barrier_kind kind, bool full);
 /* NULL: whatever has changed, or can change now without anybody's being told, is in the log as it was. Otherwise what is not.
  * What a thread has died over counts as the daemon counts it. */
 const char *world_fault(const struct world *w);
-/* The same, with no thread in the middle of anything: and each unit of the @count fields from @first on was logged by exactly
- * one entry, the others by none. */
+/* The same, with no thread in the middle of anything: and each granule of the @count fields from @first on was logged by exactly
+ * one entry, or each line by at least one and by no thread twice; the others by none. */
 const char *world_end_fault(const struct world *w, uint32_t first, uint32_t count);

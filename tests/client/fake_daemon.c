@@ -342,7 +342,8 @@ struct fake_daemon *fake_start(void)
     MM_ASSERT(shm_segment_new(&fake->control_segment, sizeof(struct shm_control), "fake control") == 0);
     MM_ASSERT(shm_segment_new(&fake->arena_segment, FAKE_ARENA_BYTES, "fake arena") == 0);
     MM_ASSERT(shm_segment_new(&fake->log_segment, shm_log_bytes(FAKE_ARENA_BYTES), "fake log") == 0);
-    fake->log_bits = shm_segment_address(fake->log_segment);
+    fake->log_lines = shm_segment_address(fake->log_segment);
+    fake->log_bits = (_Atomic uint64_t *)(void *)((char *)fake->log_lines + shm_log_bits_offset(FAKE_ARENA_BYTES));
     fake->control = shm_segment_address(fake->control_segment);
     fake->arena = shm_segment_address(fake->arena_segment);
     fake->control->version = SHM_CONTROL_VERSION;

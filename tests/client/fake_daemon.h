@@ -32,7 +32,8 @@ struct fake_daemon {
     struct shm_segment *mutator_segments[FAKE_THREADS];      /* by thread number - 1 */
     struct shm_control *control;
     char *arena;
-    _Atomic uint64_t *log_bits;              /* sent to clients that may write, if control.barrier says so */
+    _Atomic uint8_t *log_lines;
+    _Atomic uint64_t *log_bits;              /* both sent to clients that may write, if control.barrier says so */
 
     _Atomic int grant_error;                 /* [test] answer grants with this code */
     _Atomic uint32_t span_bytes;             /* [test] of spans, unless objects are longer; 0: whole blocks */

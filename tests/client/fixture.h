@@ -19,7 +19,7 @@ static struct mmgc_thread *t;
 static mmgc_type node_type, bytes_type, refs_type;
 static enum shm_allocator fixture_allocator;                 /* of the heap to be opened */
 static enum shm_barrier_kind fixture_barrier;                /* the same */
-static int32_t fixture_mask;
+static bool fixture_active;                                  /* its barrier */
 
 #define ck_assert_ok(call) ck_assert_int_eq((call), MMGC_OK)
 
@@ -28,7 +28,7 @@ static void fixture_open(const struct mmgc_heap_options *heap_options, const str
     fake = fake_start();
     fake->control->allocator = fixture_allocator;
     fake->control->barrier = fixture_barrier;
-    at_store_relaxed(&fake->control->barrier_mask, fixture_mask);
+    at_store_relaxed(&fake->control->barrier_active, fixture_active);
     ck_assert_ok(mmgc_connect(fake->path, "test", &client));
     ck_assert_ok(mmgc_heap_open(client, "heap", heap_options, &heap));
     ck_assert_ok(mmgc_attach(heap, options, &t));

@@ -8,7 +8,9 @@
 #include "shm/units.h"
 #include "tests/client/fixture.h"
 
-#define LENGTH 300u /* of the row: 1200 bytes, five pieces of an object */
+#define LENGTH 300u /* of the row: 1200 bytes, in five or six lines */
+#define MID_LINE 5u /* the row's granule in its first line */
+#define LINE_END (2 * (MM_LINE_GRANULES - MID_LINE)) /* fields of the row in that line */
 
 static mmgc_ref *row;
 static struct node *child;
@@ -38,12 +40,18 @@ static bool bit_of(const void *at)
     return (at_load_relaxed(&fake->log_bits[granule_of(at) / 64]) >> granule_of(at) % 64 & 1) != 0;
 }
 
+static bool byte_of(const void *at)
+{
+    return at_load_relaxed(&fake->log_lines[granule_of(at) / MM_LINE_GRANULES]) != 0;
+}
+
 static void arm_granule(const void *at)
 {
+    at_store_relaxed(&fake->log_lines[granule_of(at) / MM_LINE_GRANULES], 1);
     (void)at_or_relaxed(&fake->log_bits[granule_of(at) / 64], UINT64_C(1) << granule_of(at) % 64);
 }
 
-/* As a collection does: every bit of it is set, whatever the mask. */
+/* As a collection does, whatever is logged: every byte and bit of it is set. */
 static void arm_row(void)
 {
     for (uint32_t i = 0; i < LENGTH; i += 2)
@@ -51,37 +59,46 @@ static void arm_row(void)
     at_store_release(&ring()->drained, at_load_relaxed(&ring()->pushed));
 }
 
-static void open_with(enum shm_barrier_kind kind, int32_t mask)
+/* The row begins in the middle of a line. */
+static void open_with(enum shm_barrier_kind kind, bool active)
 {
     fixture_barrier = kind;
-    fixture_mask = mask;
+    fixture_active = active;
     setup();
     ck_assert_ok(mmgc_enter(t));
+    while (mmgc_ref_of(t, t->cursor).granule % MM_LINE_GRANULES != MID_LINE - 1)
+        ck_assert_ptr_nonnull(mmgc_new_array(t, bytes_type, 1));
     row = mmgc_new_array(t, refs_type, LENGTH);
+    ck_assert_uint_eq(granule_of(row) % MM_LINE_GRANULES, MID_LINE);
     child = mmgc_new(t, node_type);
     for (uint32_t i = 0; i < LENGTH; i++)
         row[i].granule = 5000 + i;
     arm_row();
 }
 
-static void setup_objects(void)
+static void setup_lines(void)
 {
-    open_with(SHM_BARRIER_OBJECTS, SHM_BARRIER_MASK_OBJECTS);
+    open_with(SHM_BARRIER_LINES, true);
 }
 
 static void setup_fields(void)
 {
-    open_with(SHM_BARRIER_FIELDS, SHM_BARRIER_MASK_FIELDS);
+    open_with(SHM_BARRIER_FIELDS, true);
 }
 
 static void setup_off(void)
 {
-    open_with(SHM_BARRIER_FIELDS, SHM_BARRIER_MASK_OFF);
+    open_with(SHM_BARRIER_FIELDS, false);
 }
 
 static uint64_t pair(uint32_t low, uint32_t high)
 {
     return low | (uint64_t)high << 32;
+}
+
+static uint32_t line_of(uint32_t field)
+{
+    return granule_of(&row[field]) / MM_LINE_GRANULES;
 }
 
 #define ck_assert_logged(n, offset_granules, old_low, old_high) \
@@ -93,27 +110,52 @@ static uint64_t pair(uint32_t low, uint32_t high)
 
 /* ---- what is logged ---- */
 
-START_TEST(a_piece_of_an_object_is_logged_once)
+START_TEST(a_line_is_logged_once)
 {
     mmgc_store(t, row, &row[3], child);
     mmgc_store(t, row, &row[3], NULL);
-    mmgc_store(t, row, &row[63], child);
+    mmgc_store(t, row, &row[LINE_END - 1], child);
     ck_assert_uint_eq(entries(), 1);
-    ck_assert_logged(0, 0, 5000, 5001);
-    ck_assert(!bit_of(row));
-    ck_assert(bit_of(&row[2])); /* no unit of objects: nobody looks at it */
-    ck_assert_uint_eq(row[63].granule, granule_of(child));
+    ck_assert_logged(0, 1, 0, 0);
+    ck_assert(!byte_of(row));
+    ck_assert(byte_of(&row[LINE_END]));
+    ck_assert(bit_of(&row[2])); /* nobody looks at it */
+    ck_assert_uint_eq(row[LINE_END - 1].granule, granule_of(child));
 }
 END_TEST
 
-START_TEST(each_piece_of_a_long_object_is_logged_by_itself)
+START_TEST(each_line_of_a_long_object_is_logged_by_itself)
 {
     mmgc_store(t, row, &row[LENGTH - 1], child);
-    mmgc_store(t, row, &row[64], child);
+    mmgc_store(t, row, &row[LINE_END], child);
     ck_assert_uint_eq(entries(), 2);
-    ck_assert_logged(0, 4 * 32, 5000 + 256, 5000 + 257);
-    ck_assert_logged(1, 32, 5000 + 64, 5000 + 65);
-    ck_assert(bit_of(row));
+    ck_assert_logged(0, (LENGTH - 1) / 2, 0, 0);
+    ck_assert_logged(1, LINE_END / 2, 0, 0);
+    ck_assert(byte_of(row));
+}
+END_TEST
+
+START_TEST(objects_share_what_was_logged_of_their_line)
+{
+    struct node *last = (struct node *)(void *)&row[LENGTH - 4]; /* as if the row ended before */
+
+    ck_assert_uint_eq(granule_of(child) / MM_LINE_GRANULES, granule_of(last) / MM_LINE_GRANULES);
+    arm_granule(child);
+    mmgc_store(t, child, &child->left, row);
+    mmgc_store(t, row, &last->right, child);
+    ck_assert_uint_eq(entries(), 1);
+    ck_assert_uint_eq(at_load_relaxed(&entry_at(0)->object), granule_of(child));
+}
+END_TEST
+
+START_TEST(a_compare_and_swap_and_an_exchange_log_their_line)
+{
+    ck_assert(!mmgc_compare_and_swap(t, row, &row[4], child, NULL));
+    ck_assert_uint_eq(entries(), 1);
+    mmgc_keep(mmgc_exchange(t, row, &row[LINE_END], child));
+    ck_assert_uint_eq(entries(), 2);
+    ck_assert_logged(1, LINE_END / 2, 0, 0);
+    ck_assert_uint_eq(row[LINE_END].granule, granule_of(child));
 }
 END_TEST
 
@@ -127,6 +169,16 @@ START_TEST(a_field_is_logged_with_what_stood_there)
     ck_assert_logged(1, 5, 5010, 5011);
     ck_assert(!bit_of(&row[8]));
     ck_assert(bit_of(&row[12]));
+    ck_assert(byte_of(&row[8])); /* it is the daemon's alone */
+}
+END_TEST
+
+START_TEST(a_byte_that_is_clear_hides_the_bits_behind_it)
+{
+    at_store_relaxed(&fake->log_lines[granule_of(row) / MM_LINE_GRANULES], 0);
+    mmgc_store(t, row, &row[9], child);
+    ck_assert_uint_eq(entries(), 0);
+    ck_assert(bit_of(&row[9]));
 }
 END_TEST
 
@@ -155,8 +207,11 @@ END_TEST
 
 START_TEST(a_new_object_is_not_logged)
 {
-    struct node *n = mmgc_new(t, node_type);
+    struct node *n;
 
+    do
+        n = mmgc_new(t, node_type);
+    while (byte_of(n)); /* the row's last line, which is armed as a whole */
     mmgc_set(t, n, left, child);
     mmgc_set(t, n, right, n);
     ck_assert_uint_eq(entries(), 0);
@@ -164,7 +219,7 @@ START_TEST(a_new_object_is_not_logged)
 }
 END_TEST
 
-START_TEST(nothing_is_logged_while_the_mask_is_off)
+START_TEST(nothing_is_logged_while_the_barrier_rests)
 {
     mmgc_store(t, row, &row[0], child);
     mmgc_keep(mmgc_exchange(t, row, &row[1], child));
@@ -207,14 +262,32 @@ START_TEST(filling_with_nothing_and_filling_nothing_are_fine)
 }
 END_TEST
 
-START_TEST(a_long_row_is_logged_by_pieces)
+START_TEST(a_long_row_is_logged_by_lines)
 {
-    mmgc_fill_refs(t, row, &row[60], child, 140); /* pieces 0 to 3 */
+    mmgc_fill_refs(t, row, &row[4], child, LINE_END + 64 * 2 + 1 - 4); /* to the first field of the fourth line */
     ck_assert_uint_eq(entries(), 4);
-    for (uint32_t i = 0; i < 4; i++)
-        ck_assert_logged(i, 32 * i, 5000 + 64 * i, 5001 + 64 * i);
-    ck_assert(bit_of(&row[256]));
-    ck_assert(bit_of(&row[62]));
+    ck_assert_logged(0, 2, 0, 0);
+    for (uint32_t i = 1; i < 4; i++)
+        ck_assert_logged(i, LINE_END / 2 + 32 * (i - 1), 0, 0);
+    ck_assert(!byte_of(row));
+    ck_assert(!byte_of(&row[LINE_END + 64 * 2]));
+    ck_assert(byte_of(&row[LINE_END + 64 * 3]));
+}
+END_TEST
+
+/* Every first field and length. */
+START_TEST(a_row_logs_exactly_the_lines_it_touches)
+{
+    for (uint32_t first = 0; first < LENGTH; first += 7)
+        for (uint32_t count = 1; first + count <= LENGTH; count += 13) {
+            uint32_t from = line_of(first), to = line_of(first + count - 1);
+            arm_row();
+            mmgc_fill_refs(t, row, &row[first], child, count);
+            ck_assert_uint_eq(entries(), to - from + 1);
+            for (uint32_t i = 0; i < LENGTH; i += 2)
+                if (byte_of(&row[i]) == (line_of(i) >= from && line_of(i) <= to))
+                    ck_abort_msg("fields %u to %u: the byte of %u", first, first + count - 1, i);
+        }
 }
 END_TEST
 
@@ -291,6 +364,17 @@ START_TEST(a_full_ring_loses_and_says_so_and_waits_for_nobody)
 }
 END_TEST
 
+START_TEST(a_full_ring_of_lines_loses_and_says_so)
+{
+    log_again(SHM_LOG_CAPACITY);
+    ck_assert_uint_eq(at_load_relaxed(&ring()->lost), 0);
+    log_again(1);
+    ck_assert_uint_eq(at_load_relaxed(&ring()->lost), 1);
+    ck_assert_uint_eq(entries(), SHM_LOG_CAPACITY);
+    ck_assert(!byte_of(row));
+}
+END_TEST
+
 START_TEST(a_drained_ring_goes_round)
 {
     log_again(SHM_LOG_CAPACITY);
@@ -317,45 +401,45 @@ START_TEST(counters_wrap)
 }
 END_TEST
 
-/* ---- the mask ---- */
+/* ---- when it is active ---- */
 
-static void change_mask(int32_t mask)
+static void set_active(bool active)
 {
     mmgc_leave(t);
     ck_assert(fake_stop_world(fake, 100));
-    at_store_relaxed(&fake->control->barrier_mask, mask);
+    at_store_relaxed(&fake->control->barrier_active, active);
     fake_resume_world(fake);
     ck_assert_ok(mmgc_enter(t));
 }
 
-START_TEST(who_goes_inside_knows_the_mask)
+START_TEST(who_goes_inside_knows_what_is_logged)
 {
     mmgc_store(t, row, row, child);
     ck_assert_uint_eq(entries(), 0);
-    change_mask(SHM_BARRIER_MASK_FIELDS);
+    set_active(true);
     mmgc_store(t, row, row, child);
     ck_assert_uint_eq(entries(), 1);
-    change_mask(SHM_BARRIER_MASK_OFF);
+    set_active(false);
     mmgc_store(t, row, &row[2], child);
     ck_assert_uint_eq(entries(), 1);
 }
 END_TEST
 
-static void *stop_and_change(void *mask)
+static void *stop_and_activate(void *unused)
 {
+    (void)unused;
     MM_ASSERT(fake_stop_world(fake, 5000));
-    at_store_relaxed(&fake->control->barrier_mask, *(int32_t *)mask);
+    at_store_relaxed(&fake->control->barrier_active, 1);
     fake_resume_world(fake);
     return NULL;
 }
 
-START_TEST(who_goes_on_after_a_stop_knows_the_mask)
+START_TEST(who_goes_on_after_a_stop_knows_what_is_logged)
 {
-    int32_t mask = SHM_BARRIER_MASK_FIELDS;
     pthread_t daemon;
 
-    ck_assert_int_eq(pthread_create(&daemon, NULL, stop_and_change, &mask), 0);
-    while (t->log_mask == 0)
+    ck_assert_int_eq(pthread_create(&daemon, NULL, stop_and_activate, NULL), 0);
+    while (t->log_lines == 0)
         ck_assert_ok(mmgc_poll(t));
     ck_assert_int_eq(pthread_join(daemon, NULL), 0);
     mmgc_store(t, row, row, child);
@@ -365,13 +449,12 @@ END_TEST
 
 START_TEST(who_only_reads_has_no_log)
 {
-    fixture_barrier = SHM_BARRIER_OBJECTS;
-    fixture_mask = SHM_BARRIER_MASK_OBJECTS;
+    fixture_barrier = SHM_BARRIER_LINES;
+    fixture_active = true;
     fixture_open(&(struct mmgc_heap_options){ .read_only = true }, NULL);
     ck_assert_ok(mmgc_enter(t));
-    ck_assert_ptr_null(t->log_bits);
-    ck_assert_int_eq(t->log_mask, 0);
-    ck_assert(!mmgc_must_log_(t, t->base + 64, t->base + 64));
+    ck_assert_uint_eq(t->log_lines, 0);
+    ck_assert(!mmgc_must_log_(t, t->base + 64));
     teardown();
 }
 END_TEST
@@ -475,16 +558,21 @@ static TCase *add_case(Suite *suite, const char *name, void (*open)(void))
 static Suite *make(void)
 {
     Suite *suite = suite_create("write_barrier");
-    TCase *objects = add_case(suite, "objects", setup_objects);
+    TCase *lines = add_case(suite, "lines", setup_lines);
     TCase *fields = add_case(suite, "fields", setup_fields);
     TCase *off = add_case(suite, "off", setup_off);
     TCase *others = add_case(suite, "others", NULL);
 
-    tcase_add_test(objects, a_piece_of_an_object_is_logged_once);
-    tcase_add_test(objects, each_piece_of_a_long_object_is_logged_by_itself);
-    tcase_add_test(objects, a_new_object_is_not_logged);
-    tcase_add_test(objects, a_long_row_is_logged_by_pieces);
+    tcase_add_test(lines, a_line_is_logged_once);
+    tcase_add_test(lines, each_line_of_a_long_object_is_logged_by_itself);
+    tcase_add_test(lines, objects_share_what_was_logged_of_their_line);
+    tcase_add_test(lines, a_compare_and_swap_and_an_exchange_log_their_line);
+    tcase_add_test(lines, a_new_object_is_not_logged);
+    tcase_add_test(lines, a_long_row_is_logged_by_lines);
+    tcase_add_test(lines, a_row_logs_exactly_the_lines_it_touches);
+    tcase_add_test(lines, a_full_ring_of_lines_loses_and_says_so);
     tcase_add_test(fields, a_field_is_logged_with_what_stood_there);
+    tcase_add_test(fields, a_byte_that_is_clear_hides_the_bits_behind_it);
     tcase_add_test(fields, a_compare_and_swap_logs_before_it_tries);
     tcase_add_test(fields, an_exchange_logs_what_it_returns);
     tcase_add_test(fields, filling_logs_each_field_once);
@@ -497,9 +585,9 @@ static Suite *make(void)
     tcase_add_test(fields, counters_wrap);
     tcase_add_test(fields, a_barrier_of_a_later_release_is_refused);
     tcase_add_test(fields, of_two_threads_exactly_one_logs_a_unit_and_with_what_stood_there);
-    tcase_add_test(off, nothing_is_logged_while_the_mask_is_off);
-    tcase_add_test(off, who_goes_inside_knows_the_mask);
-    tcase_add_test(off, who_goes_on_after_a_stop_knows_the_mask);
+    tcase_add_test(off, nothing_is_logged_while_the_barrier_rests);
+    tcase_add_test(off, who_goes_inside_knows_what_is_logged);
+    tcase_add_test(off, who_goes_on_after_a_stop_knows_what_is_logged);
     tcase_add_test(others, who_only_reads_has_no_log);
     return suite;
 }

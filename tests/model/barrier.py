@@ -9,7 +9,7 @@
                 it is so. A thread stops nowhere inside a barrier, so who is inside one when the world is stopped is dead
     Drains      the daemon copies an entry, then raises drained, while clients run
 
-    slot, value     what is stored where; unit: what the slot's bit stands for
+    slot, value     what is stored where; unit: what is logged of it, its line or its field; bit: the unit's byte or bit
     old             what the thread saw there
     ring            its entries (unit, old), of which pushed count, drained were read, tentative may count
     n               the thread's own view of pushed
@@ -29,19 +29,44 @@ NEW = Thread("idle", None, None, None, (), (), 0, 0, 0, 0, 0, 0, ALIVE, None)
 EDITS = {
     # the client
     "clear-first", "store-first", "no-tentative", "push-first", "no-retract", "no-again", "old-last", "plain-clear",
-    "push-plain", "and-relaxed", "old-plain", "full-silent", "full-clears-first", "stop-inside",
+    "push-plain", "clear-plain", "and-relaxed", "old-plain", "full-silent", "full-clears-first", "stop-inside",
     # the daemon
     "raise-first", "dead-not-tentative", "dead-dropped", "dead-always", "dead-first", "rearm-running", "rearm-never",
-    "rearm-at-drain", "full-ignored", "full-rearms-logged", "promoted-unarmed", "mask-running", "final-undrained",
-    "snapshot-unarmed",
+    "rearm-at-drain", "full-ignored", "full-rearms-logged", "promoted-unarmed", "active-running", "final-undrained",
+    "snapshot-unarmed", "one-object",
 }
 
 
-def client(edits, fields):
-    """The client's side as {label: instruction}. @fields: old values are wanted. Read it beside client/write_barrier.c."""
+def client_of_lines(edits):
+    """The client's side where lines are logged, as {label: instruction}. Read it beside client/write_barrier.c."""
     p = {"idle": ("idle",)}
-    log = "old" if fields else "entry"
-    p["bit"] = ("load_bit", log, "store")
+    p["bit"] = ("load_bit", "entry", "store")
+    p["entry"] = ("entry", "push", "full")
+    p["push"] = ("push", "clear")
+    p["full"] = ("lost", "clear")
+    p["clear"] = ("clear", "store")
+    p["store"] = ("store", "idle")
+    if "full-silent" in edits:
+        p["entry"] = ("entry", "push", "clear")
+    if "full-clears-first" in edits:
+        p["entry"] = ("entry", "push", "full.clear")
+        p["full.clear"] = ("clear", "full")
+        p["full"] = ("lost", "store")
+    if "clear-first" in edits:                                  # mark it logged, then log it
+        p["bit"] = ("load_bit", "clear", "store")
+        p["clear"] = ("clear", "entry")
+        p["push"], p["full"] = ("push", "store"), ("lost", "store")
+    if "store-first" in edits:                                  # store, then log
+        p["bit"] = ("load_bit", "stored", "store")
+        p["stored"] = ("store", "entry")
+        p["clear"] = ("clear", "idle")
+    return reachable(p, "bit") | {"idle": p["idle"]}
+
+
+def client_of_fields(edits):
+    """The same where fields are logged, with their old values."""
+    p = {"idle": ("idle",)}
+    p["bit"] = ("load_bit", "old", "store")
     p["old"] = ("load_old", "entry" if "no-again" in edits else "again")
     p["again"] = ("load_bit", "entry", "store")                 # still set: nobody has stored, so old is exact
     p["entry"] = ("entry", "tentative", "full")
@@ -57,12 +82,12 @@ def client(edits, fields):
     if "full-clears-first" in edits:
         p["full"], p["full.and"] = ("and", "full.and", "store"), ("lost", "store")
     if "clear-first" in edits:                                  # mark it logged, then log it
-        p["bit"] = ("load_bit", "old" if fields else "and", "store")
+        p["bit"] = ("load_bit", "old", "store")
         p["old"] = ("load_old", "and")
         p["and"] = ("and", "entry", "store")
         p["entry"] = ("entry", "push", "full")
     if "store-first" in edits:                                  # store, then log
-        p["bit"] = ("load_bit", "old" if fields else "stored", "store")
+        p["bit"] = ("load_bit", "old", "store")
         p["old"] = ("load_old", "stored")
         p["stored"] = ("store", "entry")
         p["and"] = ("and", "push", "retract")
@@ -83,8 +108,8 @@ def client(edits, fields):
     if "plain-clear" in edits:
         p["and"] = ("clear", "push")
         p["full.and"] = ("clear", "store")
-    if "and-relaxed" in edits and fields:                       # the AND may be done before the loads that precede it
-        p["bit"] = ("load_bit", log, "store", "early.and")
+    if "and-relaxed" in edits:                                  # the AND may be done before the loads that precede it
+        p["bit"] = ("load_bit", "old", "store", "early.and")
         p["early.and"] = ("and", "early.old", "retract")
         p["early.old"] = ("load_old", "early.entry")
         p["early.entry"] = ("entry", "early.tentative", "early.entry")
@@ -102,7 +127,7 @@ class Barrier(Explorer):
     def __init__(self, edits, units, ops, capacity, weak, buffered=True):
         self.edits = frozenset(edits)
         assert self.edits <= EDITS, self.edits - EDITS
-        self.program = client(self.edits, self.fields)
+        self.program = client_of_fields(self.edits) if self.fields else client_of_lines(self.edits)
         self.units = units                      # of each slot
         self.capacity, self.weak, self.buffered = capacity, weak, buffered
         self.threads = tuple(NEW._replace(ops=n, ring=(None,) * capacity) for n in ops)
@@ -189,7 +214,7 @@ class Barrier(Explorer):
         elif kind == "lost":
             put("lost", 0, 1, op[1])
         elif kind == "clear":
-            put("bit", self.units[t.slot], 0, op[1])
+            put("bit", self.units[t.slot], 0, op[1], release="clear-plain" not in self.edits)
         elif kind == "store":
             again = {} if op[1] != "idle" else dict(slot=None, value=None)
             put("slot", t.slot, t.value, op[1], **again)

@@ -4,7 +4,7 @@
 
 Object 0 is the root and has two slots; the first refers to 1, whose slot refers to 2, which has none. Object 3 may be born. An
 operation loads a reference into the thread's own root, drops that root, makes the object, or stores one of: nothing, the root.
-The first stop sets the bits of all slots and turns the mask on; then the marker reads slot after slot while clients run and
+The first stop sets the bits of all slots and turns the barrier on; then the marker reads slot after slot while clients run and
 drains their rings; the last stop drains the rest and marks to the end. barrier.py has the client.
 
     phase   BEFORE the first stop, MARKING, DONE        marked  objects         grey    slots that the marker has yet to read
@@ -40,7 +40,7 @@ class Model(Barrier):
         t = threads[i]._replace(ops=threads[i].ops - 1)
         near = self.reach(d, (t,))
         slots = [k for o in near for k in SLOTS[o]]
-        label = "bit" if d.phase == MARKING else "store"        # the mask is read between operations
+        label = "bit" if d.phase == MARKING else "store"        # it is read between operations whether it is on
         steps = [(d, t._replace(reg=d.slot[k])) for k in slots if d.slot[k] not in (None, t.reg)]
         for value in {None, t.reg}:
             steps += [(d, t._replace(pc=label, slot=k, value=value)) for k in slots]
@@ -65,13 +65,13 @@ class Model(Barrier):
     # -- the daemon -------------------------------------------------------------------------------------------------
     def stop(self, s):
         d = s[0]
-        if d.phase == BEFORE and "mask-running" not in self.edits:
+        if d.phase == BEFORE and "active-running" not in self.edits:
             return [self.started(s)]
         return [self.done(s)] if d.phase == MARKING else []
 
     def daemon_steps(self, s):
         d = s[0]
-        if d.phase == BEFORE and "mask-running" in self.edits:
+        if d.phase == BEFORE and "active-running" in self.edits:
             return [self.started(s)]
         if d.phase != MARKING:
             return []
@@ -147,7 +147,7 @@ WRONG = [
     Try("a dead client's tentative entry is ignored", ("dead-not-tentative",), ANY),
     Try("a dead client's ring is dropped", ("dead-dropped",), ANY),
     Try("rings are not drained at the last stop", ("final-undrained",), NONE),
-    Try("mask turned on while clients run", ("mask-running",), dict(before=True)),
+    Try("barrier turned on while clients run", ("active-running",), dict(before=True)),
     Try("a client stops between its barrier and its store", ("stop-inside",), dict(before=True)),
     Try("bits of the snapshot are not all set", ("snapshot-unarmed",), NONE),
     Try("bits are set again at the drain", ("rearm-at-drain",), NONE),

@@ -6,13 +6,12 @@
 #include "tests/support/runner.h"
 
 static struct heap *h;
-static _Atomic uint64_t bits[1];
 static struct shm_log_entry entries[3];
 
 static void set_up(void)
 {
     h = calloc(1, sizeof(*h)); /* no plan: the log alone */
-    ck_assert_int_eq(log_init(&h->log, bits, sizeof(bits)), 0);
+    ck_assert_int_eq(log_init(&h->log, SHM_BARRIER_LINES, NULL, MM_CHUNK_BYTES), 0);
 }
 
 static void tear_down(void)

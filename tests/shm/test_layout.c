@@ -44,7 +44,7 @@ static const struct field fields[] = {
     FIELD("Control", shm_control, small_max_bytes),
     FIELD("Control", shm_control, plan),
     FIELD("Control", shm_control, epoch),
-    FIELD("Control", shm_control, barrier_mask),
+    FIELD("Control", shm_control, barrier_active),
     FIELD("Control", shm_control, collections),
     FIELD("Control", shm_control, abandoned_stops),
     FIELD("Control", shm_control, live_bytes),
@@ -70,8 +70,7 @@ static const struct field fields[] = {
     FIELD("Mutator", shm_mutator, epoch),
     FIELD("Mutator", shm_mutator, base),
     FIELD("Mutator", shm_mutator, client),
-    FIELD("Mutator", shm_mutator, log_bits),
-    FIELD("Mutator", shm_mutator, log_mask),
+    FIELD("Mutator", shm_mutator, log_lines),
     FIELD("Mutator", shm_mutator, state),
     FIELD("Mutator", shm_mutator, root_count),
     FIELD("Mutator", shm_mutator, local_count),
@@ -212,13 +211,11 @@ START_TEST(constants_are_those_of_their_version)
     ck_assert_uint_eq(SHM_MUTATOR_VERSION, 3);
     ck_assert_uint_eq(SHM_CONTROL_FEATURES, 0);
     ck_assert_uint_eq(SHM_BARRIER_NONE, 0);
-    ck_assert_uint_eq(SHM_BARRIER_OBJECTS, 1);
+    ck_assert_uint_eq(SHM_BARRIER_LINES, 1);
     ck_assert_uint_eq(SHM_BARRIER_FIELDS, 2);
-    ck_assert_int_eq(SHM_BARRIER_MASK_OFF, 0);
-    ck_assert_int_eq(SHM_BARRIER_MASK_OBJECTS, -256);
-    ck_assert_int_eq(SHM_BARRIER_MASK_FIELDS, -8);
     ck_assert_uint_eq(SHM_LOG_CAPACITY, 65536);
-    ck_assert_uint_eq(shm_log_bytes(MM_ARENA_MAX_BYTES), UINT64_C(512) << 20);
+    ck_assert_uint_eq(shm_log_bits_offset(MM_ARENA_MAX_BYTES), UINT64_C(128) << 20);
+    ck_assert_uint_eq(shm_log_bytes(MM_ARENA_MAX_BYTES), UINT64_C(640) << 20);
     ck_assert_uint_eq(SHM_OUT, 0);
     ck_assert_uint_eq(SHM_IN, 1);
     ck_assert_uint_eq(SHM_PARKED, 2);
@@ -261,7 +258,7 @@ START_TEST(busy_words_have_their_own_cache_line)
     ck_assert_uint_ge(offsetof(struct shm_session, handle_high),
                       offsetof(struct shm_session, go) + MM_CACHE_LINE);
     /* the fast path is one line */
-    ck_assert_uint_le(offsetof(struct shm_mutator, log_mask) + 8, MM_CACHE_LINE);
+    ck_assert_uint_le(offsetof(struct shm_mutator, log_lines) + 8, MM_CACHE_LINE);
     ck_assert_uint_eq(offsetof(struct shm_mutator, state) % MM_CACHE_LINE, 0);
     ck_assert_uint_eq(offsetof(struct shm_mutator, log) % MM_CACHE_LINE, 0);
 }

@@ -6,14 +6,31 @@
 
 struct store {                               /* one store under way */
     struct writer *w;
-    uint32_t object, unit;                   /* granules */
+    uint32_t object, unit;                   /* granules: the object, what is stored to */
     uint64_t old;
     uint32_t at;                             /* pushed, as it was */
 };
 
 static _Atomic uint64_t *bits_of(const struct store *s)
 {
-    return &s->w->m->log_bits[s->unit / 64];
+    return &s->w->bits[s->unit / 64];
+}
+
+static _Atomic uint8_t *byte_of(const struct store *s)
+{
+    return &s->w->lines[s->unit / BARRIER_LINE_GRANULES];
+}
+
+static bool byte_is_set(struct store *s)
+{
+    s->w->step(s->w);
+    return at_load_relaxed(byte_of(s)) != 0;
+}
+
+static void clear_byte(struct store *s)
+{
+    s->w->step(s->w);
+    at_store_release(byte_of(s), 0);
 }
 
 static bool is_set(struct store *s)
@@ -71,7 +88,22 @@ static void lose(struct store *s)
 {
     s->w->step(s->w);
     at_store_release(&s->w->m->log.lost, at_load_relaxed(&s->w->m->log.lost) + 1);
-    clear(s);
+}
+
+static void log_line(struct store *s)
+{
+    bool first = s->w->order == BARRIER_CLEARS_FIRST;
+
+    if (first)
+        clear_byte(s);
+    if (has_room(s)) {
+        write_entry(s);
+        push(s);
+    } else {
+        lose(s);
+    }
+    if (!first)
+        clear_byte(s);
 }
 
 static void log_tentatively(struct store *s)
@@ -85,13 +117,14 @@ static void log_tentatively(struct store *s)
         say_tentative(s, s->at);
 }
 
-static void log_store(struct store *s)
+static void log_field(struct store *s)
 {
     read_old(s);
     if (s->w->order != BARRIER_LOOKS_ONCE && !is_set(s))
         return;
     if (!has_room(s)) {
         lose(s);
+        clear(s);
     } else if (s->w->order == BARRIER_CLEARS_FIRST) {
         if (clear(s)) {
             write_entry(s);
@@ -106,17 +139,25 @@ static void log_store(struct store *s)
     }
 }
 
+static void log_store(struct store *s)
+{
+    if (s->w->kind == SHM_BARRIER_LINES)
+        log_line(s);
+    else if (is_set(s))
+        log_field(s);
+}
+
 void barrier_store(struct writer *w, uint32_t object, uint32_t slot, uint32_t value)
 {
-    int64_t bytes = MM_GRANULE_BYTES + 4 * (int64_t)slot;
-    struct store s = { .w = w, .object = object };
-    _Atomic uint32_t *field = (_Atomic uint32_t *)(void *)(w->m->base + (uint64_t)object * MM_GRANULE_BYTES + bytes);
-    s.unit = object + (uint32_t)((bytes & w->m->log_mask) / MM_GRANULE_BYTES);
+    uint32_t bytes = object * MM_GRANULE_BYTES + MM_GRANULE_BYTES + 4 * slot;
+    struct store s = { .w = w, .object = object, .unit = bytes / MM_GRANULE_BYTES };
+    _Atomic uint32_t *field = (_Atomic uint32_t *)(void *)(w->m->base + bytes);
+
     if (w->order == BARRIER_STORES_FIRST) {
         w->step(w);
         at_store_release(field, value);
     }
-    if (w->m->log_mask != SHM_BARRIER_MASK_OFF && is_set(&s))
+    if (byte_is_set(&s))
         log_store(&s);
     w->step(w);
     at_store_release(field, value);

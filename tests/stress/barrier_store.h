@@ -9,8 +9,8 @@
 
 enum barrier_order {
     BARRIER_RIGHT,
-    BARRIER_CLEARS_FIRST,                    /* the bit, then the entry */
-    BARRIER_STORES_FIRST,                    /* the field, then the entry */
+    BARRIER_CLEARS_FIRST,                    /* byte or bit, then the entry */
+    BARRIER_STORES_FIRST,                    /* the field, then the entry; from here on: FIELDS alone */
     BARRIER_NOT_TENTATIVE,                   /* an entry counts only once it is pushed */
     BARRIER_CONFIRMS_FIRST,                  /* whoever clears the bit */
     BARRIER_CLEARS_PLAINLY,                  /* no atomic AND */
@@ -19,8 +19,13 @@ enum barrier_order {
     BARRIER_ORDERS
 };
 
+#define BARRIER_LINE_GRANULES 8u             /* short ones, so that a few objects are in several */
+
 struct writer {
-    struct shm_mutator *m;                   /* log, log_ring, log_bits, log_mask and base are used */
+    struct shm_mutator *m;                   /* log, log_ring and base are used */
+    enum shm_barrier_kind kind;
+    _Atomic uint8_t *lines;                  /* bytes, of BARRIER_LINE_GRANULES */
+    _Atomic uint64_t *bits;                  /* of FIELDS */
     void (*step)(struct writer *w);          /* before each instruction; need not return: then the writer has been killed */
     enum barrier_order order;
 };

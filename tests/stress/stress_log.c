@@ -44,9 +44,10 @@ struct hunt {
     struct agent agents[AGENTS];
     ucontext_t outside;
     _Alignas(8) _Atomic uint64_t memory[GRANULES];
+    _Atomic uint8_t lines[GRANULES / BARRIER_LINE_GRANULES];
     _Atomic uint64_t bits[GRANULES / 64 + 1];
     uint64_t then[GRANULES];                 /* memory at the start of the round */
-    uint32_t entries[GRANULES];              /* that count, of each unit */
+    uint32_t entries[GRANULES];              /* that count, of each unit: unit_of() */
     bool marked[OBJECTS + 1], done[OBJECTS + 1];
     _Atomic bool stopping, over;
     const char *wrong;                       /* what was found */
@@ -154,19 +155,25 @@ static bool mark_fields(struct hunt *h, struct agent *yield)     /* of one objec
     return false;
 }
 
+static uint32_t unit_of(const struct hunt *h, uint32_t granule)  /* what is logged at once: a granule, or a line by its first one */
+{
+    return h->kind == SHM_BARRIER_FIELDS ? granule : granule - granule % BARRIER_LINE_GRANULES;
+}
+
 static void count_entry(struct hunt *h, const struct shm_log_entry *e)
 {
-    uint32_t object = at_load_relaxed(&e->object), unit = object + at_load_relaxed(&e->offset);
+    uint32_t object = at_load_relaxed(&e->object), granule = object + at_load_relaxed(&e->offset);
     if (object == 0)                         /* a filler */
         return;
-    if (unit >= GRANULES || is_fresh(object)) {
+    if (granule >= GRANULES || is_fresh(object)) {
         h->wrong = "an entry names what nobody needs to hear of";
         return;
     }
-    h->entries[unit]++;
-    if (h->kind == SHM_BARRIER_FIELDS && at_load_relaxed(&e->old) != h->then[unit])
+    h->entries[unit_of(h, granule)]++;
+    if (h->kind == SHM_BARRIER_FIELDS && at_load_relaxed(&e->old) != h->then[granule])
         h->wrong = "an entry has another old value than stood there";
-    mark_both(h, at_load_relaxed(&e->old));
+    if (h->kind == SHM_BARRIER_FIELDS)
+        mark_both(h, at_load_relaxed(&e->old));
 }
 
 static bool drain_one(struct hunt *h, struct agent *yield, struct shm_mutator *m)    /* false: nothing there */
@@ -181,7 +188,7 @@ static bool drain_one(struct hunt *h, struct agent *yield, struct shm_mutator *m
     return true;
 }
 
-static bool is_set(const struct hunt *h, uint32_t unit)
+static bool is_set(const struct hunt *h, uint32_t unit)         /* of fields */
 {
     return at_load_relaxed(&h->bits[unit / 64]) >> (unit % 64) & 1;
 }
@@ -192,6 +199,8 @@ static void count_tentative(struct hunt *h, const struct agent *a)
     const struct shm_log_entry *e = &a->w.m->log_ring[at_load_relaxed(&log->pushed) % SHM_LOG_CAPACITY];
     uint32_t unit = at_load_relaxed(&e->object) + at_load_relaxed(&e->offset);
     bool tentative = at_load_relaxed(&log->tentative) == at_load_relaxed(&log->pushed) + 1;
+    if (h->kind == SHM_BARRIER_LINES)
+        return;
     if (tentative && !at_load_relaxed(&a->dead))
         h->wrong = "a writer that lives has stopped inside its barrier";
     if (tentative && unit < GRANULES && !is_set(h, unit) && h->entries[unit] == 0)
@@ -218,12 +227,14 @@ static void bury_the_young(struct hunt *h)   /* fresh objects are gone, with wha
     }
 }
 
-static void arm(struct hunt *h)
+static void arm(struct hunt *h)              /* lines with fresh objects have no others */
 {
     memset((void *)h->bits, 0, sizeof h->bits);
-    for (uint32_t g = SIZE; g < GRANULES; g++)
-        if (!is_fresh(g) && (h->kind == SHM_BARRIER_FIELDS || g % SIZE == 0))
+    for (uint32_t g = SIZE; g < GRANULES; g++) {
+        at_store_relaxed(&h->lines[g / BARRIER_LINE_GRANULES], !is_fresh(g));
+        if (!is_fresh(g))
             at_store_relaxed(&h->bits[g / 64], at_load_relaxed(&h->bits[g / 64]) | UINT64_C(1) << (g % 64));
+    }
 }
 
 static void fill_ring(struct shm_mutator *m, uint32_t room)
@@ -247,7 +258,6 @@ static void begin_round(struct hunt *h, struct rng *r)
     h->marked[1] = true;
     for (uint32_t i = 0; i < WRITERS; i++) {
         struct shm_mutator *m = h->agents[i].w.m;
-        m->log_mask = h->kind == SHM_BARRIER_FIELDS ? SHM_BARRIER_MASK_FIELDS : SHM_BARRIER_MASK_OBJECTS;
         at_store_relaxed(&m->log.lost, 0);
         if (rng_one_in(r, 200))
             fill_ring(m, rng_below(r, 2));
@@ -274,11 +284,13 @@ static void compare(struct hunt *h)
         if (h->kind == SHM_BARRIER_FIELDS && reached[o] && !h->marked[o])
             h->wrong = "an object of the snapshot is not marked";
     for (uint32_t g = SIZE; g < GRANULES; g++) {
-        uint32_t unit = h->kind == SHM_BARRIER_FIELDS ? g : g / SIZE * SIZE;
+        uint32_t unit = unit_of(h, g);
         if (is_fresh(g))
             continue;
         if (at_load_relaxed(&h->memory[g]) != h->then[g] && h->entries[unit] == 0)
             h->wrong = "what was stored to is not in a log";
+        if (h->kind == SHM_BARRIER_LINES)
+            continue;
         if (h->entries[unit] > 1)
             h->wrong = "what was stored to is in the logs twice";
         if (h->entries[unit] != 0 && is_set(h, unit))
@@ -396,9 +408,8 @@ static void agent_init(struct hunt *h, uint32_t i, enum barrier_order order)
         return;
     struct shm_mutator *m = mutators[i];
     m->log = (struct shm_log){ 0 };
-    m->log_bits = h->bits;
     m->base = (char *)h->memory;
-    a->w = (struct writer){ .m = m, .step = step, .order = order };
+    a->w = (struct writer){ .m = m, .kind = h->kind, .lines = h->lines, .bits = h->bits, .step = step, .order = order };
 }
 
 /* One run of a few rounds. NULL, or what was found. */
@@ -421,7 +432,7 @@ static const char *hunt(enum shm_barrier_kind kind, enum barrier_order order, bo
     return h.wrong;
 }
 
-static const enum shm_barrier_kind kinds[] = { SHM_BARRIER_OBJECTS, SHM_BARRIER_FIELDS };
+static const enum shm_barrier_kind kinds[] = { SHM_BARRIER_LINES, SHM_BARRIER_FIELDS };
 
 static void hunt_many(enum shm_barrier_kind kind, bool threads, uint64_t count)
 {
@@ -443,14 +454,25 @@ START_TEST(no_race_loses_an_object)
 }
 END_TEST
 
-START_TEST(each_wrong_order_is_found)
+static void find_wrong(enum shm_barrier_kind kind, int order)
 {
     uint64_t n = 0;
     const char *wrong = NULL;
     for (; wrong == NULL && n < 20000; n++)
-        wrong = hunt(SHM_BARRIER_FIELDS, (enum barrier_order)_i, false, stress_seed(n));
-    ck_assert_msg(wrong != NULL, "order %d was not found", _i);
-    fprintf(stderr, "order %d: found in schedule %" PRIu64 ": %s\n", _i, n - 1, wrong);
+        wrong = hunt(kind, (enum barrier_order)order, false, stress_seed(n));
+    ck_assert_msg(wrong != NULL, "order %d was not found", order);
+    fprintf(stderr, "order %d: found in schedule %" PRIu64 ": %s\n", order, n - 1, wrong);
+}
+
+START_TEST(each_wrong_order_is_found)
+{
+    find_wrong(SHM_BARRIER_FIELDS, _i);
+}
+END_TEST
+
+START_TEST(each_wrong_order_of_lines_is_found)
+{
+    find_wrong(SHM_BARRIER_LINES, _i);
 }
 END_TEST
 
@@ -471,6 +493,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, no_schedule_loses_an_object, 0, MM_ARRAY_LEN(kinds));
     /* Without the last: it takes two deaths at the right instructions, and is found in one of 40000 schedules. The model has it. */
     tcase_add_loop_test(tc, each_wrong_order_is_found, BARRIER_RIGHT + 1, BARRIER_LOOKS_ONCE);
+    tcase_add_loop_test(tc, each_wrong_order_of_lines_is_found, BARRIER_CLEARS_FIRST, BARRIER_STORES_FIRST + 1);
     suite_add_tcase(s, tc);
 #endif
     return s;

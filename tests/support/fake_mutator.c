@@ -25,7 +25,7 @@ void fake_world_open_with(struct fake_world *w, const struct heap_config *config
     struct heap_config with_log = *config;
     size_t log_bytes = heap_log_bytes(config->plan, max_bytes);
     if (log_bytes > 0)
-        MM_ASSERT((with_log.log_bits = w->log_bits = calloc(1, log_bytes)) != NULL);
+        MM_ASSERT((with_log.log = w->log = calloc(1, log_bytes)) != NULL);
     MM_ASSERT(heap_new(&w->heap, &with_log, w->arena, w->private) == 0);
     w->allocator = heap_plan_allocator(w->heap);
     MM_ASSERT(engine_new(&w->engine, workers) == 0);
@@ -40,23 +40,33 @@ void fake_world_close(struct fake_world *w)
         fake_mutator_kill(w->mutators[0]);
     engine_unref(w->engine);
     heap_unref(w->heap);
-    free((void *)w->log_bits);
+    free(w->log);
     shm_segment_unref(w->private);
     shm_segment_unref(w->arena);
+}
+
+/* Of fields: true if @granule has been logged. Then it is from now on. */
+static bool field_is_logged(struct fake_world *w, uint32_t granule)
+{
+    _Atomic uint64_t *bits = (void *)(w->log + shm_log_bits_offset(shm_segment_bytes(w->arena)));
+    uint64_t bit = UINT64_C(1) << granule % 64;
+
+    return (at_and_relaxed(&bits[granule / 64], ~bit) & bit) == 0;
 }
 
 /* shm/write_barrier.h, by one who is never killed. */
 static void log_store(struct fake_world *w, uint32_t granule, uint32_t index)
 {
-    int64_t mask = heap_barrier_mask(w->heap);
-    uint32_t offset = (uint32_t)((int64_t)index * 4 & mask) / MM_GRANULE_BYTES, unit = granule + offset;
-    uint64_t bit = UINT64_C(1) << unit % 64;
+    uint32_t offset = index * 4 / MM_GRANULE_BYTES, slot = granule + offset;
+    char *line = w->log == NULL ? NULL : w->log + slot / MM_LINE_GRANULES;
+    bool fields = heap_plan_barrier(w->heap) == SHM_BARRIER_FIELDS;
 
-    if (mask == 0 || (at_load_relaxed(&w->log_bits[unit / 64]) & bit) == 0)
+    if (!heap_barrier_active(w->heap) || *line == 0 || (fields && field_is_logged(w, slot)))
         return;
-    struct shm_log_entry entry = { granule, offset, *(uint64_t *)fake_at(w, unit) };
+    struct shm_log_entry entry = { granule, offset, fields ? *(uint64_t *)fake_at(w, slot) : 0 };
     heap_log_drain(w->heap, &entry, 1);
-    at_and_relaxed(&w->log_bits[unit / 64], ~bit);
+    if (!fields)
+        *line = 0;
 }
 
 void fake_set(struct fake_world *w, uint32_t granule, uint32_t index, uint32_t ref)

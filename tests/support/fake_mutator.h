@@ -36,7 +36,7 @@ struct fake_world {
     struct engine *engine;
     struct heap *heap;
     char *base;                              /* of the arena */
-    _Atomic uint64_t *log_bits;              /* NULL: the plan has no write barrier */
+    char *log;                               /* its segment; NULL: the plan has no write barrier */
     uint32_t allocator;                      /* the plan's: enum shm_allocator */
     struct fake_mutator *mutators[FAKE_MUTATORS_MAX];
     size_t mutator_count;

@@ -60,8 +60,7 @@ struct mmgc_thread {                         /* the part that the inline calls t
     const uint32_t *epoch;
     char *base;
     void *library;
-    uint64_t *log_bits;
-    int64_t log_mask;
+    uint64_t log_lines;
 };
 
 /* ---- errors ------------------------------------------------------------------------------------------------------ */
@@ -265,26 +264,24 @@ static inline void *mmgc_load(const struct mmgc_thread *t, const mmgc_ref *slot)
 }
 MMGC_API void mmgc_log_slow_(struct mmgc_thread *t, const void *object, const void *slot);
 MMGC_API void mmgc_store_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value);
-/* The write barrier: whether the plan must hear of a store to @slot of @object before it is done. Where there is none it costs a load. */
-static inline bool mmgc_must_log_(const struct mmgc_thread *t, const void *object, const void *slot)
+/* The write barrier: whether the plan may have to hear of a store to @slot before it is done. Where there is none it costs a load. */
+static inline bool mmgc_must_log_(const struct mmgc_thread *t, const void *slot)
 {
-    int64_t mask = t->log_mask;
-    uint64_t granule;
-    if (MMGC_UNLIKELY_(mask == 0))
+    uint64_t lines = t->log_lines;
+    if (MMGC_UNLIKELY_(lines == 0))
         return false;
-    granule = (uint64_t)(((const char *)object - t->base) + (((const char *)slot - (const char *)object) & mask)) >> 3;
-    return __atomic_load_n(&t->log_bits[granule >> 6], __ATOMIC_RELAXED) >> (granule & 63u) & 1u;
+    return __atomic_load_n((const uint8_t *)(uintptr_t)(lines + ((uintptr_t)slot >> 8)), __ATOMIC_RELAXED) != 0;
 }
 static inline void mmgc_log_(struct mmgc_thread *t, const void *object, const void *slot)
 {
-    if (MMGC_UNLIKELY_(mmgc_must_log_(t, object, slot)))
+    if (MMGC_UNLIKELY_(mmgc_must_log_(t, slot)))
         mmgc_log_slow_(t, object, slot);
 }
 /* Stores a reference to @value (or null) into @slot, a field of @object (release). @value is of the same heap; @object is the object
  * itself, as mmgc_new() or mmgc_load() gave it, no place inside it: here and in the calls below. */
 static inline void mmgc_store(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value)
 {
-    if (MMGC_UNLIKELY_(mmgc_must_log_(t, object, slot))) {
+    if (MMGC_UNLIKELY_(mmgc_must_log_(t, slot))) {
         mmgc_store_slow_(t, object, slot, value); /* the store, too: so that nothing has to live across the call */
         return;
     }
@@ -308,7 +305,7 @@ static inline void *mmgc_exchange(struct mmgc_thread *t, void *object, mmgc_ref 
 MMGC_API void mmgc_log_range_slow_(struct mmgc_thread *t, const void *object, const mmgc_ref *slots, size_t count);
 static inline void mmgc_log_range_(struct mmgc_thread *t, const void *object, const mmgc_ref *slots, size_t count)
 {
-    if (t->log_mask != 0)
+    if (t->log_lines != 0)
         mmgc_log_range_slow_(t, object, slots, count);
 }
 /* Copies @count references from @from to @to, which are fields of @object, as memmove() would (they may overlap) and each as
