@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hunt for lost objects: a random graph is changed between the calls of concurrent cycles, or while another thread makes them.
+ * After each cycle the heap has all that the model reaches, after each whole collection nothing else.
+ *   MMGC_SEED=N replays a run (of those beside a thread, only what the caller does); MMGC_ROUNDS=N makes N, else it is a matter of time
+ *   Built with TSan: any race between the heap's caller and the packets shows here */
+#include <pthread.h>
+
+#include "tests/plans/graph.h"
+#include "tests/support/runner.h"
+
+#define HEAP_BYTES (UINT64_C(8) << 20)
+#define CYCLES 8u
+#define STEPS_MAX 150u         /* in a row */
+#define RUN_NS UINT64_C(600000000) /* of one row of runs, if MMGC_ROUNDS is not said */
+
+/* ---- what the caller does ---- */
+
+/* Takes a reference out of the heap, and keeps it where no second stop looks. */
+static void hide(void)
+{
+    uint32_t at = random_reachable(), i = at == 0 || shadows[at].refs == 0 ? 0 : below(shadows[at].refs);
+
+    if (at == 0 || shadows[at].refs == 0 || shadows[at].to[i] == 0)
+        return;
+    roots[below(ROOTS)] = shadows[at].to[i];
+    set(at, i, 0);
+}
+
+/* Memory is given back, and committed again. */
+static void breathe(void)
+{
+    uint64_t offset = HEAP_BYTES, bytes = heap_release_next(world.heap, 2u << 20, 4u << 20, &offset);
+
+    if (bytes > 0) {
+        memset(world.base + offset, 0, bytes);
+        heap_release_done(world.heap, offset, bytes, below(4) != 0);
+    }
+    while (heap_commit_next(world.heap, &offset))
+        heap_commit_done(world.heap, offset, true);
+}
+
+static void act(void)
+{
+    switch (below(40)) {
+    case 0:
+    case 1:
+    case 2: hide(); break;
+    case 3:
+        if (below(10) == 0)
+            breathe();
+        break;
+    case 4:
+        if (below(50) == 0 && world.mutator_count < FAKE_MUTATORS_MAX)
+            fake_mutator_new(&world)->lines_bytes = 1 + below(300000);
+        break;
+    default: step();
+    }
+}
+
+static void act_often(void)
+{
+    for (uint32_t i = below(STEPS_MAX); i > 0; i--)
+        act();
+}
+
+/* ---- a cycle ---- */
+
+typedef int (*cycle_call)(struct heap *h, struct engine *engine);
+struct other { /* the collector's thread, for one call */
+    cycle_call call;
+    _Atomic bool done;
+};
+
+static void *run_call(void *of)
+{
+    struct other *other = of;
+
+    MM_ASSERT(other->call(world.heap, world.engine) == 0);
+    at_store_relaxed(&other->done, true);
+    return NULL;
+}
+
+static void make(cycle_call call, bool beside)
+{
+    struct other other = { .call = call };
+    pthread_t thread;
+
+    if (!beside) {
+        AGREES(call(world.heap, world.engine) == 0);
+        act_often();
+        return;
+    }
+    MM_ASSERT(pthread_create(&thread, NULL, run_call, &other) == 0);
+    for (uint32_t i = 0; i < 10 || (i < 20 * STEPS_MAX && !at_load_relaxed(&other.done)); i++)
+        act();
+    pthread_join(thread, NULL);
+}
+
+/* A collection in a stop, as the plan likes it. One of the whole heap may move things. */
+static void stop_for(bool lost)
+{
+    publish_roots();
+    if (lost)
+        heap_log_lost(world.heap);
+    struct heap_collection c = fake_collect_young(&world);
+    AGREES(c.fell_back == lost);
+    AGREES(c.forged_refs == 0);
+    if (c.kind == HEAP_PAUSE_FULL) {
+        AGREES(c.live_objects == mark());
+        follow_moves();
+    }
+}
+
+static void cycle(bool beside)
+{
+    struct heap_collection c;
+
+    heap_begin_cycle(world.heap);
+    make(heap_clear, beside);
+    stop_for(false);
+    AGREES(heap_cycle(world.heap) == HEAP_CYCLE_MARKING);
+    for (uint32_t i = below(4); i > 0; i--) {
+        act_often();
+        heap_take_log(world.heap);
+        make(heap_mark, beside);
+    }
+    stop_for(below(12) == 0);
+    act_often();
+    if (heap_cycle(world.heap) == HEAP_CYCLE_NONE)
+        return;
+    make(heap_sweep, beside);
+    heap_end_cycle(world.heap, &c);
+    AGREES(c.forged_refs == 0);
+}
+
+static void all_is_there(void)
+{
+    uint32_t live = mark();
+
+    forget_the_dead();
+    compare_all();
+    publish_roots();
+    if (below(3) == 0) {
+        fake_verify_clean(&world);
+        AGREES(fake_verify(&world).reachable_objects == live);
+    }
+    if (below(4) != 0)
+        return;
+    AGREES(fake_collect(&world).live_objects == live);
+    follow_moves();
+    compare_all();
+}
+
+static void come_and_go(void)
+{
+    if (below(4) != 0)
+        return;
+    fake_mutator_kill(world.mutators[below((uint32_t)world.mutator_count)]);
+    if (world.mutator_count < 2)
+        fake_mutator_new(&world)->lines_bytes = 1 + below(300000);
+}
+
+static void run(uint64_t seed, unsigned workers, bool beside)
+{
+    graph_begin(seed, HEAP_BYTES);
+    struct heap_config config = { .plan = "concurrentimmix",
+                                  .max_bytes = HEAP_BYTES,
+                                  .options = { .sanity = below(4) == 0, .immix_always_defrag = below(3) == 0 } };
+    fake_world_open_with(&world, &config, workers);
+    objects_define(&types, &world);
+    fake_mutator_new(&world)->lines_bytes = 1 + below(300000);
+    fake_mutator_new(&world)->lines_bytes = 1 + below(3000);
+    if (below(8) == 0)
+        engine_set_packet_limit(world.engine, (20 + below(40)) * PACKET_BYTES);
+    for (uint32_t i = 0; i < 10 * STEPS_MAX; i++)
+        act();
+    for (uint32_t i = 0; i < CYCLES; i++) {
+        cycle(beside);
+        all_is_there();
+        come_and_go();
+        act_often();
+    }
+    fake_world_close(&world);
+    graph_end();
+}
+
+static void hunt(unsigned workers, bool beside)
+{
+    const char *seed = getenv("MMGC_SEED"), *rounds = getenv("MMGC_ROUNDS");
+    uint64_t first = seed != NULL ? strtoull(seed, NULL, 0) : mm_now_ns() % UINT64_C(1000000000000);
+    uint64_t count = rounds != NULL ? strtoull(rounds, NULL, 0) : seed != NULL ? 1 : UINT64_MAX;
+    uint64_t end_ns = mm_now_ns() + RUN_NS, i = 0;
+
+    fprintf(stderr, "MMGC_SEED=%" PRIu64 ", and on\n", first);
+    for (; i < count && (count != UINT64_MAX || mm_now_ns() < end_ns); i++)
+        run(first + i, workers, beside);
+    fprintf(stderr, "%" PRIu64 " runs\n", i);
+}
+
+static const unsigned workers_of[] = { 1, 2, 4 };
+
+START_TEST(no_object_is_lost_between_the_calls_of_a_cycle)
+{
+    hunt(workers_of[_i], false);
+}
+END_TEST
+
+START_TEST(no_object_is_lost_beside_the_calls_of_a_cycle)
+{
+    hunt(workers_of[_i], true);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *s = suite_create("graph_concurrent");
+    TCase *tc = tcase_create("model");
+
+    tcase_set_timeout(tc, getenv("MMGC_ROUNDS") != NULL ? 0 : 100);
+    tcase_add_loop_test(tc, no_object_is_lost_between_the_calls_of_a_cycle, 0, MM_ARRAY_LEN(workers_of));
+    tcase_add_loop_test(tc, no_object_is_lost_beside_the_calls_of_a_cycle, 0, MM_ARRAY_LEN(workers_of));
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    return runner_main(argc, argv, make_suite);
+}
