@@ -65,7 +65,8 @@ static inline bool logs_fields(const struct thread *th)
 /* Room for one more, or says that one was lost. */
 static inline bool ring_has_room(struct shm_log *log, uint32_t pushed)
 {
-    if (MM_LIKELY(pushed - at_load_acquire(&log->drained) < SHM_LOG_CAPACITY)) /* pairs with the daemon's release: it has read them */
+    /* pairs with the daemon's release: it has read them */
+    if (MM_LIKELY(pushed - at_load_acquire(&log->drained) < SHM_LOG_CAPACITY))
         return true;
     at_store_release(&log->lost, at_load_relaxed(&log->lost) + 1);
     return false;

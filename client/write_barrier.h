@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Write barrier: the part of it that is not inlined (shm/write_barrier.h has the order and why).
- *   Threads  each its own ring; bits are shared by all clients of the heap                                  */
+ *   Threads  each its own ring; bytes and bits are shared by all clients of the heap                                  */
 #include "client/thread.h"
 
 /* Takes over what control wants logged now. The thread is IN, or not attached yet. */

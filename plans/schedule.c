@@ -28,7 +28,7 @@ static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "s
     X(SCAN_IMMORTAL,       STAGE_PIN,      stage_immortal,     16 /* blocks */) \
     X(SETTLE_PINS,         STAGE_SETTLE,   stage_settle,       64 /* blocks */) \
     X(TRACE_EXACT,         STAGE_ROOTS,    stage_exact,       256 /* words */) \
-    X(SCAN_LOGGED,         STAGE_ROOTS,    stage_logged,      256 /* units */) \
+    X(SCAN_LOGGED,         STAGE_ROOTS,    stage_logged,      256 /* rows */) \
     X(MARK_OBJECTS,        STAGE_CLOSURE,  stage_objects,       0 /* a packet */) \
     X(EVACUATE_SLOTS,      STAGE_CLOSURE,  stage_slots,         0 /* a packet */) \
     X(SCAN_SLICE,          STAGE_CLOSURE,  stage_slice,         0 /* 512 references, or 256 places */) \

@@ -153,7 +153,7 @@ enum mmgc_error raw_try_open(struct raw *c, const char *heap, uint64_t max_bytes
         c->control = map(fds.fd[0], reply->heap_opened->control_bytes, PROT_READ);
         c->arena = map(fds.fd[1], c->arena_bytes, c->read_only ? PROT_READ : PROT_READ | PROT_WRITE);
         c->segment = map(fds.fd[2], reply->heap_opened->session_bytes, PROT_READ | PROT_WRITE);
-        c->log_bits = fds.count == 3 ? NULL : map(fds.fd[3], reply->heap_opened->log_bytes, PROT_READ | PROT_WRITE);
+        c->log = fds.count == 3 ? NULL : map(fds.fd[3], reply->heap_opened->log_bytes, PROT_READ | PROT_WRITE);
     }
     packet_fds_close(&fds);
     wire_reply_free(reply);

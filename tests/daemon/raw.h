@@ -21,7 +21,7 @@ struct raw {
     struct shm_control *control;              /* read-only */
     char *arena;
     struct shm_session *segment;
-    _Atomic uint64_t *log_bits;               /* NULL: it was sent none */
+    _Atomic uint8_t *log;                     /* NULL: it was sent none */
     char detail[2048];                        /* of the last error */
 };
 struct raw_thread {

@@ -81,7 +81,7 @@ START_TEST(what_an_old_object_is_made_to_refer_to_survives)
     open_world(_i, 2);
     fake_root(&world, 0, make_list(10));
     (void)young();
-    for (unsigned round = 0; round < 5; round++) { /* its unit is armed again each time */
+    for (unsigned round = 0; round < 5; round++) { /* its line is armed again each time */
         uint32_t list = make_list(100 + round);
         fake_set(&world, root(0), 1, list);
         make_list(1000);
@@ -95,8 +95,71 @@ START_TEST(what_an_old_object_is_made_to_refer_to_survives)
 }
 END_TEST
 
-/* Each piece of a long object is logged by itself, wherever its space is. */
-START_TEST(every_piece_of_an_array_is_remembered)
+/* Ten nodes of a line: only the first of them to be stored to says so. */
+START_TEST(neighbours_of_a_logged_object_are_looked_at_too)
+{
+    open_world(_i, 2);
+    fake_root(&world, 0, make_list(1000));
+    (void)young();
+    uint64_t before = heap_log_totals(world.heap).entries, nodes = 0;
+    for (uint32_t node = root(0); node != 0; node = fake_ref(&world, node, 0), nodes++)
+        fake_set(&world, node, 1, make_list(1));
+    ck_assert_uint_eq(nodes, 1000);
+    ck_assert_uint_le(heap_log_totals(world.heap).entries - before, 1000 * NODE_BYTES / MM_LINE_BYTES + 2 * MM_LINE_GRANULES);
+    ck_assert_uint_eq(young().survived_bytes, 1000 * NODE_BYTES);
+    for (uint32_t node = root(0); node != 0; node = fake_ref(&world, node, 0))
+        ck_assert_uint_eq(list_length(fake_ref(&world, node, 1)), 1);
+    fake_verify_clean(&world);
+    fake_world_close(&world);
+}
+END_TEST
+
+/* Of an entry nothing counts but its line, and that only if something old is there. */
+START_TEST(forged_entries_change_nothing)
+{
+    static const uint32_t ends[] = { 0, 1, 31, 32, 4095, 4096, UINT32_MAX - 1, UINT32_MAX };
+    struct shm_log_entry entries[1000];
+
+    open_world(_i, 2);
+    fake_root(&world, 0, make_list(3000));
+    fake_root(&world, 0, fake_new(m, types.refs, 20000));
+    (void)young();
+    for (unsigned round = 0; round < 5; round++) {
+        for (unsigned i = 0; i < MM_ARRAY_LEN(entries); i++)
+            entries[i] = (struct shm_log_entry){ .object = (uint32_t)(i * UINT64_C(32) * MIB / MM_GRANULE_BYTES / 1000) + round,
+                                                 .offset = ends[i % MM_ARRAY_LEN(ends)],
+                                                 .old = UINT64_MAX - i };
+        heap_log_drain(world.heap, entries, MM_ARRAY_LEN(entries));
+        make_list(500);
+        struct heap_collection c = young();
+        ck_assert_uint_ge(c.logged_units, MM_ARRAY_LEN(entries));
+        ck_assert_uint_eq(c.survived_bytes, 0);
+        ck_assert_uint_eq(c.live_objects, 3001);
+    }
+    fake_verify_clean(&world);
+    fake_world_close(&world);
+}
+END_TEST
+
+/* A client that pushes and is drained for ever. */
+START_TEST(a_log_beyond_measure_makes_the_next_collection_a_whole_one)
+{
+    static struct shm_log_entry entries[SHM_LOG_CAPACITY];
+    uint64_t lines = 32 * MIB / MM_LINE_BYTES;
+
+    open_world(_i, 1);
+    for (uint64_t rows = 0; rows <= 3 * lines; rows += SHM_LOG_CAPACITY)
+        heap_log_drain(world.heap, entries, SHM_LOG_CAPACITY);
+    ck_assert_uint_eq(heap_log_totals(world.heap).losses, 1);
+    ck_assert_int_eq(fake_collect_young(&world).kind, HEAP_PAUSE_FULL);
+    heap_log_drain(world.heap, entries, SHM_LOG_CAPACITY);
+    ck_assert_uint_eq(young().logged_units, SHM_LOG_CAPACITY);
+    fake_world_close(&world);
+}
+END_TEST
+
+/* Each line of a long object is logged by itself, wherever its space is. */
+START_TEST(every_line_of_an_array_is_remembered)
 {
     static const uint32_t lengths[] = { 3, 63, 64, 65, 1000, 4000, 100000 };
 
@@ -242,7 +305,10 @@ static Suite *make_suite(void)
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, what_is_young_and_unreached_is_freed_and_what_is_old_waits, 0, NAMES);
     tcase_add_loop_test(tc, what_an_old_object_is_made_to_refer_to_survives, 0, NAMES);
-    tcase_add_loop_test(tc, every_piece_of_an_array_is_remembered, 0, NAMES);
+    tcase_add_loop_test(tc, every_line_of_an_array_is_remembered, 0, NAMES);
+    tcase_add_loop_test(tc, neighbours_of_a_logged_object_are_looked_at_too, 0, NAMES);
+    tcase_add_loop_test(tc, forged_entries_change_nothing, 0, NAMES);
+    tcase_add_loop_test(tc, a_log_beyond_measure_makes_the_next_collection_a_whole_one, 0, NAMES);
     tcase_add_loop_test(tc, stores_to_new_objects_are_not_logged, 0, NAMES);
     tcase_add_loop_test(tc, large_objects_are_young_once, 0, NAMES);
     tcase_add_loop_test(tc, a_pinned_object_stays_and_is_old_then, 0, NAMES);
