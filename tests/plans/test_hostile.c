@@ -18,6 +18,7 @@
 
 static struct fake_world world;
 static struct objects types;
+static size_t honest_from; /* mutators below it have told lies, and are out of step with what the heap believes */
 static uint64_t rng;
 
 static uint64_t next(void)
@@ -39,7 +40,9 @@ static void open_world(const char *plan, unsigned workers)
     rng = seed != NULL ? strtoull(seed, NULL, 0) : mm_now_ns() % UINT64_C(1000000000000);
     fprintf(stderr, "MMGC_SEED=%" PRIu64 "\n", rng);
     rng = rng * UINT64_C(0x9e3779b97f4a7c15) | 1;
-    fake_world_open(&world, plan, HEAP_BYTES, workers);
+    struct heap_config config = { .plan = plan, .max_bytes = HEAP_BYTES, .options.sanity = below(3) != 0 };
+    fake_world_open_with(&world, &config, workers);
+    honest_from = 0;
     objects_define(&types, &world);
     fake_mutator_new(&world);
     fake_mutator_new(&world);
@@ -62,13 +65,18 @@ static uint64_t wild_word(void)
     }
 }
 
-static void allocate(void)
+static struct fake_mutator *honest_mutator(void)
+{
+    return world.mutators[honest_from + below((uint32_t)(world.mutator_count - honest_from))];
+}
+
+static void allocate(uint32_t count)
 {
     uint32_t newest = 0;
 
-    for (uint32_t i = 0; i < 20000; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         uint32_t type = 1 + below(5), length = below(300) == 0 ? below(20000) : below(30);
-        uint32_t object = fake_new(world.mutators[below((uint32_t)world.mutator_count)], type,
+        uint32_t object = fake_new(honest_mutator(), type,
                                    type == types.node || type == types.wide ? 0 : length);
         if (object == 0)
             return;
@@ -98,6 +106,26 @@ static void lie(struct heap_mutator_view *v)
         if (below(3) == 0)
             v->limit[i] = below(2) == 0 ? wild_granule() : v->limit[i] + below(1000) - 500;
     }
+}
+
+/* What a client may say that it stored. */
+static void tell_of_stores(uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct shm_log_entry entry = { wild_granule(), below(3) == 0 ? (uint32_t)next() : below(5000), wild_word() };
+        heap_log_drain(world.heap, &entry, 1);
+    }
+    if (below(20) == 0)
+        heap_log_lost(world.heap);
+}
+
+static void mischief(void)
+{
+    if (below(2) == 0)
+        allocate(below(2000));
+    if (below(2) == 0)
+        scribble(1u << below(14));
+    tell_of_stores(below(200));
 }
 
 static struct heap_stop lying_stop(bool lies)
@@ -140,7 +168,45 @@ static void collect_and_look(bool lies)
     }
 }
 
-/* After lies the honest half of a fake mutator is out of step with what the heap believes: start again with new ones. */
+static void stop_in_cycle(bool lies)
+{
+    struct heap_stop stop = lying_stop(lies);
+    struct heap_collection c;
+
+    ck_assert_int_eq(heap_collect_stw(world.heap, world.engine, &stop, &c), 0);
+    if (!lies)
+        return;
+    honest_from = world.mutator_count;
+    fake_mutator_new(&world);
+}
+
+/* The calls of a cycle; anything may be written, granted and told of in between. */
+static void cycle(bool lies)
+{
+    struct heap_collection c;
+
+    heap_begin_cycle(world.heap);
+    ck_assert_int_eq(heap_clear(world.heap, world.engine), 0);
+    mischief();
+    stop_in_cycle(lies);
+    for (uint32_t i = below(3); heap_cycle(world.heap) == HEAP_CYCLE_MARKING && i > 0; i--) {
+        mischief();
+        heap_take_log(world.heap);
+        ck_assert_int_eq(heap_mark(world.heap, world.engine), 0);
+    }
+    mischief();
+    if (heap_cycle(world.heap) == HEAP_CYCLE_MARKING)
+        stop_in_cycle(lies);
+    mischief();
+    if (heap_cycle(world.heap) == HEAP_CYCLE_NONE)
+        return;
+    ck_assert_int_eq(heap_sweep(world.heap, world.engine), 0);
+    mischief();
+    heap_end_cycle(world.heap, &c);
+    ck_assert_uint_le(c.live_objects, HEAP_BYTES / MM_GRANULE_BYTES);
+}
+
+/* After lies: start again with new ones. */
 static void replace_mutators(bool lies)
 {
     while (world.mutator_count > 0) {
@@ -150,6 +216,7 @@ static void replace_mutators(bool lies)
             lie(&v);
         fake_mutator_kill_as(m, &v);
     }
+    honest_from = 0;
     fake_mutator_new(&world);
     fake_mutator_new(&world);
 }
@@ -162,10 +229,13 @@ static void run(const char *plan, bool lies)
     if (below(2) == 0)
         engine_set_packet_limit(world.engine, (8 + below(60)) * PACKET_BYTES);
     for (uint32_t round = 0; round < ROUNDS; round++) {
-        allocate();
+        allocate(20000);
         scribble(1u << below(18));
         for (uint32_t i = below(200); i > 0; i--)
             fake_root(&world, below(FAKE_ROWS_MAX), wild_granule());
+        tell_of_stores(below(300));
+        if (heap_plan_is_concurrent(world.heap) && below(2) == 0)
+            cycle(lies);
         collect_and_look(lies);
         if (lies || below(20) == 0)
             replace_mutators(lies);
