@@ -184,6 +184,7 @@ int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap
  *   CLEARED   heap_collect_stw(): the initial mark; it becomes MARKING (or, if a whole collection is wanted: NONE)
  *   MARKING   heap_take_log(), by the heap's caller; then heap_mark(), beside it; as often as heap_logged() says it is worth while. Then
  *             heap_collect_stw(): the final mark; it becomes SWEEPING (or, with sanity, or if the log is incomplete: NONE)
+ *             The final mark needs no roots: roots_overflowed does not hold it up, but for a full collection in its place, which is left out
  *   SWEEPING  heap_sweep(), beside the heap's caller; then heap_end_cycle(), by the heap's caller: NONE
  * In a cycle the heap's caller seals no mutator and does not verify, nor count by type: they wait for its end. */
 enum heap_cycle { HEAP_CYCLE_NONE, HEAP_CYCLE_CLEARED, HEAP_CYCLE_MARKING, HEAP_CYCLE_SWEEPING };
