@@ -9,7 +9,8 @@
 
 bool generational_young_stw(const struct heap *h, const struct heap_stop *stop)
 {
-    return !stop->whole && !stop->full_heap && !stop->emergency && !h->whole_next && !h->log.lost;
+    return !stop->whole && !stop->full_heap && !stop->emergency && !h->whole_next && !h->log.lost &&
+           !h->count.inexact;
 }
 
 void generational_judge_stw(struct heap *h, uint64_t nursery_bytes)
@@ -51,7 +52,7 @@ void generational_note_pause(struct heap *h, const struct heap_collection *c)
 {
     uint64_t goal_ns = GOAL_PART(h->options.pause_goal_ns), now = heap_nursery_bytes(h);
 
-    if (c->kind != HEAP_PAUSE_YOUNG || goal_ns == 0 || c->duration_ns == 0)
+    if ((c->kind != HEAP_PAUSE_YOUNG && c->kind != HEAP_PAUSE_REFCOUNT) || goal_ns == 0 || c->duration_ns == 0)
         return;
     uint64_t wanted = (uint64_t)((double)now * ((double)goal_ns / (double)c->duration_ns));
     h->nursery_bytes = clamp(wanted, now / 2, now + now / 2);

@@ -157,6 +157,10 @@ enum heap_pause {                             /* why the world was stopped */
     HEAP_PAUSE_REFCOUNT,                      /* counts are brought up to date */
     HEAP_PAUSES
 };
+static inline bool heap_pause_is_partial(enum heap_pause kind)       /* what was old was not looked for, or only by its counts */
+{
+    return kind == HEAP_PAUSE_YOUNG || kind == HEAP_PAUSE_REFCOUNT;
+}
 const char *heap_pause_name(enum heap_pause kind);                   /* "full", "young", "initial-mark", "final-mark", "refcount" */
 struct heap_collection {                      /* what it did */
     enum heap_pause kind;
@@ -181,14 +185,18 @@ int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap
 
 /* Collections that go on while clients run, of plans that have them (plans/cycle.h). What comes next is what heap_cycle() says:
  *   NONE      a collection may begin: heap_begin_cycle(), then heap_clear(), on any thread, beside the heap's caller
+ *   COUNTING  heap_count(), beside the heap's caller; then heap_end_count(), by the heap's caller: SWEEPING (plans that count references:
+ *             plans/refcount.h). A heap_collect_stw() that comes first does that, too
  *   CLEARED   heap_collect_stw(): the initial mark; it becomes MARKING (or, if a whole collection is wanted: NONE)
  *   MARKING   heap_take_log(), by the heap's caller; then heap_mark(), beside it; as often as heap_logged() says it is worth while. Then
  *             heap_collect_stw(): the final mark; it becomes SWEEPING (or, with sanity, or if the log is incomplete: NONE)
  *             The final mark needs no roots: roots_overflowed does not hold it up, but for a full collection in its place, which is left out
- *   SWEEPING  heap_sweep(), beside the heap's caller; then heap_end_cycle(), by the heap's caller: NONE
+ *   SWEEPING  heap_sweep(), beside the heap's caller; then heap_end_cycle(), by the heap's caller: NONE (or COUNTING, after a trace)
  * In a cycle the heap's caller seals no mutator and does not verify, nor count by type: they wait for its end. */
-enum heap_cycle { HEAP_CYCLE_NONE, HEAP_CYCLE_CLEARED, HEAP_CYCLE_MARKING, HEAP_CYCLE_SWEEPING };
+enum heap_cycle { HEAP_CYCLE_NONE, HEAP_CYCLE_COUNTING, HEAP_CYCLE_CLEARED, HEAP_CYCLE_MARKING, HEAP_CYCLE_SWEEPING };
 bool heap_plan_is_concurrent(const struct heap *heap);
+/* NONE, and a cycle would find what nothing else does: of plans that count, not always. */
+bool heap_wants_cycle(const struct heap *heap);
 enum heap_cycle heap_cycle(const struct heap *heap);
 void heap_begin_cycle(struct heap *heap);                            /* NONE: it is CLEARED when heap_clear() has run */
 void heap_cancel_cycle(struct heap *heap);                           /* CLEARED: NONE again */
@@ -197,7 +205,9 @@ int heap_clear(struct heap *heap, struct engine *engine);
 size_t heap_logged(const struct heap *heap);                         /* entries drained that no collection has looked at */
 void heap_take_log(struct heap *heap);
 int heap_mark(struct heap *heap, struct engine *engine);
+int heap_count(struct heap *heap, struct engine *engine);
 int heap_sweep(struct heap *heap, struct engine *engine);
+void heap_end_count(struct heap *heap);
 void heap_end_cycle(struct heap *heap, struct heap_collection *ret); /* what the whole cycle did */
 
 struct heap_verdict {

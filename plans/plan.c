@@ -6,7 +6,8 @@
 const struct plan *const plans[PLAN_COUNT] = { &plan_nogc,      &plan_immix,       &plan_semispace,
                                                &plan_marksweep, &plan_markcompact, &plan_compressor,
                                                &plan_pageprotect, &plan_stickyimmix, &plan_genimmix,
-                                               &plan_gencopy,     &plan_concurrentimmix };
+                                               &plan_gencopy,     &plan_concurrentimmix,
+                                               &plan_lxr };
 
 const struct plan *plan_find(const char *name)
 {

@@ -24,6 +24,7 @@ struct plan_constraints {                    /* what others may rely on; constan
     bool moves;                              /* objects that are not pinned may change their address */
     bool concurrent;                         /* marks and sweeps while clients run: cycle.h */
     bool generational;                       /* most collections are of what was granted since the last one: generational.h */
+    bool counts;                             /* and free by count what died since: refcount.h */
     bool closes_pages;                       /* what a collection frees, no client may touch until the next: heap/closed.h */
     bool restarts;                           /* a collection cut short by the daemon's death can be finished (soundness S19) */
     uint32_t barrier;                        /* enum shm_barrier_kind */
@@ -63,9 +64,9 @@ struct plan {
     void (*end_stw)(struct heap *h);
 };
 
-#define PLAN_COUNT 11
+#define PLAN_COUNT 12
 extern const struct plan *const plans[PLAN_COUNT];
 const struct plan *plan_find(const char *name);      /* NULL: no such */
 
 extern const struct plan plan_nogc, plan_immix, plan_semispace, plan_marksweep, plan_markcompact, plan_compressor, plan_pageprotect,
-                         plan_stickyimmix, plan_genimmix, plan_gencopy, plan_concurrentimmix;
+                         plan_stickyimmix, plan_genimmix, plan_gencopy, plan_concurrentimmix, plan_lxr;

@@ -13,6 +13,7 @@
 
 #include "plans/generational.h"
 #include "plans/heap/state.h"
+#include "plans/refcount.h"
 #include "plans/stage/collection.h"
 
 enum { STAGE_MEASURE, STAGE_PREPARE, STAGE_PIN, STAGE_SETTLE, STAGE_ROOTS, STAGE_CLOSURE, STAGE_LAYOUT, STAGE_MAP, STAGE_SLIDE,
@@ -24,11 +25,13 @@ static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "s
 #define PACKET_KINDS(X) /* stage           run               largest piece */ \
     X(MEASURE_BLOCKS,      STAGE_MEASURE,  stage_measure,      64 /* blocks */) \
     X(PREPARE_BLOCKS,      STAGE_PREPARE,  stage_prepare,      64 /* blocks */) \
+    X(RELEASE_HELD,        STAGE_PREPARE,  stage_release_held, 1024 /* objects */) \
     X(RESOLVE_AMBIGUOUS,   STAGE_PIN,      stage_ambiguous,   256 /* words */) \
     X(SCAN_IMMORTAL,       STAGE_PIN,      stage_immortal,     16 /* blocks */) \
     X(SETTLE_PINS,         STAGE_SETTLE,   stage_settle,       64 /* blocks */) \
     X(TRACE_EXACT,         STAGE_ROOTS,    stage_exact,       256 /* words */) \
     X(SCAN_LOGGED,         STAGE_ROOTS,    stage_logged,      256 /* rows */) \
+    X(COUNT_LOGGED,        STAGE_ROOTS,    stage_counted,     256 /* rows */) \
     X(MARK_OBJECTS,        STAGE_CLOSURE,  stage_objects,       0 /* a packet */) \
     X(EVACUATE_SLOTS,      STAGE_CLOSURE,  stage_slots,         0 /* a packet */) \
     X(SCAN_SLICE,          STAGE_CLOSURE,  stage_slice,         0 /* 512 references, or 256 places */) \
@@ -145,6 +148,8 @@ static void finish(struct heap *h, const struct heap_stop *stop)
     if (!h->young)
         at_store_relaxed(&h->meta.header->vo, heap_vo_index(h) ^ 1);
     grants_end_collected_stw(h, stop);
+    if (h->plan->constraints.counts)
+        refcount_end_stw(h);
     log_clear(&h->log);
     h->young = false;
     journal(h, HEAP_IDLE);
@@ -167,7 +172,8 @@ static bool add_packets(struct collection *c, struct job *job)
     uint32_t blocks = blocks_high(&c->heap->blocks);
     uint64_t words = c->row_words;
     bool measures = c->heap->defrags && c->heap->plan->measure_block != NULL;
-    size_t logged = c->heap->young ? c->heap->log.count : 0;
+    size_t logged = c->heap->young ? c->heap->log.count : 0, held = at_load_relaxed(&c->heap->count.held_count);
+    bool counts = c->heap->plan->constraints.counts;
 
     if (!measures)
         job_disable_stage(job, STAGE_MEASURE);
@@ -177,7 +183,8 @@ static bool add_packets(struct collection *c, struct job *job)
            add_range(job, RESOLVE_AMBIGUOUS, words) &&
            add_range(job, SCAN_IMMORTAL, c->heap->blocks.counts[BLOCK_IMMORTAL] > 0 ? blocks : 0) &&
            add_range(job, SETTLE_PINS, c->heap->evacuates ? blocks : 0) &&
-           add_range(job, TRACE_EXACT, words) && add_range(job, SCAN_LOGGED, logged) && add_slide_packets(c, job) &&
+           add_range(job, TRACE_EXACT, words) && add_range(job, SCAN_LOGGED, counts ? 0 : logged) &&
+           add_range(job, COUNT_LOGGED, counts ? logged : 0) && add_range(job, RELEASE_HELD, c->heap->young ? held : 0) && add_slide_packets(c, job) &&
            add_range(job, SWEEP_BLOCKS, blocks);
 }
 
@@ -220,7 +227,9 @@ static int run(struct collection *c, struct engine *engine, struct heap_collecti
         h->young = false;
         return -ENOMEM;
     }
-    ret->kind = h->young ? HEAP_PAUSE_YOUNG : HEAP_PAUSE_FULL;
+    if (h->plan->constraints.counts)
+        refcount_begin_stw(h);
+    ret->kind = !h->young ? HEAP_PAUSE_FULL : h->plan->constraints.counts ? HEAP_PAUSE_REFCOUNT : HEAP_PAUSE_YOUNG;
     ret->logged_units = h->young ? h->log.count : 0;
     journal(h, HEAP_MARK);
     engine_run(engine, job);
@@ -239,6 +248,8 @@ int schedule_collect_stw(struct heap *h, struct engine *engine, const struct hea
     if (r < 0)
         return r;
     r = slide_init(&c.slide, h);
+    if (r == 0 && h->plan->constraints.counts)
+        r = refcount_reserve_stw(h, c.row_words);
     if (r == 0)
         r = run(&c, engine, ret);
     slide_fini(&c.slide);

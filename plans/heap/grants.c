@@ -145,13 +145,13 @@ static void take_out(struct heap *h, unsigned index, struct span s)
 /* Of the bitmaps, the one that tells what is granted now (G4). */
 static unsigned grant_index(const struct heap *h)
 {
-    return heap_current_index(h) ^ (heap_cycle(h) >= HEAP_CYCLE_MARKING);
+    return heap_current_index(h) ^ (heap_cycle(h) >= HEAP_CYCLE_MARKING && heap_g_stays_open(h));
 }
 
 static void log_span(const struct heap *h, struct span s, bool wanted)
 {
     if (h->plan->constraints.barrier == SHM_BARRIER_FIELDS && !span_empty(s))
-        log_set_lines(&h->log, line_of(s.start), line_of(s.end - 1) - line_of(s.start) + 1, wanted);
+        log_set_lines(&h->log, line_of(s.start), line_of(s.end - 1) - line_of(s.start) + 1, wanted && !h->plan->constraints.counts);
 }
 
 void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
@@ -250,7 +250,7 @@ static void open_lines(struct heap *h, struct grant_ring *ring, uint32_t cursor,
 /* A run that is untaken now is nobody's garbage when the concurrent collection that begins here comes to its sweep. */
 static void keep_large(struct heap *h, const struct grant_ring *ring)
 {
-    for (uint32_t i = ring->taken; heap_cycle(h) == HEAP_CYCLE_CLEARED && i != ring->published; i++)
+    for (uint32_t i = ring->taken; heap_cycle(h) == HEAP_CYCLE_CLEARED && heap_g_stays_open(h) && i != ring->published; i++)
         large_space_keep(h, entry_at(ring, i)->start);
 }
 

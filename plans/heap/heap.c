@@ -9,6 +9,7 @@
 #include "plans/generational.h"
 #include "plans/heap/sanity.h"
 #include "plans/heap/state.h"
+#include "plans/refcount.h"
 #include "plans/room.h"
 #include "plans/schedule.h"
 #include "plans/space/large_space.h"
@@ -28,7 +29,8 @@ size_t heap_private_bytes(const char *name, uint64_t max_bytes)
     const struct plan *plan = plan_find(name);
     struct metadata meta;
 
-    return plan == NULL ? 0 : layout_place(&meta, NULL, arena_bytes(max_bytes), plan_slides(plan));
+    return plan == NULL ? 0 : layout_place(&meta, NULL, arena_bytes(max_bytes), plan_slides(plan),
+                                           plan->constraints.counts);
 }
 
 size_t heap_page_map_bytes(const char *name, uint64_t max_bytes)
@@ -120,8 +122,9 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     h->check = wants_checks();
     h->options = config->options;
     settle_nursery(h);
+    h->log.active |= plan->constraints.counts;
     pthread_mutex_init(&h->block_lock, NULL);
-    layout_place(&h->meta, shm_segment_address(private), bytes, plan_slides(plan));
+    layout_place(&h->meta, shm_segment_address(private), bytes, plan_slides(plan), plan->constraints.counts);
     blocks_init(&h->blocks, &h->meta, bytes, config->limit_bytes == 0 ? bytes : config->limit_bytes);
     write_header(h, bytes);
     *ret_heap = h;
@@ -136,6 +139,7 @@ struct heap *heap_unref(struct heap *h)
     types_fini(&h->types);
     log_fini(&h->log);
     cycle_fini(&h->cycle);
+    refcount_fini(&h->count);
     pthread_mutex_destroy(&h->block_lock);
     free(h->own_page_map);
     free(h);
@@ -338,6 +342,8 @@ static bool begins_cycle(const struct heap *h, const struct heap_stop *stop)
 static int collect(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
     MM_ASSERT(heap_cycle(h) != HEAP_CYCLE_SWEEPING);
+    if (h->plan->constraints.counts)
+        return refcount_collect_stw(h, engine, stop, ret);
     if (heap_cycle(h) == HEAP_CYCLE_MARKING)
         return cycle_final_stw(h, engine, stop, ret);
     if (begins_cycle(h, stop))

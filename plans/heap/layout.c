@@ -9,7 +9,7 @@ static void *place(char *base, size_t *at, uint64_t bytes)
     return base == NULL ? NULL : base + start;
 }
 
-size_t layout_place(struct metadata *ret, void *base, uint64_t max_bytes, bool slides)
+size_t layout_place(struct metadata *ret, void *base, uint64_t max_bytes, bool slides, bool counts)
 {
     uint64_t granules = max_bytes / MM_GRANULE_BYTES, lines = max_bytes / MM_LINE_BYTES;
     uint64_t pages = max_bytes / MM_PAGE_BYTES, blocks = max_bytes / MM_BLOCK_BYTES;
@@ -34,6 +34,7 @@ size_t layout_place(struct metadata *ret, void *base, uint64_t max_bytes, bool s
     ret->runs = place(base, &at, pages * sizeof(uint32_t));
     ret->live = slides ? place(base, &at, granules / 8) : NULL;
     ret->offsets = slides ? place(base, &at, granules / 64 * sizeof(uint32_t)) : NULL;
+    ret->counts = counts ? place(base, &at, granules / 2) : NULL;
     ret->bytes = mm_align_up(at, MM_PAGE_BYTES);
     return ret->bytes;
 }

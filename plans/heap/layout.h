@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Layout: where a heap's metadata lies in its private segment, sparse: 3.9 % of the arena's maximum, 6.3 % for plans that slide.
+/* Layout: where a heap's metadata lies in its private segment, sparse: 3.9 % of the arena's maximum, 6.3 % for plans that slide,
+ *   10.1 % for those that count references.
  *   Writer   the daemon alone; no client ever maps it
  *   Threads  between collections the heap's one caller; inside one, whoever holds the block (or says otherwise)
  *   Roles    the two object bitmaps, and the two pairs of line bitmaps, swap roles at the end of a collection;
@@ -53,9 +54,10 @@ struct metadata {                            /* pointers into the segment */
     _Atomic uint32_t *runs;                  /* word a page: see large_space.h */
     _Atomic uint64_t *live;                  /* of plans that slide, else NULL: bit a granule that a marked object covers */
     _Atomic uint32_t *offsets;               /* of plans that slide, else NULL: word for 64 granules; see space/slide/forward.h */
+    _Atomic uint8_t *counts;                 /* of plans that count references, else NULL: byte for two granules; see refcount.h */
     size_t bytes;
 };
 
-/* Bytes of metadata for an arena of @max_bytes (a multiple of chunks), of a plan that @slides or not; @base may be NULL, then only
- * the sizes count. */
-size_t layout_place(struct metadata *ret, void *base, uint64_t max_bytes, bool slides);
+/* Bytes of metadata for an arena of @max_bytes (a multiple of chunks), of a plan that @slides, or @counts, or not; @base may be
+ * NULL, then only the sizes count. */
+size_t layout_place(struct metadata *ret, void *base, uint64_t max_bytes, bool slides, bool counts);

@@ -45,3 +45,9 @@ static inline void log_set_lines(const struct log *log, uint64_t first, uint64_t
     for (uint64_t i = first; log->bits != NULL && i < first + lines; i++)
         at_store_relaxed(&log->bits[i], wanted ? UINT32_MAX : 0);
 }
+/* Of plans that log fields: true for the one that found it as a client leaves it: stores there are to be logged again. */
+static inline bool log_claim_granule(const struct log *log, uint64_t granule)
+{
+    uint32_t bit = UINT32_C(1) << granule % MM_LINE_GRANULES;
+    return (at_or_relaxed(&log->bits[granule / MM_LINE_GRANULES], bit) & bit) == 0;
+}

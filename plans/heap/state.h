@@ -13,6 +13,7 @@
 #include "plans/heap/log.h"
 #include "plans/heap/types.h"
 #include "plans/plan.h"
+#include "plans/refcount_state.h"
 #include "plans/space/line_blocks.h"
 #include "shm/foreign.h"
 
@@ -27,6 +28,7 @@ struct heap {
     struct grants grants;
     struct log log;
     struct cycle cycle;
+    struct refcount count;
     struct heap_options options;             /* [const] */
     struct line_holes holes[BLOCK_KINDS];    /* of the kinds that have lines */
     uint32_t cell_cursor[SHM_CELL_CLASSES];  /* blocks below have no free cell of that class; 0 after each collection */
@@ -61,6 +63,11 @@ static inline _Atomic uint64_t *heap_vo(const struct heap *h)
 static inline _Atomic uint64_t *heap_marks(const struct heap *h)
 {
     return h->meta.objects[heap_vo_index(h) ^ 1];
+}
+/* Plans that count close G at each pause: what they mark is old, and nothing else. The others' concurrent collections keep it open. */
+static inline bool heap_g_stays_open(const struct heap *h)
+{
+    return at_load_relaxed(&h->cycle.state) != HEAP_CYCLE_NONE && !h->plan->constraints.counts;
 }
 /* In a collection: where objects are marked, and what else there is for it. A whole one marks anew, and resolves ambiguous words
  * against VO, which nobody needs after that. In a young one what is old is marked from the start: VO itself is added to, and what

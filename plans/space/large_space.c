@@ -107,7 +107,8 @@ static bool claim(struct heap *h, uint32_t first, uint32_t count)
         if (block * MM_BLOCK_PAGES > first)
             at_store_relaxed(&meta->runs[block * MM_BLOCK_PAGES], first);
     }
-    at_store_relaxed(&meta->runs[first], count | RUN_UNTAKEN | (heap_cycle(h) >= HEAP_CYCLE_MARKING ? RUN_NEW : 0));
+    bool new = heap_cycle(h) >= HEAP_CYCLE_MARKING && heap_g_stays_open(h);
+    at_store_relaxed(&meta->runs[first], count | RUN_UNTAKEN | (new ? RUN_NEW : 0));
     at_or_relaxed(&meta->run_starts[first / MM_BLOCK_PAGES], (uint8_t)(1u << first % MM_BLOCK_PAGES));
     at_or_relaxed(&meta->flags[first / MM_BLOCK_PAGES], BLOCK_YOUNG);
     h->large_free_pages -= count;
@@ -202,7 +203,7 @@ static void prepare_block(struct heap *h, uint32_t block)
 static void want_logged(const struct heap *h, uint32_t first, bool wanted)
 {
     wanted = wanted || h->plan->constraints.barrier == SHM_BARRIER_FIELDS;
-    if (h->plan->constraints.barrier != SHM_BARRIER_NONE)
+    if (h->plan->constraints.barrier != SHM_BARRIER_NONE && !h->plan->constraints.counts)
         log_set_lines(&h->log, (uint64_t)first * (MM_PAGE_BYTES / MM_LINE_BYTES),
                       (uint64_t)large_run_pages(h, first) * (MM_PAGE_BYTES / MM_LINE_BYTES), wanted);
 }
@@ -238,6 +239,18 @@ static void sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tall
             young = sweep_run(h, block * MM_BLOCK_PAGES + bit, tally) || young;
     if (young)
         at_or_relaxed(&h->meta.flags[block], BLOCK_YOUNG);
+}
+
+void large_space_sweep_dropped(struct heap *h, uint32_t block, struct sweep_tally *tally)
+{
+    uint8_t starts = at_load_relaxed(&h->meta.run_starts[block]);
+
+    at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_UNSWEPT);
+    for (uint32_t bit = 0; bit < MM_BLOCK_PAGES; bit++) {
+        uint32_t page = block * MM_BLOCK_PAGES + bit;
+        if ((starts >> bit & 1) != 0 && (at_load_relaxed(&h->meta.runs[page]) & RUN_DEAD) != 0)
+            free_run(h, page, false, tally);
+    }
 }
 
 /* checks */

@@ -8,6 +8,7 @@
 
 #define RUN_UNTAKEN (1u << 31)
 #define RUN_NEW (1u << 30)                   /* granted, or untaken, since a concurrent collection began: it outlives that */
+#define RUN_DEAD (1u << 29)                  /* dropped (trace/drop.h): free when its block is swept */
 #define PAGE_NONE UINT32_MAX
 
 size_t large_space_grant(struct heap *h, struct heap_mutator *m, uint64_t bytes, struct shm_grant *ret);
@@ -22,7 +23,7 @@ static inline bool large_run_starts(const struct heap *h, uint32_t page)
 }
 static inline uint32_t large_run_pages(const struct heap *h, uint32_t first_page)
 {
-    return at_load_relaxed(&h->meta.runs[first_page]) & ~(RUN_UNTAKEN | RUN_NEW);
+    return at_load_relaxed(&h->meta.runs[first_page]) & ~(RUN_UNTAKEN | RUN_NEW | RUN_DEAD);
 }
 static inline bool large_run_untaken(const struct heap *h, uint32_t first_page)
 {
@@ -37,4 +38,5 @@ static inline bool large_is_object(const struct heap *h, uint32_t granule)
 {
     return granule % MM_PAGE_GRANULES == 1 && large_run_starts(h, granule / MM_PAGE_GRANULES);
 }
+void large_space_sweep_dropped(struct heap *h, uint32_t block, struct sweep_tally *tally);
 uint32_t large_run_of(const struct heap *h, uint32_t page);           /* first page of the run that covers @page, or PAGE_NONE */

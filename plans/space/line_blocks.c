@@ -276,7 +276,7 @@ void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally 
     if (blocks_flag(&h->blocks, block, BLOCK_EVACUATE))
         drop_moved(h, block);
     grants_clear_kept(h, block, heap_mark_bits(h));
-    if (h->plan->constraints.barrier != SHM_BARRIER_NONE)
+    if (h->plan->constraints.barrier != SHM_BARRIER_NONE && !h->plan->constraints.counts)
         want_logged(h, block);
     at_store_relaxed(&h->meta.flags[block], 0);
     at_store_relaxed(&h->meta.free_lines[block], (uint8_t)after);
@@ -294,6 +294,43 @@ void line_blocks_after_sweep_stw(struct heap *h, enum block_kind kind, const str
 
     space_count_freed_stw(h, kind, total);
     h->holes[kind] = (struct line_holes){ .lines = known + (uint64_t)total->free_lines[kind] };
+}
+
+/* what was dropped */
+
+static void mark_lines_of(struct heap *h, uint32_t granule, enum block_kind kind)
+{
+    struct object o;
+    uint32_t granules = object_load(h, granule, kind, &o) ? o.granules : MM_OBJECT_MIN_BYTES / MM_GRANULE_BYTES;
+    uint32_t first = (granule - 1) / MM_LINE_GRANULES, last = (granule + granules - 2) / MM_LINE_GRANULES;
+
+    memset((uint8_t *)h->meta.lines + first, LINE_MARKED, last - first + 1);
+}
+
+void line_blocks_sweep_dropped(struct heap *h, uint32_t block, struct sweep_tally *tally)
+{
+    enum block_kind kind = blocks_kind(&h->blocks, block);
+    uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
+    uint32_t before = at_load_relaxed(&h->meta.free_lines[block]);
+
+    memset(line_bytes(h, block), 0, MM_BLOCK_LINES);
+    for (at = bitmap_find_set(heap_vo(h), at, end); at < end; at = bitmap_find_set(heap_vo(h), at + 1, end))
+        mark_lines_of(h, (uint32_t)at, kind);
+    uint32_t after = count_holes(h, block);
+    at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_UNSWEPT);
+    at_store_relaxed(&h->meta.free_lines[block], (uint8_t)after);
+    tally->freed_bytes += ((int64_t)after - before) * MM_LINE_BYTES;
+    tally->free_lines[kind] += (int64_t)(after == MM_BLOCK_LINES ? 0 : after) - before;
+    if (after == MM_BLOCK_LINES) {
+        clear_objects(heap_marks(h), block); /* VO is clear (I3) */
+        space_free_block(h, block, false, tally);
+    }
+}
+
+void line_blocks_after_dropped(struct heap *h, enum block_kind kind, const struct sweep_tally *total)
+{
+    space_count_freed_stw(h, kind, total);
+    h->holes[kind] = (struct line_holes){ .lines = (uint64_t)((int64_t)h->holes[kind].lines + total->free_lines[kind]) };
 }
 
 /* checks */

@@ -2,6 +2,7 @@
 /* blocks.c - Stages that pass over all blocks: measure, prepare, release. */
 #include "plans/heap/bitmap.h"
 #include "plans/heap/walk.h"
+#include "plans/refcount.h"
 #include "plans/stage/collection.h"
 
 void stage_split(struct worker *w, struct packet *p)
@@ -37,6 +38,8 @@ static void prepare_whole(struct heap *h, uint32_t block, const struct space *sp
     uint8_t kept = space->kind == BLOCK_LARGE ? BLOCK_YOUNG : 0; /* large_space.c L4 */
 
     at_and_relaxed(&h->meta.flags[block], kept);
+    if (h->plan->constraints.counts && heap_cycle(h) == HEAP_CYCLE_NONE)
+        refcount_clear_block(h, block);
     space->prepare_block(h, block);
 }
 
@@ -45,7 +48,7 @@ static void prepare_young(struct heap *h, uint32_t block, enum block_kind kind)
 {
     if (!block_kind_has_lines(kind) || !walk_block_in_g(h, block))
         return;
-    uint8_t leaves = kind == BLOCK_NURSERY ? BLOCK_EVACUATE : 0;
+    uint8_t leaves = kind == BLOCK_NURSERY || refcount_moves_block(h, block, kind) ? BLOCK_EVACUATE : 0;
     bitmap_clear_range(heap_scratch_bits(h), (uint64_t)block * MM_BLOCK_GRANULES,
                        ((uint64_t)block + 1) * MM_BLOCK_GRANULES);
     at_store_relaxed(&h->meta.charged[block], 0);
@@ -76,7 +79,10 @@ void stage_sweep(struct worker *w, struct packet *p)
     stage_split(w, p);
     for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++) {
         const struct space *space = space_of(blocks_kind(&h->blocks, block));
-        if (space != NULL && (!h->young || blocks_flag(&h->blocks, block, BLOCK_YOUNG)))
-            space->sweep_block(h, block, &share->sweep);
+        if (space == NULL || (h->young && !blocks_flag(&h->blocks, block, BLOCK_YOUNG)))
+            continue;
+        space->sweep_block(h, block, &share->sweep);
+        if (h->plan->constraints.counts)
+            refcount_block_swept(h, block);
     }
 }

@@ -55,6 +55,8 @@ void stage_immortal(struct worker *w, struct packet *p);
 void stage_settle(struct worker *w, struct packet *p);
 void stage_exact(struct worker *w, struct packet *p);
 void stage_logged(struct worker *w, struct packet *p);
+void stage_release_held(struct worker *w, struct packet *p);
+void stage_counted(struct worker *w, struct packet *p);
 void stage_objects(struct worker *w, struct packet *p);
 void stage_slots(struct worker *w, struct packet *p);
 void stage_slice(struct worker *w, struct packet *p);

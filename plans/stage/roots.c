@@ -7,6 +7,7 @@
 #include "plans/heap/bitmap.h"
 #include "plans/heap/resolve.h"
 #include "plans/heap/walk.h"
+#include "plans/refcount.h"
 #include "plans/space/large_space.h"
 #include "plans/stage/collection.h"
 
@@ -64,10 +65,12 @@ static void pin_word(struct collection *c, struct tracer *r, _Atomic uint32_t *w
         return;
     if (c->heap->evacuates) {
         evacuate_pin(r, granule);
+        refcount_hold(h, granule);
         return;
     }
     at_or_relaxed(&h->meta.flags[granule / MM_BLOCK_GRANULES], BLOCK_STAYS);
     mark_root(r, granule);
+    refcount_hold(h, granule);
 }
 
 void stage_ambiguous(struct worker *w, struct packet *p)
@@ -102,9 +105,11 @@ static void trace_word(struct collection *c, struct tracer *r, _Atomic uint32_t 
     }
     if (!c->heap->evacuates) {
         mark_root(r, was);
+        refcount_hold(c->heap, was);
         return;
     }
     now = evacuate_root(r, was);
+    refcount_hold(c->heap, now);
     if (now != was)
         (void)at_cas_acq_rel(word, &was, now);
 }
@@ -128,6 +133,7 @@ static void scan_immortal_block(struct collection *c, struct tracer *r, uint32_t
     for (at = bitmap_find_set(objects, at, end); at < end; at = bitmap_find_set(objects, at + 1, end)) {
         if (object_place(c->heap, (uint32_t)at) == BLOCK_UNCOMMITTED)
             continue;
+        refcount_stick(c->heap, (uint32_t)at);
         if (c->heap->evacuates)
             evacuate_pin(r, (uint32_t)at);
         else

@@ -18,6 +18,7 @@
  *   From   Cheney's forwarding in the old copy; opportunistic evacuation after Immix (PLDI 2008); claim bit: soundness S18 */
 #include <sched.h>
 
+#include "plans/refcount.h"
 #include "plans/trace/settle.h"
 #include "plans/trace/stack.h"
 
@@ -61,6 +62,8 @@ static inline void fetch(const struct trace *t, uint32_t granule)
     foreign_prefetch(t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
     __builtin_prefetch((const void *)&t->marks[granule / 64]);
     __builtin_prefetch((const void *)&t->settled[granule / 64]);
+    if (t->counts)
+        __builtin_prefetch((const void *)refcount_of(t->heap, granule));
 }
 
 static void push(void *context, uint64_t place, uint32_t reference)
@@ -109,6 +112,8 @@ static inline void scan(struct tracer *r, const struct object *o)
 {
     if (o->program->shape == SCAN_LEAF)
         return;
+    if (r->t->counts)
+        refcount_arm(r->t->heap, o); /* it is old from now on */
     bool array = o->program->shape == SCAN_ARRAY;
     make_room(r, o->program->ref_count + (array ? STACK_SLICE_ITEMS / ITEMS_A_PLACE : 0));
     uint32_t from = r->stack == NULL ? 0 : r->stack->count;
@@ -271,6 +276,8 @@ static inline void follow(struct tracer *r, uint64_t place)
     now = visit(r, target);
     if (now != target)
         foreign_store32(r->t->arena, place * 4, now);
+    if (r->t->counts && bitmap_test(r->t->marks, now)) /* else it is forged */
+        refcount_up(r->t->heap, now);
 }
 
 /* Until the stack is empty, or others want this worker. */

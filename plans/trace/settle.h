@@ -14,6 +14,8 @@ static inline bool settle_try_mark(const struct trace *t, uint32_t granule)
 {
     if (t->young && !blocks_flag(&t->heap->blocks, granule / MM_BLOCK_GRANULES, BLOCK_YOUNG))
         return false;
+    if (t->only_old && !bitmap_test(heap_vo(t->heap), granule))
+        return false;
     if (!t->alone)
         return bitmap_set_shared(t->marks, granule);
     if (bitmap_test(t->marks, granule))
@@ -81,6 +83,8 @@ static inline bool settle_size(const struct trace *t, struct trace_tally *tally,
 /* It stays where it is: what its block's space keeps of it besides the mark bit. */
 static inline void settle_in_place(const struct trace *t, enum block_kind kind, const struct object *o)
 {
+    if (t->only_old)
+        return;
     if (MM_LIKELY(block_kind_has_lines(kind) && kind != BLOCK_SLIDE))
         settle_mark_lines(t, o->granule, o->granules);
     else if (kind == BLOCK_SLIDE)

@@ -125,7 +125,9 @@ void trace_init(struct trace *t, struct heap *h, bool alone)
                          .settled = heap_scratch_bits(h),
                          .alone = alone,
                          .young = h->young,
-                         .line_mark = heap_cycle(h) == HEAP_CYCLE_NONE ? LINE_MARKED : LINE_MARKED_NEXT,
+                         .counts = h->young && h->plan->constraints.counts,
+                         .only_old = heap_cycle(h) == HEAP_CYCLE_MARKING && h->plan->constraints.counts,
+                         .line_mark = heap_g_stays_open(h) ? LINE_MARKED_NEXT : LINE_MARKED,
                          .by_kind = h->options.count_live_bytes_in_gc };
 }
 
@@ -150,6 +152,7 @@ bool trace_on_drained(struct trace *t, struct trace_tally *tally, struct worker 
     if (at_load_relaxed(&t->overflowed) == 0)
         return false;
     at_store_relaxed(&t->overflowed, 0);
+    h->count.inexact |= t->counts; /* references are met again */
     struct packet *p = worker_packet_try_new(w, t->rescan);
     if (p != NULL) {
         p->args[0] = 0;

@@ -29,6 +29,8 @@ struct trace {                               /* constant while it runs, but for 
     _Atomic uint64_t *marks, *settled;       /* heap_mark_bits(), heap_scratch_bits() */
     bool alone;                              /* one worker: mark bits need no locked instruction */
     bool young;                              /* what is old is marked */
+    bool counts;                             /* each reference that is followed is counted: refcount.h */
+    bool only_old;                           /* what is not is left alone: it lives, and its lines are others' business */
     uint8_t line_mark;                       /* LINE_MARKED, or LINE_MARKED_NEXT of a collection that marks while clients run */
     bool bounded;                            /* [stw] the sentinel itself traces: no more packets */
     bool by_kind;                            /* kind_bytes are counted */

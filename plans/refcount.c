@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* refcount.c - Refcount: the pauses of plans that count.
+ *   R1  between pauses the count of an object with a VO bit is the number of references to it from such objects at the last pause, and
+ *       as many more as old values of rows still have; but stuck stays stuck
+ *       Without packets for the closure a pause may count some twice: then a whole collection is next
+ *   R2  an object without VO bit has a count byte of 0
+ *   R3  exactly the fields of old objects that nobody has stored to since the last pause have their log bit set (refcount_arm())
+ *   R4  nothing old is moved, but by a whole collection, which counts anew: what is held, released or in a row keeps its address
+ *   R5  while a trace marks, counts rest: no pause counts between its two, and what the first one left to be done waits until its
+ *       sweep is over. Something dropped meanwhile would have to be marked through, for the snapshot's sake; a trace is rare,
+ *       and clients go on with what is free, as under concurrentimmix
+ *   A lie (a forged row, a reference stored without the barrier) can drop what lives, in the liar's own heap, or keep what does not   */
+#include "plans/refcount.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plans/generational.h"
+#include "plans/heap/bitmap.h"
+#include "plans/heap/walk.h"
+#include "plans/room.h"
+#include "plans/schedule.h"
+
+/* ---- roots and survivors ---- */
+
+void refcount_hold(struct heap *h, uint32_t granule)
+{
+    if (!h->plan->constraints.counts || (h->young && !bitmap_test(heap_vo(h), granule))) /* R2: it is forged */
+        return;
+    if ((at_or_relaxed(refcount_of(h, granule), (uint8_t)REFCOUNT_HELD) & REFCOUNT_HELD) == 0)
+        h->count.held[at_add_relaxed(&h->count.held_count, 1)] = granule; /* a word each at most */
+}
+
+void refcount_stick(const struct heap *h, uint32_t granule)
+{
+    if (h->plan->constraints.counts)
+        at_or_relaxed(refcount_of(h, granule), (uint8_t)REFCOUNT_STUCK);
+}
+
+/* Others may set bits of the same lines. */
+void refcount_arm(const struct heap *h, const struct object *o)
+{
+    uint64_t at = o->granule, end = at + o->granules - 1;
+
+    while (at < end) {
+        uint64_t line = at / MM_LINE_GRANULES, next = MM_MIN(end, (line + 1) * MM_LINE_GRANULES);
+        uint32_t ones = next - at == MM_LINE_GRANULES ? UINT32_MAX : (UINT32_C(1) << (next - at)) - 1;
+        at_or_relaxed(&h->log.bits[line], ones << at % MM_LINE_GRANULES);
+        at_store_relaxed(&h->log.lines[line], 1);
+        at = next;
+    }
+}
+
+/* Nothing old would have to stay behind. */
+bool refcount_moves_block(const struct heap *h, uint32_t block, enum block_kind kind)
+{
+    const uint64_t *lines = (const uint64_t *)(const void *)(h->meta.lines + (size_t)block * MM_BLOCK_LINES);
+    uint64_t any = 0;
+
+    if (!h->count.moves_young || kind != BLOCK_IMMIX)
+        return false;
+    for (unsigned i = 0; i < MM_BLOCK_LINES / 8; i++)
+        any |= lines[i];
+    return any == 0;
+}
+
+/* ---- counting anew ---- */
+
+void refcount_clear_block(const struct heap *h, uint32_t block)
+{
+    memset((void *)refcount_of(h, block * MM_BLOCK_GRANULES), 0, MM_BLOCK_GRANULES / 2);
+}
+
+static void count_reference(void *context, uint64_t place, uint32_t reference)
+{
+    const struct heap *h = context;
+
+    (void)place;
+    if (reference != 0 && object_place(h, reference) != BLOCK_UNCOMMITTED && bitmap_test(heap_marks(h), reference))
+        refcount_up(h, reference);
+}
+
+/* @room: what the block's objects may still claim to fill (settle.h T4). */
+static void count_object(struct heap *h, uint32_t granule, enum block_kind kind, uint64_t *room)
+{
+    struct object o;
+
+    if (!object_load(h, granule, kind, &o) || o.program->shape == SCAN_LEAF)
+        return;
+    if (o.granules > MM_LINE_GRANULES && o.granules > *room)
+        return;
+    *room -= o.granules > MM_LINE_GRANULES ? o.granules : 0;
+    refcount_arm(h, &o);
+    object_each_fixed(h->arena, granule, o.program, count_reference, h);
+    if (o.program->shape == SCAN_ARRAY)
+        object_each_element(h->arena, granule, o.program, 0, o.length, count_reference, h);
+}
+
+static void count_block(struct heap *h, uint32_t block, enum block_kind kind)
+{
+    uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
+    uint64_t room = kind == BLOCK_LARGE ? UINT64_MAX : MM_BLOCK_GRANULES;
+
+    for (at = bitmap_find_set(heap_marks(h), at, end); at < end; at = bitmap_find_set(heap_marks(h), at + 1, end))
+        if (object_place(h, (uint32_t)at) != BLOCK_UNCOMMITTED)
+            count_object(h, (uint32_t)at, kind, &room);
+}
+
+/* A young one has found the bits of G in what will be the trace's marks. */
+static void make_ready_again(struct heap *h, uint32_t block, enum block_kind kind)
+{
+    if (!block_kind_has_lines(kind))
+        return;
+    bitmap_clear_range(heap_marks(h), (uint64_t)block * MM_BLOCK_GRANULES, ((uint64_t)block + 1) * MM_BLOCK_GRANULES);
+    at_store_relaxed(&h->meta.charged[block], 0);
+}
+
+void refcount_block_swept(struct heap *h, uint32_t block)
+{
+    enum block_kind kind = blocks_kind(&h->blocks, block);
+
+    if (!block_kind_in_use(kind))
+        return;
+    if (!h->young)
+        count_block(h, block, kind);
+    else if (heap_cycle(h) == HEAP_CYCLE_CLEARED)
+        make_ready_again(h, block, kind);
+}
+
+/* ---- a collection ---- */
+
+int refcount_reserve_stw(struct heap *h, uint64_t root_words)
+{
+    struct refcount *c = &h->count;
+
+    if (root_words > c->released_capacity) { /* empty now; it will be held */
+        free(c->released);
+        c->released = malloc(root_words * sizeof(*c->released));
+        c->released_capacity = c->released == NULL ? 0 : root_words;
+    }
+    return root_words <= c->released_capacity ? 0 : -ENOMEM;
+}
+
+void refcount_begin_stw(struct heap *h)
+{
+    struct refcount *c = &h->count;
+    uint32_t *held = c->held;
+    size_t capacity = c->held_capacity;
+
+    c->held = c->released;
+    c->held_capacity = c->released_capacity;
+    c->released = held;
+    c->released_capacity = capacity;
+    c->released_count = h->young ? at_load_relaxed(&c->held_count) : 0;
+    at_store_relaxed(&c->held_count, 0);
+    c->row_count = 0;
+}
+
+/* What the rows have lost is for later; a whole collection has counted without them. */
+void refcount_end_stw(struct heap *h)
+{
+    struct refcount *c = &h->count;
+    struct log *log = &h->log;
+    struct logged *rows = c->rows;
+    size_t capacity = c->row_capacity;
+
+    h->evacuates = h->defrags = false; /* nothing that goes on beside clients moves anything */
+    if (!h->young) {
+        c->used_after_trace = heap_used_bytes(h) - heap_hole_bytes(h);
+        c->trace_next = c->inexact = false;
+        return;
+    }
+    c->rows = log->rows;
+    c->row_capacity = log->capacity;
+    c->row_count = log->count;
+    log->rows = rows; /* the room is used again */
+    log->capacity = capacity;
+}
+
+/* ---- pauses ---- */
+
+/* What the last pause left to be done, in this one. */
+static int finish_pending(struct heap *h, struct engine *engine)
+{
+    struct heap_collection unused;
+    int r = heap_count(h, engine);
+
+    if (r < 0)
+        return r;
+    heap_end_count(h);
+    r = heap_sweep(h, engine);
+    if (r == 0)
+        heap_end_cycle(h, &unused);
+    return r;
+}
+
+/* Another collection has come: counts are made ready for it, or forgotten. */
+static int settle(struct heap *h, struct engine *engine, bool young)
+{
+    if (heap_cycle(h) == HEAP_CYCLE_COUNTING && young)
+        return finish_pending(h, engine);
+    if (heap_cycle(h) != HEAP_CYCLE_CLEARED || !young)
+        at_store_relaxed(&h->cycle.state, HEAP_CYCLE_NONE);
+    return 0;
+}
+
+/* A pause that counts begins a trace, too: what is held is the snapshot's roots. Without memory for that it does not. */
+static void begin_trace(struct heap *h, struct heap_collection *ret)
+{
+    h->young = h->evacuates = h->defrags = false;
+    h->count.marked_rows = 0;
+    at_store_relaxed(&h->cycle.state, HEAP_CYCLE_COUNTING);
+    if (cycle_begin_with(h, h->count.held, at_load_relaxed(&h->count.held_count)) == 0)
+        ret->kind = HEAP_PAUSE_INITIAL_MARK;
+}
+
+static int collect(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
+{
+    bool young = generational_young_stw(h, stop), traces = heap_cycle(h) == HEAP_CYCLE_CLEARED && young;
+    int r = settle(h, engine, young);
+
+    if (r == 0 && young && !generational_young_stw(h, stop)) /* what was dropped is not enough */
+        return collect(h, engine, stop, ret);
+    if (r == 0)
+        r = schedule_collect_stw(h, engine, stop, ret);
+    h->cycle.sum = *ret;
+    if (r == 0 && traces)
+        begin_trace(h, ret);
+    else if (r == 0 && ret->kind == HEAP_PAUSE_REFCOUNT)
+        at_store_relaxed(&h->cycle.state, HEAP_CYCLE_COUNTING);
+    return r;
+}
+
+/* Some of the snapshot is not known, and no count is right. */
+static int give_up(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
+{
+    at_store_relaxed(&h->cycle.state, HEAP_CYCLE_NONE);
+    ret->fell_back = true;
+    if (!stop->roots_overflowed)
+        return collect(h, engine, stop, ret);
+    ret->live_objects = h->live_objects; /* the next one will be whole, too */
+    ret->live_bytes = h->live_bytes;
+    return 0;
+}
+
+/* Whatever else is wanted: a trace that has begun comes to its end first. */
+static int end_marking(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
+{
+    int r = h->cycle.row_count > 0 ? heap_mark(h, engine) : 0; /* memory was short for what had been taken */
+
+    if (r < 0)
+        return r;
+    heap_take_log(h);
+    if (h->log.lost)
+        return give_up(h, engine, stop, ret);
+    r = heap_mark(h, engine);
+    if (r < 0)
+        return r;
+    at_store_relaxed(&h->cycle.state, HEAP_CYCLE_SWEEPING);
+    h->cycle.swept = (struct sweep_tally){ 0 };
+    h->count.tracing = true;
+    ret->kind = HEAP_PAUSE_FINAL_MARK;
+    ret->live_objects = h->live_objects;
+    ret->live_bytes = h->live_bytes;
+    ret->logged_units = h->cycle.sum.logged_units;
+    ret->forged_refs = h->cycle.sum.forged_refs;
+    at_store_release(&h->meta.header->journal, HEAP_RELEASE);
+    if (!h->options.sanity)
+        return 0;
+    struct heap_collection unused;
+    r = heap_sweep(h, engine);
+    if (r == 0)
+        heap_end_cycle(h, &unused);
+    return r;
+}
+
+int refcount_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
+{
+    MM_ASSERT(heap_cycle(h) != HEAP_CYCLE_SWEEPING);
+    return heap_cycle(h) == HEAP_CYCLE_MARKING ? end_marking(h, engine, stop, ret) : collect(h, engine, stop, ret);
+}
+
+void refcount_fini(struct refcount *c)
+{
+    free(c->held);
+    free(c->released);
+    free(c->rows);
+    *c = (struct refcount){ 0 };
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* drop.c - Drop: objects without references, and what they were the last to refer to.
+ *   P1  who clears an object's VO bit drops it: it alone reads its header and its fields, once
+ *   P2  fields of what is dropped hold what was counted: nobody has stored there since, or the log had it at the last pause
+ *   P3  without room on the stack an object keeps its VO bit and its count of nothing, and overflowed is set: a rescan finds it
+ *   P4  its block is flagged BLOCK_UNSWEPT, its run RUN_DEAD: lines and pages are free when that is swept, not before            */
+#include "plans/trace/drop.h"
+
+#include "plans/refcount.h"
+#include "plans/trace/settle.h"
+#include "plans/trace/stack.h"
+
+static bool clear_shared(_Atomic uint64_t *words, uint64_t bit)
+{
+    uint64_t mask = UINT64_C(1) << bit % 64;
+
+    return (at_and_relaxed(&words[bit / 64], ~mask) & mask) != 0;
+}
+
+static void leave_to_sweep(const struct heap *h, uint32_t granule)
+{
+    uint32_t block = granule / MM_BLOCK_GRANULES;
+
+    if (blocks_kind(&h->blocks, block) == BLOCK_LARGE)
+        at_or_relaxed(&h->meta.runs[granule / MM_PAGE_GRANULES], RUN_DEAD);
+    if (!blocks_flag(&h->blocks, block, BLOCK_UNSWEPT))
+        at_or_relaxed(&h->meta.flags[block], BLOCK_UNSWEPT);
+}
+
+/* True for who drops it. */
+static bool claim(const struct heap *h, uint32_t granule)
+{
+    if (!clear_shared(heap_vo(h), granule))
+        return false;
+    leave_to_sweep(h, granule);
+    at_store_relaxed(refcount_of(h, granule), 0);
+    return true;
+}
+
+static void drop(struct tracer *r, uint32_t granule)
+{
+    if (MM_UNLIKELY(r->stack->count == PACKET_ITEMS)) {
+        at_store_relaxed(&r->t->overflowed, 1);
+        return;
+    }
+    if (!claim(r->t->heap, granule))
+        return;
+    foreign_prefetch(r->t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
+    r->stack->items[r->stack->count++] = granule;
+}
+
+void drop_reference(struct tracer *r, uint32_t granule)
+{
+    struct heap *h = r->t->heap;
+
+    if (granule == 0)
+        return;
+    if (MM_UNLIKELY(object_place(h, granule) == BLOCK_UNCOMMITTED))
+        r->tally->forged_refs++;
+    else if (bitmap_test(heap_vo(h), granule) && refcount_down(h, granule)) /* without: dropped with a cycle, or forged */
+        drop(r, granule);
+}
+
+void drop_unheld(struct tracer *r, uint32_t granule)
+{
+    if (bitmap_test(heap_vo(r->t->heap), granule) && at_load_relaxed(refcount_of(r->t->heap, granule)) == 0)
+        drop(r, granule);
+}
+
+static void lose(void *context, uint64_t place, uint32_t reference)
+{
+    (void)place;
+    drop_reference(context, reference);
+}
+
+/* scanning */
+
+static void scan_array(struct tracer *r, const struct object *o, reference_visit visit)
+{
+    uint32_t slice = stack_slice_elements(o->program, 1);
+
+    if (o->length > slice && stack_leave_slice(r, o->granule, o->program, 0, o->length))
+        return;
+    for (uint32_t at = 0, end; at < o->length; at = end) {
+        end = o->length - at > slice ? at + slice : o->length;
+        stack_make_room(r, r->t->objects, STACK_SLICE_ITEMS);
+        object_each_element(r->t->arena, o->granule, o->program, at, end, visit, r);
+    }
+}
+
+/* Reads the header of what has been dropped. False: it is bad, and nothing follows from it. */
+static bool load(struct tracer *r, uint32_t granule, struct object *o)
+{
+    return settle_size(r->t, r->tally, granule, blocks_kind(&r->t->heap->blocks, granule / MM_BLOCK_GRANULES), o) &&
+           o->program->shape != SCAN_LEAF;
+}
+
+static void visit(struct tracer *r, uint32_t granule)
+{
+    struct object o;
+
+    if (!load(r, granule, &o))
+        return;
+    stack_make_room(r, r->t->objects, o.program->ref_count);
+    object_each_fixed(r->t->arena, granule, o.program, lose, r);
+    if (o.program->shape == SCAN_ARRAY)
+        scan_array(r, &o, lose);
+}
+
+void drop_drain(struct tracer *r)
+{
+    struct packet *stack = r->stack;
+    unsigned visits = 0;
+
+    while (stack->count > 0) {
+        visit(r, stack->items[--stack->count]);
+        if (++visits % STACK_SHARE_EVERY != 0 || r->t->bounded)
+            continue;
+        if (stack->count >= STACK_SHARE_MIN && worker_others_idle_racy(r->worker))
+            stack_give_half(r, r->t->objects);
+        if (MM_UNLIKELY(worker_should_yield(r->worker)) && stack->count > 0 && stack_leave(r, r->t->objects))
+            return;
+    }
+}
+
+void drop_run_objects(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)
+{
+    drop_drain(&(struct tracer){ t, tally, w, p });
+}
+
+void drop_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)
+{
+    struct tracer r = { t, tally, w, p };
+    struct slice s = stack_slice_of(p);
+    uint32_t step = stack_slice_elements(s.program, 1);
+
+    while (stack_slice_next(&r, &s, step)) {
+        object_each_element(t->arena, s.granule, s.program, s.at, s.stop, lose, &r);
+        drop_drain(&r);
+    }
+}
+
+/* When all else is done an old object without count and root is one that found no room. */
+static void rescan_block(struct tracer *r, uint32_t block)
+{
+    const _Atomic uint64_t *vo = heap_vo(r->t->heap);
+    uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
+
+    for (at = bitmap_find_set(vo, at, end); at < end; at = bitmap_find_set(vo, at + 1, end)) {
+        drop_unheld(r, (uint32_t)at);
+        drop_drain(r);
+    }
+}
+
+void drop_run_rescan(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)
+{
+    struct tracer r = { t, tally, w, p };
+
+    if (!t->bounded)
+        trace_split_range(w, p, MM_COMMIT_BLOCKS);
+    for (uint64_t block = p->args[0]; block < p->args[1]; block++)
+        if (block_kind_in_use(blocks_kind(&t->heap->blocks, (uint32_t)block)))
+            rescan_block(&r, (uint32_t)block);
+}
+
+/* what a trace has not marked */
+
+static void lose_to_marked(void *context, uint64_t place, uint32_t reference)
+{
+    struct tracer *r = context;
+    const struct heap *h = r->t->heap;
+
+    (void)place;
+    if (reference != 0 && object_place(h, reference) != BLOCK_UNCOMMITTED && bitmap_test(heap_marks(h), reference))
+        (void)refcount_down(h, reference); /* what refers to it and is marked still does, or the log has it */
+}
+
+static void drop_one(struct tracer *r, uint32_t granule)
+{
+    struct object o;
+
+    if (!claim(r->t->heap, granule) || !load(r, granule, &o))
+        return;
+    object_each_fixed(r->t->arena, granule, o.program, lose_to_marked, r);
+    if (o.program->shape == SCAN_ARRAY)
+        object_each_element(r->t->arena, granule, o.program, 0, o.length, lose_to_marked, r);
+}
+
+void drop_unmarked(struct tracer *r, uint32_t block)
+{
+    const struct heap *h = r->t->heap;
+    uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
+
+    for (at = bitmap_find_set(heap_vo(h), at, end); at < end; at = bitmap_find_set(heap_vo(h), at + 1, end))
+        if (!bitmap_test(heap_marks(h), at) && object_place(h, (uint32_t)at) != BLOCK_UNCOMMITTED)
+            drop_one(r, (uint32_t)at);
+}
