@@ -24,15 +24,22 @@
 
 /* ---- the thread ---- */
 
+static void note_new_bytes(struct shared_heap *h, struct collector_task *t)
+{
+    uint64_t granted = at_load_relaxed(&h->control->granted_bytes);
+
+    t->collection.new_bytes = granted - h->granted_at_collection;
+    h->granted_at_collection = granted;
+}
+
 void collector_publish_end(struct shared_heap *h, struct collector_task *t)
 {
     struct shm_control *c = h->control;
-    uint64_t granted = at_load_relaxed(&c->granted_bytes);
 
-    t->collection.new_bytes = granted - h->granted_at_collection;
+    if (t->collection.kind != HEAP_PAUSE_REFCOUNT) /* whose pause has noted it */
+        note_new_bytes(h, t);
     at_store_relaxed(&c->live_bytes, t->collection.live_bytes);
     at_store_relaxed(&c->live_objects, t->collection.live_objects);
-    h->granted_at_collection = granted;
     (void)atomic_fetch_add_explicit(&c->collections, 1, memory_order_release);
 }
 
@@ -41,6 +48,8 @@ static void publish_pause(struct shared_heap *h, struct collector_task *t)
     struct shm_control *c = h->control;
 
     t->ended = heap_cycle(h->heap) == HEAP_CYCLE_NONE;
+    if (t->collection.kind == HEAP_PAUSE_REFCOUNT)
+        note_new_bytes(h, t);
     if (t->ended)
         collector_publish_end(h, t);
     t->pause_ns = mm_now_ns() - t->asked_ns;
@@ -77,7 +86,7 @@ static int run_stw(struct shared_heap *h, struct collector_task *t, const struct
 
 static bool is_beside(enum collector_work work)
 {
-    return work == WORK_CLEAR || work == WORK_MARK || work == WORK_SWEEP;
+    return work == WORK_CLEAR || work == WORK_MARK || work == WORK_COUNT || work == WORK_SWEEP;
 }
 
 /* The loop goes on being the heap's caller: no lock (plans/heap.h, heap_cycle()). */
@@ -86,9 +95,10 @@ static void run_beside(struct shared_heap *h, struct collector_task *t)
     struct engine *engine = h->server->background;
     uint64_t start_ns = mm_now_ns();
 
-    t->error = t->work == WORK_CLEAR  ? heap_clear(h->heap, engine)
-               : t->work == WORK_MARK ? heap_mark(h->heap, engine)
-                                      : heap_sweep(h->heap, engine);
+    t->error = t->work == WORK_CLEAR   ? heap_clear(h->heap, engine)
+               : t->work == WORK_MARK  ? heap_mark(h->heap, engine)
+               : t->work == WORK_COUNT ? heap_count(h->heap, engine)
+                                       : heap_sweep(h->heap, engine);
     t->outcome = t->error == 0 ? OUTCOME_DONE : OUTCOME_FAILED;
     t->beside_ns = mm_now_ns() - start_ns;
 }

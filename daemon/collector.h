@@ -21,7 +21,7 @@ struct shared_heap;
 
 enum collector_work {
     WORK_COLLECT, WORK_VERIFY, WORK_HISTOGRAM,
-    WORK_CLEAR, WORK_MARK, WORK_SWEEP,        /* of a concurrent collection: beside the clients, who are not stopped (cycle.h) */
+    WORK_CLEAR, WORK_MARK, WORK_COUNT, WORK_SWEEP,   /* of a concurrent collection: beside the clients, who are not stopped (cycle.h) */
     WORK_END,                                 /* stop for good, give the arena back, end the thread */
     WORK_QUIT,                                /* end the thread; clients go on reading what they have mapped */
 };

@@ -13,7 +13,7 @@ static void recent_add(struct counters_recent *recent, uint64_t ns)
 /* Counting references finds out what new objects survive, as a nursery's collection does. */
 static bool tells_survival(const struct heap_collection *c)
 {
-    return (c->kind == HEAP_PAUSE_YOUNG || c->kind == HEAP_PAUSE_REFCOUNT) && c->new_bytes > 0;
+    return heap_pause_is_partial(c->kind) && c->new_bytes > 0;
 }
 
 void counters_collected(struct counters *counters, const struct collector_task *task)

@@ -5,7 +5,9 @@
  *   P2  marking is repeated while clients log more than a stop should look at; ROUNDS_MAX bounds it: what is left then is the stop's
  *   P3  a cycle begins while what it will take is still there: twice what the last one took, since rates vary; within bounds,
  *       so that a quiet heap is not collected for nothing, and a first cycle has a quarter of the heap
- *   P4  a final mark that was given up is tried again: a cycle that has begun comes to its end                          */
+ *   P4  a final mark that was given up is tried again: a cycle that has begun comes to its end
+ *   P5  a plan that counts begins a cycle when it wants one. What a stop has left to be counted comes before the next stop, and its
+ *       collection has ended when that is swept: then what it freed is there   */
 #include "daemon/cycle.h"
 
 #include <errno.h>
@@ -34,7 +36,7 @@ static uint64_t needed_bytes(const struct shared_heap *h)
 
 bool cycle_is_due_locked(struct shared_heap *h)
 {
-    if (!h->is_concurrent || heap_cycle(h->heap) != HEAP_CYCLE_NONE || h->promised > h->completed ||
+    if (!heap_wants_cycle(h->heap) || h->promised > h->completed ||
         heap_grantable_bytes(h->heap) >= needed_bytes(h))
         return false;
     h->pace.began_granted = at_load_relaxed(&h->control->granted_bytes);
@@ -54,7 +56,7 @@ static bool may_begin(const struct shared_heap *h)
 {
     uint64_t number = h->completed + 1;
 
-    return h->is_concurrent && !h->pace.declined && at_load_relaxed(&h->wished_until) < number &&
+    return heap_wants_cycle(h->heap) && !h->pace.declined && at_load_relaxed(&h->wished_until) < number &&
            at_load_relaxed(&h->emergency_until) < number; /* P1 */
 }
 
@@ -77,6 +79,7 @@ bool cycle_next_work(struct shared_heap *h, enum collector_work *ret_work)
 {
     switch (heap_cycle(h->heap)) {
     case HEAP_CYCLE_NONE: return begin(h, ret_work);
+    case HEAP_CYCLE_COUNTING: *ret_work = WORK_COUNT; return true;
     case HEAP_CYCLE_CLEARED: *ret_work = WORK_COLLECT; return true;
     case HEAP_CYCLE_MARKING: *ret_work = h->pace.marked ? WORK_COLLECT : WORK_MARK; return true;
     case HEAP_CYCLE_SWEEPING: *ret_work = WORK_SWEEP; return true;
@@ -107,6 +110,14 @@ static void marked(struct shared_heap *h, const struct collector_task *task)
     shared_heap_unlock(h);
 }
 
+static void counted(struct shared_heap *h, const struct collector_task *task)
+{
+    if (task->error != 0 || !shared_heap_try_lock(h))
+        return; /* once more */
+    heap_end_count(h->heap);
+    shared_heap_unlock(h);
+}
+
 static void swept(struct shared_heap *h, const struct collector_task *task)
 {
     struct collector_task cycle = *task;
@@ -114,11 +125,17 @@ static void swept(struct shared_heap *h, const struct collector_task *task)
     if (task->error != 0 || !shared_heap_try_lock(h))
         return; /* once more */
     heap_end_cycle(h->heap, &cycle.collection);
+    bool ended = heap_cycle(h->heap) == HEAP_CYCLE_NONE; /* P5 */
     cycle.collection.duration_ns = h->pace.beside_ns;
-    collector_publish_end(h, &cycle);
+    if (ended)
+        collector_publish_end(h, &cycle);
     shared_heap_unlock(h);
-    note_taken(h);
+    if (!ended)
+        return;
+    if (h->pace.began_granted != 0)
+        note_taken(h);
     h->pace.began_granted = 0;
+    h->pace.beside_ns = 0;
     shared_heap_collection_ended(h, &cycle);
 }
 
@@ -133,6 +150,7 @@ void cycle_task_done(struct shared_heap *h, const struct collector_task *task)
             cycle_cancel(h);
         return;
     case WORK_MARK: marked(h, task); return;
+    case WORK_COUNT: counted(h, task); return;
     case WORK_SWEEP: swept(h, task); return;
     default: return;
     }

@@ -3,6 +3,7 @@
 /* Cycle: a collection that goes on while clients run, as the daemon drives it: which task comes next, and when one begins.
  *   Tasks    clear, stop (initial mark), mark as often as there is something logged, stop (final mark), sweep: each is the collector
  *            thread's from post to done; between them the loop is the heap's one caller (plans/heap.h, heap_cycle())
+ *            Under a plan that counts references most collections are a stop, then count, then sweep; some are a cycle before that
  *   Threads  loop                                                      docs/architecture.md#concurrent-collections */
 #include <stdbool.h>
 #include <stdint.h>

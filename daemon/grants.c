@@ -250,15 +250,18 @@ static void collect_or_fail(struct shared_heap *h, struct grant_wait *w)
         return;
     }
     w->emergency = w->collection != 0;
-    w->collection = shared_heap_promise_collection_locked(h);
-    if (w->emergency)
-        at_store_relaxed(&h->emergency_until, w->collection);
+    if (!w->emergency) {
+        w->collection = shared_heap_promise_collection_locked(h);
+        return;
+    }
+    w->collection = shared_heap_promise_unbegun_locked(h);
+    at_store_relaxed(&h->emergency_until, w->collection);
 }
 
 /* Nobody's limit is raised for what a collection of the whole heap might have freed. */
 static bool waited_in_vain(const struct shared_heap *h, const struct grant_wait *w)
 {
-    bool collected = w->collection != 0 && h->last.kind != HEAP_PAUSE_YOUNG;
+    bool collected = w->collection != 0 && !heap_pause_is_partial(h->last.kind);
 
     return collected || w->emergency || !h->collects;
 }

@@ -183,6 +183,7 @@ void shared_heap_task_done(struct shared_heap *h, const struct collector_task *t
     case WORK_COLLECT: collected(h, task); break;
     case WORK_CLEAR:
     case WORK_MARK:
+    case WORK_COUNT:
     case WORK_SWEEP: cycle_task_done(h, task); break;
     case WORK_VERIFY:
     case WORK_HISTOGRAM: inspected(h, task); break;

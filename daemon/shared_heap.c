@@ -116,7 +116,6 @@ static void publish(struct shared_heap *h)
     at_store_relaxed(&c->limit_bytes, h->limit_bytes);
     at_store_relaxed(&c->type_count, 1); /* row 0 is no type */
     h->collects = heap_plan_collects(h->heap);
-    h->is_concurrent = heap_plan_is_concurrent(h->heap);
     at_store_release(&c->magic, SHM_CONTROL_MAGIC); /* pairs with the client's acquire */
 }
 
@@ -359,13 +358,23 @@ uint64_t shared_heap_promise_collection_locked(struct shared_heap *h)
     return next;
 }
 
+/* The one under way, if it has begun, looks at the heap as it was. */
+uint64_t shared_heap_promise_unbegun_locked(struct shared_heap *h)
+{
+    enum heap_cycle cycle = heap_cycle(h->heap);
+    bool begun = cycle != HEAP_CYCLE_NONE && cycle != HEAP_CYCLE_CLEARED;
+    uint64_t next = shared_heap_next_collection_locked(h) + begun;
+
+    h->promised = MM_MAX(h->promised, next);
+    return next;
+}
+
 uint64_t shared_heap_ask_collection(struct shared_heap *h)
 {
     uint64_t next;
 
     if (shared_heap_try_lock(h)) { /* if one is pending, it has not stopped the world: what is garbage now it will find */
-        bool begun = heap_cycle(h->heap) >= HEAP_CYCLE_MARKING; /* that one looks at the heap as it was */
-        next = shared_heap_next_collection_locked(h) + begun;
+        next = shared_heap_promise_unbegun_locked(h);
         at_store_relaxed(&h->wished_until, next);
         shared_heap_unlock(h);
     } else {

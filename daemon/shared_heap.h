@@ -57,7 +57,6 @@ struct shared_heap {
     struct heap_settings settings;            /* [const] what it was made of; trigger within size_bytes */
     bool ending, end_posted;
     bool collects;                            /* [const] its plan ever does */
-    bool is_concurrent;                       /* [const] its plan has cycles: cycle.h */
     bool corrupt;                             /* quarantined; control says it to clients */
     uint64_t max_bytes;                       /* [const] */
     uint64_t limit_bytes;                     /* what may be in use */
@@ -124,6 +123,7 @@ void shared_heap_set_limit_locked(struct shared_heap *h, uint64_t bytes);
 uint64_t shared_heap_ask_collection(struct shared_heap *h);
 uint64_t shared_heap_next_collection_locked(const struct shared_heap *h);    /* the same, and nobody is promised it */
 uint64_t shared_heap_promise_collection_locked(struct shared_heap *h);       /* its number; the caller sees to the pump */
+uint64_t shared_heap_promise_unbegun_locked(struct shared_heap *h);          /* the same of one that has not stopped the world yet */
 /* The collector handed @task back. */
 void shared_heap_task_done(struct shared_heap *h, const struct collector_task *task);     /* outcome.c */
 /* A collection has come to its end: it counts. outcome.c */

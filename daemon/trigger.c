@@ -100,7 +100,7 @@ void trigger_collected(struct shared_heap *h, const struct collector_task *task)
     if (config->kind != TRIGGER_DYNAMIC)
         return;
     h->trigger.paused_ns += task->pause_ns;
-    if (task->collection.kind == HEAP_PAUSE_YOUNG)
+    if (heap_pause_is_partial(task->collection.kind))
         return;
     measure(h, task);
     if (!shared_heap_try_lock(h))

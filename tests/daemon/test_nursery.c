@@ -62,6 +62,12 @@ static uint64_t pauses(const char *kind)
     return count;
 }
 
+/* Of plans that count references, those are what they do instead. */
+static uint64_t young_pauses(void)
+{
+    return pauses("young") + pauses("refcount");
+}
+
 static uint64_t young_bytes(void)
 {
     wire_reply *reply = ask_facts();
@@ -94,7 +100,7 @@ static void wait_for_collection(uint64_t number)
 {
     for (int tick = 0; collections() < number; tick++, usleep(1000))
         ck_assert_msg(tick < 10000, "collection %llu did not come", (unsigned long long)number);
-    for (int tick = 0; pauses("young") + pauses("full") < number; tick++, usleep(1000))
+    for (int tick = 0; young_pauses() + pauses("full") < number; tick++, usleep(1000))
         ck_assert_msg(tick < 10000, "collection %llu was not counted", (unsigned long long)number);
 }
 
@@ -114,7 +120,7 @@ START_TEST(a_nursery_that_was_granted_is_collected_and_nothing_else_is)
         waste_a_nursery();
         wait_for_collection(round);
     }
-    ck_assert_uint_eq(pauses("young"), 8);
+    ck_assert_uint_eq(young_pauses(), 8);
     ck_assert_uint_eq(pauses("full"), 0);
     ck_assert_uint_eq(young_bytes(), 8 * NURSERY);
 }
@@ -144,7 +150,7 @@ START_TEST(who_asks_for_a_collection_gets_a_whole_one)
     waste_a_nursery(); /* and the next is a young one again */
     wait_for_collection(3);
     ck_assert_uint_eq(pauses("full"), 1);
-    ck_assert_uint_eq(pauses("young"), 2);
+    ck_assert_uint_eq(young_pauses(), 2);
 }
 END_TEST
 
@@ -155,7 +161,7 @@ START_TEST(stress_factor_makes_young_collections)
         waste_a_nursery();
         wait_for_collection(round);
     }
-    ck_assert_uint_eq(pauses("young"), 4);
+    ck_assert_uint_eq(young_pauses(), 4);
 }
 END_TEST
 

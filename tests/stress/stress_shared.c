@@ -309,7 +309,8 @@ static struct shared_pauses run_case(struct shared_case c)
     }
     inspect_open(&ask, c.socket);
     inspect_verify(&ask, "shared");
-    struct shared_pauses pauses = { inspect_pauses(&ask, "shared", "young"), inspect_pauses(&ask, "shared", "full") };
+    uint64_t young = inspect_pauses(&ask, "shared", "young") + inspect_pauses(&ask, "shared", "refcount");
+    struct shared_pauses pauses = { young, inspect_pauses(&ask, "shared", "full") };
     inspect_close(&ask);
     crew_fini(&crew);
     daemon_stop(daemon);
