@@ -251,7 +251,7 @@ int sanity_reach_stw(struct heap *h, const struct heap_stop *stop, struct sanity
 
 void sanity_check_reach_stw(struct heap *h, const struct heap_stop *stop, struct heap_collection *c)
 {
-    struct sanity_reach reach;
+    struct sanity_reach reach = { 0 };
 
     grants_open_stw(h, stop);
     for (uint32_t block = 0; block < blocks_high(&h->blocks); block++)
