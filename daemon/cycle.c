@@ -124,6 +124,10 @@ static void swept(struct shared_heap *h, const struct collector_task *task)
 
     if (task->error != 0 || !shared_heap_try_lock(h))
         return; /* once more */
+    if (heap_take_swept(h->heap)) { /* who waits for memory gets it before the rest is swept */
+        shared_heap_unlock(h);
+        return;
+    }
     heap_end_cycle(h->heap, &cycle.collection);
     bool ended = heap_cycle(h->heap) == HEAP_CYCLE_NONE; /* P5 */
     cycle.collection.duration_ns = h->pace.beside_ns;

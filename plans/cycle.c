@@ -7,9 +7,9 @@
  *       logged before it changed. The rows are drained to the last at the second stop; a log that is incomplete ends the cycle with
  *       everything alive, and a whole collection follows at once
  *   Y4  lines marked by the collection before stay marked until a block's sweep, so grants see only what was free before the cycle
- *   Y5  the sweep has the blocks that had lines in use at the second stop (BLOCK_UNSWEPT) for itself: grants take only free blocks
- *       meanwhile, and what it frees is SWEPT until heap_end_cycle(). Page runs are swept there, all of them: they are few, and their
- *       blocks are shared. One is RUN_NEW that was granted, or untaken, after the first stop, and in no other time
+ *   Y5  the sweep has the blocks that had lines in use at the second stop (BLOCK_UNSWEPT) for itself, part by part: grants take free
+ *       blocks, and holes of parts that have been taken back (heap_take_swept()); until then what is freed is SWEPT. So nobody waits
+ *       for all of it. Page runs are swept in heap_end_cycle(), all of them: they are few, and their blocks are shared. One is RUN_NEW that was granted, or untaken, after the first stop, and in no other time
  *   From  Yuasa, JSS 1990; MMTk's ConcurrentImmix, whose second pause also does not scan roots again                         */
 #include "plans/cycle.h"
 
@@ -53,11 +53,14 @@ static const struct packet_kind CLEAR_BLOCKS   = { "CLEAR_BLOCKS",   STAGE_CLEAR
                                 SWEEP_BLOCKS   = { "SWEEP_BLOCKS",   STAGE_SWEEP,   run_sweep,          64 /* blocks */ };
 /* clang-format on */
 
+#define SWEEP_PART_MAX 1024u /* blocks, 32 MiB: half a millisecond */
+#define SWEEP_PARTS 16u      /* of a small heap: about so many */
+
 /* ---- a run: some of the stages ---- */
 
 struct range {
     const struct packet_kind *kind;
-    uint64_t end;
+    uint64_t from, end;
 };
 
 static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
@@ -69,11 +72,14 @@ static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
 
 static bool add_range(struct job *job, const struct range *range)
 {
-    struct packet *p = range->end == 0 ? NULL : job_packet_add(job, range->kind);
+    bool empty = range->end <= range->from;
+    struct packet *p = empty ? NULL : job_packet_add(job, range->kind);
 
-    if (p != NULL)
+    if (p != NULL) {
+        p->args[0] = range->from;
         p->args[1] = range->end;
-    return p != NULL || range->end == 0;
+    }
+    return p != NULL || empty;
 }
 
 static void fold_trace(struct heap_collection *sum, const struct trace_tally *t)
@@ -133,7 +139,7 @@ static int run(struct collection *c, struct engine *engine, const struct range *
 static int run_one(struct heap *h, struct engine *engine, const struct packet_kind *kind, uint64_t end)
 {
     struct collection c = { .heap = h };
-    struct range range = { kind, end };
+    struct range range = { kind, 0, end };
 
     return run(&c, engine, &range, 1, NULL);
 }
@@ -238,7 +244,7 @@ static bool make_seeds(struct cycle *cycle, size_t words)
 static int seed(struct collection *c, struct engine *engine, struct heap_collection *ret)
 {
     struct heap *h = c->heap;
-    struct range ranges[] = { { &SEED_AMBIGUOUS, c->row_words }, { &SEED_EXACT, c->row_words } };
+    struct range ranges[] = { { &SEED_AMBIGUOUS, 0, c->row_words }, { &SEED_EXACT, 0, c->row_words } };
 
     int r = grants_reserve_open(h);
     if (r < 0)
@@ -272,6 +278,7 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
 
     h->cycle.sum = (struct heap_collection){ .kind = HEAP_PAUSE_FINAL_MARK };
     h->cycle.swept = (struct sweep_tally){ 0 };
+    h->cycle.freed_bytes = 0;
     h->cycle.seeded = false;
     if (stage_count_words(&c) == 0) {
         if (make_seeds(&h->cycle, c.row_words))
@@ -400,9 +407,9 @@ int heap_mark(struct heap *h, struct engine *engine)
     struct cycle *cycle = &h->cycle;
     struct collection c = { .heap = h };
     bool first = !cycle->seeded;
-    struct range ranges[] = { { &MARK_SEEDS, first ? cycle->seed_count : 0 },
-                              { &SCAN_IMMORTAL, first ? blocks_high(&h->blocks) : 0 },
-                              { &MARK_OLD, cycle->row_count } };
+    struct range ranges[] = { { &MARK_SEEDS, 0, first ? cycle->seed_count : 0 },
+                              { &SCAN_IMMORTAL, 0, first ? blocks_high(&h->blocks) : 0 },
+                              { &MARK_OLD, 0, cycle->row_count } };
 
     MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_MARKING);
     int r = run(&c, engine, ranges, MM_ARRAY_LEN(ranges), NULL);
@@ -464,11 +471,11 @@ static int finish_marking(struct heap *h, struct engine *engine, bool keep, stru
 {
     struct cycle *cycle = &h->cycle;
     struct collection c = { .heap = h };
-    struct range ranges[] = { { &MARK_SEEDS, cycle->seeded || keep ? 0 : cycle->seed_count },
-                              { &SCAN_IMMORTAL, cycle->seeded || keep ? 0 : blocks_high(&h->blocks) },
-                              { &MARK_OLD, keep ? 0 : cycle->row_count },
-                              { &KEEP_BLOCKS, keep ? blocks_high(&h->blocks) : 0 },
-                              { &FLAG_BLOCKS, blocks_high(&h->blocks) } };
+    struct range ranges[] = { { &MARK_SEEDS, 0, cycle->seeded || keep ? 0 : cycle->seed_count },
+                              { &SCAN_IMMORTAL, 0, cycle->seeded || keep ? 0 : blocks_high(&h->blocks) },
+                              { &MARK_OLD, 0, keep ? 0 : cycle->row_count },
+                              { &KEEP_BLOCKS, 0, keep ? blocks_high(&h->blocks) : 0 },
+                              { &FLAG_BLOCKS, 0, blocks_high(&h->blocks) } };
 
     int r = run(&c, engine, ranges, MM_ARRAY_LEN(ranges), ret);
     if (r < 0)
@@ -494,8 +501,11 @@ static int finish_log(struct heap *h, struct engine *engine, bool keep, struct h
 static int sweep_stw(struct heap *h, struct engine *engine, struct heap_collection *ret)
 {
     struct heap_collection cycle;
-    int r = heap_sweep(h, engine);
+    int r;
 
+    do
+        r = heap_sweep(h, engine);
+    while (r == 0 && heap_take_swept(h));
     if (r == 0) {
         heap_end_cycle(h, &cycle);
         ret->freed_bytes = cycle.freed_bytes;
@@ -533,6 +543,14 @@ static int give_up(struct heap *h, struct engine *engine, const struct heap_stop
     return r;
 }
 
+/* Holes are counted anew, part by part. */
+static void begin_sweep(struct heap *h)
+{
+    memset(h->holes, 0, sizeof(h->holes));
+    h->cycle.part_end = h->cycle.swept_end = 0;
+    become(h, HEAP_CYCLE_SWEEPING);
+}
+
 int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
     bool keep = h->log.lost;
@@ -542,7 +560,7 @@ int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_sto
         return r;
     log_clear(&h->log);
     h->log.active = false;
-    become(h, HEAP_CYCLE_SWEEPING);
+    begin_sweep(h);
     at_store_release(&h->meta.header->journal, HEAP_RELEASE);
     if (keep)
         return give_up(h, engine, stop, ret);
@@ -570,7 +588,36 @@ int heap_sweep(struct heap *h, struct engine *engine)
     MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_SWEEPING);
     if (h->plan->constraints.counts)
         return refcount_sweep(h, engine);
-    return run_one(h, engine, &SWEEP_BLOCKS, blocks_high(&h->blocks));
+    struct cycle *cycle = &h->cycle;
+    struct collection c = { .heap = h };
+    uint32_t high = blocks_high(&h->blocks), part = MM_MIN(high / SWEEP_PARTS + 1, SWEEP_PART_MAX);
+    struct range range = { &SWEEP_BLOCKS, cycle->swept_end, MM_MIN(cycle->swept_end + part, high) };
+
+    int r = run(&c, engine, &range, 1, NULL);
+    if (r == 0)
+        cycle->part_end = (uint32_t)range.end;
+    return r;
+}
+
+/* What @h->cycle.swept counts is the heap's. */
+static void take_back(struct heap *h)
+{
+    struct cycle *cycle = &h->cycle;
+
+    for (size_t i = 0; i < PLAN_SPACES_MAX && h->plan->spaces[i] != NULL; i++)
+        h->plan->spaces[i]->after_sweep_stw(h, &cycle->swept);
+    blocks_release_swept(&h->blocks, cycle->swept_end, cycle->part_end);
+    cycle->freed_bytes += cycle->swept.freed_bytes;
+    cycle->swept = (struct sweep_tally){ 0 };
+    cycle->swept_end = cycle->part_end;
+}
+
+bool heap_take_swept(struct heap *h)
+{
+    if (h->plan->constraints.counts)
+        return false;
+    take_back(h);
+    return h->cycle.swept_end < blocks_high(&h->blocks);
 }
 
 static void sweep_large(struct heap *h, struct sweep_tally *tally)
@@ -589,12 +636,11 @@ void heap_end_cycle(struct heap *h, struct heap_collection *ret)
         return;
     }
     sweep_large(h, &cycle->swept);
-    for (size_t i = 0; i < PLAN_SPACES_MAX && h->plan->spaces[i] != NULL; i++)
-        h->plan->spaces[i]->after_sweep_stw(h, &cycle->swept);
-    blocks_release_swept(&h->blocks);
+    take_back(h);
+    blocks_release_swept(&h->blocks, 0, blocks_high(&h->blocks)); /* of page runs */
     at_store_relaxed(&h->meta.header->vo, heap_vo_index(h) ^ 1);
     grants_close(h);
-    cycle->sum.freed_bytes = (uint64_t)MM_MAX(cycle->swept.freed_bytes, 0);
+    cycle->sum.freed_bytes = (uint64_t)MM_MAX(cycle->freed_bytes, 0);
     h->live_objects = cycle->sum.live_objects;
     h->live_bytes = cycle->sum.live_bytes;
     become(h, HEAP_CYCLE_NONE);

@@ -191,7 +191,8 @@ int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap
  *   MARKING   heap_take_log(), by the heap's caller; then heap_mark(), beside it; as often as heap_logged() says it is worth while. Then
  *             heap_collect_stw(): the final mark; it becomes SWEEPING (or, with sanity, or if the log is incomplete: NONE)
  *             The final mark needs no roots: roots_overflowed does not hold it up, but for a full collection in its place, which is left out
- *   SWEEPING  heap_sweep(), beside the heap's caller; then heap_end_cycle(), by the heap's caller: NONE (or COUNTING, after a trace)
+ *   SWEEPING  heap_sweep(), beside the heap's caller, then heap_take_swept(), by the heap's caller, as long as that says so; then
+ *             heap_end_cycle(), by the heap's caller: NONE (or COUNTING, after a trace)
  * In a cycle the heap's caller seals no mutator and does not verify, nor count by type: they wait for its end. */
 enum heap_cycle { HEAP_CYCLE_NONE, HEAP_CYCLE_COUNTING, HEAP_CYCLE_CLEARED, HEAP_CYCLE_MARKING, HEAP_CYCLE_SWEEPING };
 bool heap_plan_is_concurrent(const struct heap *heap);
@@ -206,7 +207,8 @@ size_t heap_logged(const struct heap *heap);                         /* entries 
 void heap_take_log(struct heap *heap);
 int heap_mark(struct heap *heap, struct engine *engine);
 int heap_count(struct heap *heap, struct engine *engine);
-int heap_sweep(struct heap *heap, struct engine *engine);
+int heap_sweep(struct heap *heap, struct engine *engine);            /* a part */
+bool heap_take_swept(struct heap *heap);                             /* what it freed may be granted; true: another part is to be swept */
 void heap_end_count(struct heap *heap);
 void heap_end_cycle(struct heap *heap, struct heap_collection *ret); /* what the whole cycle did */
 

@@ -272,7 +272,7 @@ void refcount_end_cycle(struct heap *h, struct heap_collection *ret)
     *ret = h->cycle.sum;
     sweep_large(h, swept);
     fold_large(h, swept);
-    blocks_release_swept(&h->blocks);
+    blocks_release_swept(&h->blocks, 0, blocks_high(&h->blocks));
     h->live_objects -= MM_MIN(h->live_objects, c->dropped_objects);
     h->live_bytes -= MM_MIN(h->live_bytes, c->dropped_bytes);
     c->dropped_objects = c->dropped_bytes = 0;

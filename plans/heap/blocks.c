@@ -122,11 +122,11 @@ void blocks_swept(struct blocks *b, enum block_kind kind, enum block_kind to, ui
     forget_run(b);
 }
 
-void blocks_release_swept(struct blocks *b)
+void blocks_release_swept(struct blocks *b, uint32_t first, uint32_t end)
 {
-    uint8_t *kinds = (uint8_t *)b->meta->kinds, *end = kinds + blocks_high(b);
+    uint8_t *kinds = (uint8_t *)b->meta->kinds, *at = kinds + first;
 
-    for (uint8_t *at = kinds; (at = memchr(at, BLOCK_SWEPT, (size_t)(end - at))) != NULL;)
+    while (at < kinds + end && (at = memchr(at, BLOCK_SWEPT, (size_t)(kinds + end - at))) != NULL)
         at_store_relaxed((_Atomic uint8_t *)at, BLOCK_FREE_DIRTY);
 }
 

@@ -93,8 +93,8 @@ void blocks_release(struct blocks *b, uint32_t block);                /* in use 
 /* After a sweep in which workers stored @to, FREE_DIRTY or CLOSED, over @count blocks of @kind. */
 void blocks_swept(struct blocks *b, enum block_kind kind, enum block_kind to, uint32_t count);
 
-/* Blocks that workers made SWEPT are free; they count as such already. */
-void blocks_release_swept(struct blocks *b);
+/* Blocks from @first to @end that workers made SWEPT are free; they count as such already. */
+void blocks_release_swept(struct blocks *b, uint32_t first, uint32_t end);
 
 bool blocks_commit_next(struct blocks *b, uint64_t *ret_offset);
 void blocks_commit_done(struct blocks *b, uint64_t offset, bool success);

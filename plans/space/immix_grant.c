@@ -4,6 +4,13 @@
 #include "plans/heap/state.h"
 #include "plans/room.h"
 
+/* While a collection goes on beside the clients, which is to free what lines need, they may have what is kept for longer objects: who
+ * waits for it stalls. */
+static unsigned kept_from_lines(const struct heap *h)
+{
+    return heap_cycle(h) >= HEAP_CYCLE_MARKING ? ROOM_KEPT_FOR_LARGE : ROOM_KEPT_FROM_LINES;
+}
+
 static size_t grant_lines(struct heap *h, struct heap_mutator *m, uint64_t bytes, struct shm_grant *ret,
                           size_t capacity)
 {
@@ -14,7 +21,7 @@ static size_t grant_lines(struct heap *h, struct heap_mutator *m, uint64_t bytes
         granted += (uint64_t)ret[i].granules * MM_GRANULE_BYTES;
     if (granted >= bytes)
         return count;
-    bytes = MM_MIN(bytes - granted, room_above(h, ROOM_KEPT_FROM_LINES));
+    bytes = MM_MIN(bytes - granted, room_above(h, kept_from_lines(h)));
     return count + line_blocks_grant_free(h, m, BLOCK_IMMIX, SHM_GRANT_LINES, bytes, ret + count,
                                           capacity - count);
 }

@@ -82,6 +82,12 @@ static bool block_has_holes(const struct heap *h, uint32_t block, enum block_kin
            at_load_relaxed(&h->meta.free_lines[block]) >= min_lines;
 }
 
+/* No holes from there on: of what is being swept workers are about to say where they are (cycle.c Y5). */
+static uint32_t holes_end(const struct heap *h)
+{
+    return heap_cycle(h) == HEAP_CYCLE_SWEEPING ? h->cycle.swept_end : blocks_high(&h->blocks);
+}
+
 size_t line_blocks_grant_holes(struct heap *h, struct heap_mutator *m, enum block_kind kind,
                                enum shm_grant_class class, uint64_t bytes, struct shm_grant *ret,
                                size_t capacity)
@@ -89,9 +95,7 @@ size_t line_blocks_grant_holes(struct heap *h, struct heap_mutator *m, enum bloc
     uint32_t *cursor = &h->holes[kind].recycle_cursor;
     size_t count = 0;
 
-    if (heap_cycle(h) == HEAP_CYCLE_SWEEPING) /* workers are about to say where they are */
-        return 0;
-    for (; *cursor < blocks_high(&h->blocks) && bytes > 0; ++*cursor) {
+    for (; *cursor < holes_end(h) && bytes > 0; ++*cursor) {
         uint32_t block = *cursor, lines;
         uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
         if (!block_has_holes(h, block, kind, 1))
@@ -127,12 +131,10 @@ size_t line_blocks_grant_one_hole(struct heap *h, struct heap_mutator *m, enum b
     uint32_t min_lines = MM_MAX((min_bytes + MM_LINE_BYTES - 1) / MM_LINE_BYTES, 1u);
     struct line_holes *holes = &h->holes[kind];
 
-    if (heap_cycle(h) == HEAP_CYCLE_SWEEPING)
-        return 0;
     if (min_lines < holes->long_hole_lines || holes->long_hole_cursor < holes->recycle_cursor)
         holes->long_hole_cursor = holes->recycle_cursor;
     holes->long_hole_lines = min_lines;
-    for (; holes->long_hole_cursor < blocks_high(&h->blocks); holes->long_hole_cursor++) {
+    for (; holes->long_hole_cursor < holes_end(h); holes->long_hole_cursor++) {
         uint32_t block = holes->long_hole_cursor;
         if (block_has_holes(h, block, kind, min_lines) &&
             grant_long_hole(h, m, class, block, min_lines, ret))
@@ -290,7 +292,8 @@ void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally 
 
 void line_blocks_after_sweep_stw(struct heap *h, enum block_kind kind, const struct sweep_tally *total)
 {
-    uint64_t known = h->young ? h->holes[kind].lines : 0;
+    bool adds = h->young || heap_cycle(h) == HEAP_CYCLE_SWEEPING; /* to what is known of other blocks */
+    uint64_t known = adds ? h->holes[kind].lines : 0;
 
     space_count_freed_stw(h, kind, total);
     h->holes[kind] = (struct line_holes){ .lines = known + (uint64_t)total->free_lines[kind] };

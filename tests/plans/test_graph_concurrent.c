@@ -128,7 +128,9 @@ static void cycle(bool beside)
     act_often();
     if (heap_cycle(world.heap) == HEAP_CYCLE_NONE)
         return;
-    make(heap_sweep, beside);
+    do
+        make(heap_sweep, beside);
+    while (heap_take_swept(world.heap));
     heap_end_cycle(world.heap, &c);
     AGREES(c.forged_refs == 0);
 }

@@ -355,15 +355,27 @@ void fake_cycle_mark(struct fake_world *w)
     MM_ASSERT(heap_mark(w->heap, w->engine) == 0);
 }
 
+struct heap_collection fake_cycle_sweep(struct fake_world *w, void (*between)(void))
+{
+    struct heap_collection c;
+
+    MM_ASSERT(heap_sweep(w->heap, w->engine) == 0);
+    while (heap_take_swept(w->heap)) {
+        if (between != NULL)
+            between();
+        MM_ASSERT(heap_sweep(w->heap, w->engine) == 0);
+    }
+    heap_end_cycle(w->heap, &c);
+    return c;
+}
+
 struct heap_collection fake_cycle_finish(struct fake_world *w)
 {
     struct heap_collection c = fake_collect_young(w);
 
     if (heap_cycle(w->heap) == HEAP_CYCLE_NONE)
         return c;
-    MM_ASSERT(heap_sweep(w->heap, w->engine) == 0);
-    heap_end_cycle(w->heap, &c);
-    return c;
+    return fake_cycle_sweep(w, NULL);
 }
 
 struct heap_collection fake_cycle(struct fake_world *w)

@@ -94,6 +94,7 @@ struct heap_collection fake_collect_as(struct fake_world *w, const struct heap_s
  * its second stop and all that follows. Each asserts that it succeeds, and is sane. */
 void fake_cycle_begin(struct fake_world *w);
 void fake_cycle_mark(struct fake_world *w);
+struct heap_collection fake_cycle_sweep(struct fake_world *w, void (*between)(void));        /* all of it; @between the parts, or NULL */
 struct heap_collection fake_cycle_finish(struct fake_world *w);
 struct heap_collection fake_cycle(struct fake_world *w);
 struct heap_verdict fake_verify(struct fake_world *w);
