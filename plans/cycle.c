@@ -70,40 +70,23 @@ static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
     return stage == STAGE_CLOSURE && trace_on_drained(&c->trace, tally_of(w), w, mark_run_rescan);
 }
 
-static bool add_range(struct job *job, const struct range *range)
+static void fold_trace(struct cycle *cycle, const struct trace_tally *t)
 {
-    bool empty = range->end <= range->from;
-    struct packet *p = empty ? NULL : job_packet_add(job, range->kind);
+    struct heap_collection *sum = &cycle->sum;
 
-    if (p != NULL) {
-        p->args[0] = range->from;
-        p->args[1] = range->end;
-    }
-    return p != NULL || empty;
-}
-
-static void fold_trace(struct heap_collection *sum, const struct trace_tally *t)
-{
     sum->live_objects += t->objects;
     sum->live_bytes += t->bytes;
     sum->forged_refs += t->forged_refs + t->bad_headers;
-}
-
-static void fold_sweep(struct sweep_tally *to, const struct sweep_tally *from)
-{
-    to->freed_bytes += from->freed_bytes;
-    for (unsigned kind = 0; kind < BLOCK_KINDS; kind++) {
-        to->freed_blocks[kind] += from->freed_blocks[kind];
-        to->free_lines[kind] += from->free_lines[kind];
-    }
+    for (unsigned kind = 0; kind < BLOCK_KINDS; kind++)
+        cycle->kind_bytes[kind] += t->kind_bytes[kind];
 }
 
 static void fold(struct heap *h, struct job *job, unsigned workers)
 {
     for (unsigned i = 0; i < workers; i++) {
         const struct share *s = job_worker_local(job, i);
-        fold_trace(&h->cycle.sum, &s->trace);
-        fold_sweep(&h->cycle.swept, &s->sweep);
+        fold_trace(&h->cycle, &s->trace);
+        stage_fold_sweep(&h->cycle.swept, &s->sweep);
     }
 }
 
@@ -127,7 +110,7 @@ static int run(struct collection *c, struct engine *engine, const struct range *
     c->trace.slice = &SCAN_SLICE;
     c->trace.rescan = &RESCAN_BLOCKS;
     for (size_t i = 0; i < count; i++)
-        if (!add_range(job, &ranges[i]))
+        if (!stage_add_range(job, ranges[i].kind, ranges[i].from, ranges[i].end))
             return -ENOMEM;
     engine_run(engine, job);
     fold(c->heap, job, c->workers);
@@ -279,6 +262,7 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     h->cycle.sum = (struct heap_collection){ .kind = HEAP_PAUSE_FINAL_MARK };
     h->cycle.swept = (struct sweep_tally){ 0 };
     h->cycle.freed_bytes = 0;
+    memset(h->cycle.kind_bytes, 0, sizeof(h->cycle.kind_bytes));
     h->cycle.seeded = false;
     if (stage_count_words(&c) == 0) {
         if (make_seeds(&h->cycle, c.row_words))
@@ -643,6 +627,7 @@ void heap_end_cycle(struct heap *h, struct heap_collection *ret)
     cycle->sum.freed_bytes = (uint64_t)MM_MAX(cycle->freed_bytes, 0);
     h->live_objects = cycle->sum.live_objects;
     h->live_bytes = cycle->sum.live_bytes;
+    memcpy(h->live_kind_bytes, cycle->kind_bytes, sizeof(h->live_kind_bytes));
     become(h, HEAP_CYCLE_NONE);
     if (h->plan->end_stw != NULL)
         h->plan->end_stw(h);

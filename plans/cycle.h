@@ -25,6 +25,7 @@ struct cycle {
     uint32_t swept_end, part_end;            /* blocks below the first have been swept and taken back, below the second swept */
     struct sweep_tally swept;                /* between the two */
     int64_t freed_bytes;                     /* below the first */
+    uint64_t kind_bytes[BLOCK_KINDS];        /* marked, if the heap counts them by kind of block */
     struct heap_collection sum;              /* what was done so far */
 };
 

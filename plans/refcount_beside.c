@@ -58,31 +58,13 @@ static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
     return stage == STAGE_DROP && trace_on_drained(&c->trace, tally_of(w), w, drop_run_rescan);
 }
 
-static bool add_range(struct job *job, const struct packet_kind *kind, uint64_t end)
-{
-    struct packet *p = end == 0 ? NULL : job_packet_add(job, kind);
-
-    if (p != NULL)
-        p->args[1] = end;
-    return p != NULL || end == 0;
-}
-
-static void fold_sweep(struct sweep_tally *to, const struct sweep_tally *from)
-{
-    to->freed_bytes += from->freed_bytes;
-    for (unsigned kind = 0; kind < BLOCK_KINDS; kind++) {
-        to->freed_blocks[kind] += from->freed_blocks[kind];
-        to->free_lines[kind] += from->free_lines[kind];
-    }
-}
-
 static void fold(struct heap *h, struct job *job, unsigned workers)
 {
     for (unsigned i = 0; i < workers; i++) {
         const struct share *s = job_worker_local(job, i);
         h->count.dropped_objects += s->trace.objects;
         h->count.dropped_bytes += s->trace.bytes;
-        fold_sweep(&h->cycle.swept, &s->sweep);
+        stage_fold_sweep(&h->cycle.swept, &s->sweep);
     }
 }
 
@@ -166,7 +148,7 @@ int heap_count(struct heap *h, struct engine *engine)
     int r = make_job(&job, &c, engine);
     if (r < 0)
         return r;
-    if (!add_range(job, &DROP_RELEASED, count->released_count) || !add_range(job, &LOSE_OLD, count->row_count))
+    if (!stage_add_range(job, &DROP_RELEASED, 0, count->released_count) || !stage_add_range(job, &LOSE_OLD, 0, count->row_count))
         return -ENOMEM;
     engine_run(engine, job);
     fold(h, job, c.workers);
@@ -214,7 +196,7 @@ int refcount_sweep(struct heap *h, struct engine *engine)
     int r = make_job(&job, &c, engine);
     if (r < 0)
         return r;
-    if (!add_range(job, &DROP_UNMARKED, h->count.tracing ? blocks : 0) || !add_range(job, &SWEEP_DROPPED, blocks))
+    if (!stage_add_range(job, &DROP_UNMARKED, 0, h->count.tracing ? blocks : 0) || !stage_add_range(job, &SWEEP_DROPPED, 0, blocks))
         return -ENOMEM;
     engine_run(engine, job);
     fold(h, job, c.workers);

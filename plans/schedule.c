@@ -85,13 +85,7 @@ static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
 
 static bool add_range(struct job *job, enum packet_name name, uint64_t end)
 {
-    struct packet *p = end == 0 ? NULL : job_packet_add(job, &kinds[name]);
-
-    if (p != NULL) {
-        p->args[0] = 0;
-        p->args[1] = end;
-    }
-    return p != NULL || end == 0;
+    return stage_add_range(job, &kinds[name], 0, end);
 }
 
 static void fold_trace(struct heap *h, const struct trace_tally *t, struct heap_collection *ret)
@@ -104,18 +98,6 @@ static void fold_trace(struct heap *h, const struct trace_tally *t, struct heap_
     ret->forged_refs += t->forged_refs + t->bad_headers;
     for (unsigned kind = 0; kind < BLOCK_KINDS; kind++)
         h->live_kind_bytes[kind] += t->kind_bytes[kind];
-}
-
-static void fold_sweep(struct sweep_tally *to, const struct sweep_tally *from)
-{
-    to->freed_bytes += from->freed_bytes;
-    to->freed_pages += from->freed_pages;
-    to->promoted_blocks += from->promoted_blocks;
-    for (unsigned kind = 0; kind < BLOCK_KINDS; kind++) {
-        to->freed_blocks[kind] += from->freed_blocks[kind];
-        to->closed_blocks[kind] += from->closed_blocks[kind];
-        to->free_lines[kind] += from->free_lines[kind];
-    }
 }
 
 static void fold(struct heap *h, struct job *job, unsigned workers, struct heap_collection *ret)
@@ -131,7 +113,7 @@ static void fold(struct heap *h, struct job *job, unsigned workers, struct heap_
     for (unsigned i = 0; i < workers; i++) {
         const struct share *s = job_worker_local(job, i);
         fold_trace(h, &s->trace, ret);
-        fold_sweep(&sweep, &s->sweep);
+        stage_fold_sweep(&sweep, &s->sweep);
     }
     ret->freed_bytes = (uint64_t)MM_MAX(sweep.freed_bytes, 0);
     h->live_objects = ret->live_objects;

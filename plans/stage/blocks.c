@@ -5,11 +5,6 @@
 #include "plans/refcount.h"
 #include "plans/stage/collection.h"
 
-void stage_split(struct worker *w, struct packet *p)
-{
-    trace_split_range(w, p, p->kind->grain);
-}
-
 void stage_measure(struct worker *w, struct packet *p)
 {
     struct heap *h = collection_of(w)->heap;

@@ -35,6 +35,9 @@ static inline struct trace_tally *tally_of(struct worker *w)
     return &((struct share *)worker_local(w))->trace;
 }
 
+/* A packet of @kind for [@from, @end), if that is not empty. False: none to be had. */
+bool stage_add_range(struct job *job, const struct packet_kind *kind, uint64_t from, uint64_t end);
+void stage_fold_sweep(struct sweep_tally *to, const struct sweep_tally *from);
 /* Halves the range [args[0], args[1]) of @p until it is no larger than its kind's largest piece, and hands the halves out. */
 void stage_split(struct worker *w, struct packet *p);
 

@@ -7,6 +7,24 @@
 
 /* ---- what survives, and what does not ---- */
 
+START_TEST(what_lives_is_counted_by_space_if_somebody_wants_it)
+{
+    struct heap_config config = { .plan = "concurrentimmix", .max_bytes = HEAP_BYTES, .options.count_live_bytes_in_gc = true };
+    struct heap_space_info spaces[8];
+
+    fake_world_open_with(&world, &config, 2);
+    objects_define(&types, &world);
+    mutator = fake_mutator_new(&world);
+    uint32_t kept = list(MANY);
+    roots(kept, array(100000));
+    (void)fake_cycle(&world);
+    ck_assert_uint_ge(heap_spaces(world.heap, spaces, 8), 2);
+    ck_assert_uint_eq(spaces[0].live_bytes, MANY * NODE_BYTES);
+    ck_assert_uint_ge(spaces[1].live_bytes, 400000); /* large */
+    close_world();
+}
+END_TEST
+
 START_TEST(what_the_roots_reached_survives)
 {
     open_world(_i);
@@ -709,6 +727,7 @@ static Suite *make_suite(void)
 
     tcase_set_timeout(tc, 60);
 #define EACH(name, loops) tcase_add_loop_test(tc, name, 0, loops)
+    tcase_add_test(tc, what_lives_is_counted_by_space_if_somebody_wants_it);
     EACH(what_the_roots_reached_survives, 6);
     EACH(survivors_of_cycles_survive_more_of_them, 6);
     EACH(what_was_dead_before_a_cycle_is_freed_by_it, 6);
