@@ -3,7 +3,8 @@
  *   G1  entries are written first, published is raised (release), then error, then answered = serial (release), then the wake:
  *       who acquires answered sees the rest
  *   G2  a request fails with NOMEM only after a collection that looked at the heap after it had arrived, and an
- *       emergency collection after that. Under generational plans the first may be of what is young; the second never is
+ *       emergency collection after that. Under generational plans the first may be of what is young; the second never is. Nor
+ *       while memory is on its way: being committed, or given back to the system, after which it can be committed again
  *   G3  the ring's place and free room follow from our own counts; of the client's words only taken is read, once
  *   G4  one grant brings at most a thread's share of what is free, and of an eighth of the heap: with a slab in use and one ahead
  *       the threads together hold a quarter of the heap at most, however many they are. A thread's sizes of cells, and other
@@ -308,13 +309,14 @@ void grants_pump_locked(struct shared_heap *h)
     uint64_t wanted;
 
     commits_settle_locked(h);
+    release_settle_locked(h);
     if (h->ending) {
         grants_fail_locked(h, MMGC_E_HEAP_GONE);
         return;
     }
     do {
         wanted = serve_all(h);
-        if (commits_ask_locked(h, wanted))
+        if (commits_ask_locked(h, wanted) || (wanted > 0 && release_under_way(h)))
             return;
     } while (press_all(h) && wanted > 0);
 }

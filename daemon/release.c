@@ -45,7 +45,7 @@ static void roll(struct release *r)
 
     if (ms < WINDOW_MS)
         return;
-    r->rate_bytes = MM_MAX(r->window_bytes * 1000 / ms, r->rate_bytes >> MM_MIN(ms / WINDOW_MS, 63u));
+    r->rate_bytes = MM_MAX(r->window_bytes * 1000 / ms, r->rate_bytes >> MM_MIN(2 * (ms / WINDOW_MS), 63u));
     r->window_bytes = 0;
     r->window_ns = now_ns;
 }
@@ -62,6 +62,11 @@ void release_note_pause(struct shared_heap *h, uint64_t pause_ns)
 }
 
 /* ---- the batch ---- */
+
+bool release_under_way(const struct shared_heap *h)
+{
+    return h->release.batch != NULL;
+}
 
 /* In the pool. */
 static void punch(uv_work_t *work)
@@ -90,10 +95,12 @@ static void on_punched(uv_work_t *work, int status)
     shared_heap_unref(h);
 }
 
-static void settle_locked(struct shared_heap *h)
+void release_settle_locked(struct shared_heap *h)
 {
     struct release_batch *batch = h->release.batch;
 
+    if (batch == NULL || !batch->done)
+        return;
     for (unsigned i = 0; i < batch->count; i++)
         heap_release_done(h->heap, batch->runs[i].offset, batch->runs[i].bytes, i < batch->punched);
     h->release.batch = NULL;
@@ -174,8 +181,6 @@ void release_pump_locked(struct shared_heap *h)
 {
     struct release *r = &h->release;
 
-    if (r->batch != NULL && r->batch->done)
-        settle_locked(h);
     if (h->ending || uv_is_active((uv_handle_t *)r->timer) || surplus_locked(h, 0) < MM_COMMIT_BYTES)
         return;
     uv_timer_start(r->timer, on_tick, TICK_MS, TICK_MS);

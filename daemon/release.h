@@ -18,7 +18,7 @@ struct release {
     uv_timer_t *timer;                        /* runs while there is something to give back */
     struct release_batch *batch;              /* under way, or done and the heap not told yet; NULL: none */
     uint64_t window_ns, window_bytes;         /* granted since the window began */
-    uint64_t rate_bytes;                      /* granted a second, halved by each quiet window */
+    uint64_t rate_bytes;                      /* granted a second, quartered by each quiet window */
 };
 
 /* 0, -ENOMEM. */
@@ -26,5 +26,8 @@ int release_start(struct shared_heap *h);
 void release_end(struct shared_heap *h);                      /* no more after this; a batch under way comes to its end */
 void release_note_granted(struct shared_heap *h, uint64_t bytes);
 void release_note_pause(struct shared_heap *h, uint64_t pause_ns);    /* time in which nobody could ask for memory */
-/* Tells the heap what has been given back, and begins to look whether there is more. */
+/* Is there memory that the heap neither has nor may commit? Whoever waits for memory waits for that as well. */
+bool release_under_way(const struct shared_heap *h);
+void release_settle_locked(struct shared_heap *h);            /* tells the heap what has been given back */
+/* Begins to look whether there is something to give back. */
 void release_pump_locked(struct shared_heap *h);

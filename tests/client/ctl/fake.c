@@ -79,12 +79,16 @@ const char *fake_socket(const struct fake *fake)
 
 void fake_stop(struct fake *fake)
 {
+    char lock[80];
+
+    snprintf(lock, sizeof(lock), "%s.lock", fake->path);
     ck_assert_int_eq(eventfd_write(fake->stop, 1), 0);
     ck_assert_int_eq(pthread_join(fake->thread, NULL), 0);
     close(fake->listener);
     close(fake->stop);
     unlink(fake->path);
-    rmdir(fake->directory);
+    unlink(lock);
+    ck_assert_int_eq(rmdir(fake->directory), 0);
     free(fake);
 }
 
