@@ -80,7 +80,7 @@ static void replace_entry(struct world *w, uint32_t slot)
     struct entry *fresh = checked(w, mmgc_new(w->t, w->entry));
     struct entry *old = mmgc_load(w->t, &w->table[slot]);
     fresh->number = old->number;
-    bench_set(w->t, fresh, value, mmgc_get(w->t, old, value));
+    mmgc_init(w->t, fresh, value, mmgc_get(w->t, old, value));
     bench_store(w->t, w->table, &w->table[slot], fresh);
 }
 

@@ -6,6 +6,7 @@
  *       gcb_ctx                    what the allocator needs with each call; by value, may be empty
  *       gcb_new(c)                 a node of zeroes, or NULL
  *       gcb_get(c, n, left)        gcb_set(c, n, left, child)        macros: they take a field name
+ *       gcb_init(c, n, left, child)    gcb_set(), of a node just made, as a constructor does
  *       gcb_array(c, count)        count doubles, zeroed, or NULL
  *       gcb_drop(c, tree)          nobody will look at this tree again
  *       gcb_poll(c)                between two trees
@@ -69,8 +70,8 @@ static struct gcb_node *gcb_make(gcb_ctx c, int depth)
     struct gcb_node *l = gcb_make(c, depth - 1);
     struct gcb_node *r = gcb_make(c, depth - 1);
     struct gcb_node *n = gcb_node(c);
-    gcb_set(c, n, left, l);
-    gcb_set(c, n, right, r);
+    gcb_init(c, n, left, l);
+    gcb_init(c, n, right, r);
     return n;
 }
 

@@ -19,6 +19,7 @@ static mmgc_type doubles;
 #define gcb_new(c) ((struct gcb_node *)mmgc_new((c).t, (c).node))
 #define gcb_get(c, n, field) ((struct gcb_node *)mmgc_get((c).t, n, field))
 #define gcb_set(c, n, field, child) bench_set((c).t, n, field, child)
+#define gcb_init(c, n, field, child) mmgc_init((c).t, n, field, child)
 #define gcb_array(c, count) ((double *)mmgc_new_array((c).t, doubles, (count)))
 #define gcb_drop(c, tree) ((void)(tree))
 #define gcb_poll(c) mmgc_poll((c).t)

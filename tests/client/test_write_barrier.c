@@ -262,6 +262,19 @@ START_TEST(filling_with_nothing_and_filling_nothing_are_fine)
 }
 END_TEST
 
+START_TEST(an_initialising_store_is_not_logged)
+{
+    arm_granule(&row[3]);
+    mmgc_init_store(t, &row[3], child);
+    ck_assert_uint_eq(row[3].granule, granule_of(child));
+    mmgc_init_store(t, &row[3], NULL);
+    ck_assert_uint_eq(row[3].granule, 0);
+    ck_assert_uint_eq(entries(), 0);
+    ck_assert(byte_of(&row[3]));
+    ck_assert(bit_of(&row[3]));
+}
+END_TEST
+
 START_TEST(a_long_row_is_logged_by_lines)
 {
     mmgc_fill_refs(t, row, &row[4], child, LINE_END + 64 * 2 + 1 - 4); /* to the first field of the fourth line */
@@ -568,10 +581,12 @@ static Suite *make(void)
     tcase_add_test(lines, objects_share_what_was_logged_of_their_line);
     tcase_add_test(lines, a_compare_and_swap_and_an_exchange_log_their_line);
     tcase_add_test(lines, a_new_object_is_not_logged);
+    tcase_add_test(lines, an_initialising_store_is_not_logged);
     tcase_add_test(lines, a_long_row_is_logged_by_lines);
     tcase_add_test(lines, a_row_logs_exactly_the_lines_it_touches);
     tcase_add_test(lines, a_full_ring_of_lines_loses_and_says_so);
     tcase_add_test(fields, a_field_is_logged_with_what_stood_there);
+    tcase_add_test(fields, an_initialising_store_is_not_logged);
     tcase_add_test(fields, a_byte_that_is_clear_hides_the_bits_behind_it);
     tcase_add_test(fields, a_compare_and_swap_logs_before_it_tries);
     tcase_add_test(fields, an_exchange_logs_what_it_returns);

@@ -52,6 +52,16 @@ static bool hang(struct shadow *s, struct found owner, struct found f)
     return true;
 }
 
+/* As a constructor does: each reference once, before anything else happens. */
+static void construct(struct shadow *s, struct found fresh)
+{
+    uint32_t count = (uint32_t)MM_MIN(fresh.o->ref_count, 4u);
+
+    for (uint32_t ref = 0; ref < count; ref++)
+        if (rng_one_in(&s->rng, 2))
+            graph_init_ref(s, fresh, ref, graph_pick(s));
+}
+
 static struct shadow_object *new_model(struct shadow *s)
 {
     static const uint8_t shares[SHADOW_KINDS] = { 58, 22, 10, 4, 4, 2 };
@@ -74,7 +84,9 @@ static void do_new(struct shadow *s)
     struct found fresh = { o, shadow_object_make(s->t, &s->types, o) };
     EXPECT(fresh.p != NULL, "%s: no memory for %" PRIu64 " bytes with %" PRIu64 " reachable: %s",
            s->label, shadow_object_bytes(o), s->bytes, mmgc_strerror(mmgc_thread_error(s->t)));
-    if (rng_one_in(&s->rng, 4))
+    if (rng_one_in(&s->rng, 8))
+        construct(s, fresh);
+    else if (rng_one_in(&s->rng, 4))
         hang(s, fresh, graph_pick(s));
     if (rng_one_in(&s->rng, 16) || !hang(s, graph_pick(s), fresh))
         graph_root_put(s, fresh);

@@ -231,6 +231,12 @@ void graph_set_ref(struct shadow *s, struct found from, uint32_t ref, struct fou
     from.o->refs[ref] = to.o;
 }
 
+void graph_init_ref(struct shadow *s, struct found from, uint32_t ref, struct found to)
+{
+    mmgc_init_store(s->t, shadow_object_slot(from.o, from.p, ref), to.p);
+    from.o->refs[ref] = to.o;
+}
+
 /* Cuts here and there: all that hangs together would go with its last root. */
 void graph_keep_in_budget(struct shadow *s)
 {

@@ -68,6 +68,8 @@ void graph_forget_raws(struct shadow *s); /* the thread is going outside */
 /* An object some way down from a random root. No safepoint. */
 struct found graph_pick(struct shadow *s);
 void graph_set_ref(struct shadow *s, struct found from, uint32_t ref, struct found to);
+/* The same, first, of an object just made. */
+void graph_init_ref(struct shadow *s, struct found from, uint32_t ref, struct found to);
 
 /* Frees the models of what cannot be reached any more. */
 void graph_prune(struct shadow *s);

@@ -186,6 +186,14 @@ static inline void *mmgc_launder_(void *p)
     __asm__ volatile("" : "+r"(p));
     return p;
 }
+/* The same of a pointer that is not NULL: nobody has to ask. */
+static inline void *mmgc_launder_object_(void *p)
+{
+    p = mmgc_launder_(p);
+    if (p == NULL)
+        __builtin_unreachable();
+    return p;
+}
 /* Keeps @p alive up to here even if the code no longer uses it. No instruction. */
 static inline void mmgc_keep(const void *p)
 {
@@ -207,7 +215,7 @@ static inline void *mmgc_new(struct mmgc_thread *t, mmgc_type type)
     t->cursor = p + type->bytes;
     /* One 8-byte store fixes the size before anything else is stored to the object (it was zeroed before). */
     __atomic_store_n((uint64_t *)(void *)p, type->header, __ATOMIC_RELAXED);
-    return mmgc_launder_(p + sizeof(uint64_t));
+    return mmgc_launder_object_(p + sizeof(uint64_t));
 }
 /* Bytes that an object of @type with @length elements takes, header included. */
 static inline uint64_t mmgc_size(mmgc_type type, uint32_t length)
@@ -224,7 +232,7 @@ static inline void *mmgc_new_array(struct mmgc_thread *t, mmgc_type type, uint32
         return mmgc_new_slow_(t, type, length);
     t->cursor = p + bytes;
     __atomic_store_n((uint64_t *)(void *)p, type->header | (uint64_t)length << 32, __ATOMIC_RELAXED);
-    return mmgc_launder_(p + sizeof(uint64_t));
+    return mmgc_launder_object_(p + sizeof(uint64_t));
 }
 enum mmgc_space {
     MMGC_SPACE_DEFAULT,                      /* where the plan has its objects, as mmgc_new() */
@@ -287,6 +295,14 @@ static inline void mmgc_store(struct mmgc_thread *t, void *object, mmgc_ref *slo
     }
     __atomic_store_n(&slot->granule, mmgc_ref_of(t, value).granule, __ATOMIC_RELEASE);
 }
+/* The first store to @slot, a field of an object that this thread has made since its last safepoint: no plan has to hear of it, so there is
+ * no write barrier, as in a constructor. That it is such an object is the caller's promise: between mmgc_new() and this lies no call
+ * marked [safepoint], no second mmgc_new() either. If it is broken, a collection may lose @value. Relaxed: others find the object by
+ * a later mmgc_store(). */
+static inline void mmgc_init_store(struct mmgc_thread *t, mmgc_ref *slot, const void *value)
+{
+    __atomic_store_n(&slot->granule, mmgc_ref_of(t, value).granule, __ATOMIC_RELAXED);
+}
 /* Replaces @expected by @desired in @slot of @object if it still is @expected. False: it was not. Sequentially consistent. */
 static inline bool mmgc_compare_and_swap(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *expected, const void *desired)
 {
@@ -313,9 +329,10 @@ static inline void mmgc_log_range_(struct mmgc_thread *t, const void *object, co
 MMGC_API void mmgc_copy_refs(struct mmgc_thread *t, void *object, mmgc_ref *to, const mmgc_ref *from, size_t count);
 /* Stores a reference to @value (or null) into each of @count fields of @object from @slots on. The same goes for it. */
 MMGC_API void mmgc_fill_refs(struct mmgc_thread *t, void *object, mmgc_ref *slots, const void *value, size_t count);
-/* mmgc_get(t, node, left); mmgc_set(t, node, left, child); mmgc_cas(t, node, left, old, child) */
+/* mmgc_get(t, node, left); mmgc_set(t, node, left, child); mmgc_init(t, new_node, left, child); mmgc_cas(t, node, left, old, child) */
 #define mmgc_get(t, object, field) mmgc_load((t), &(object)->field)
 #define mmgc_set(t, object, field, value) mmgc_store((t), (object), &(object)->field, (value))
+#define mmgc_init(t, object, field, value) mmgc_init_store((t), &(object)->field, (value))
 #define mmgc_cas(t, object, field, expected, desired) mmgc_compare_and_swap((t), (object), &(object)->field, (expected), (desired))
 
 /* ---- roots ------------------------------------------------------------------------------------------------------- */

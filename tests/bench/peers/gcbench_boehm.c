@@ -14,6 +14,7 @@ typedef struct {
 #define gcb_new(c) ((struct gcb_node *)GC_MALLOC(sizeof(struct gcb_node)))
 #define gcb_get(c, n, field) ((n)->field)
 #define gcb_set(c, n, field, child) ((n)->field = (child))
+#define gcb_init gcb_set
 #define gcb_array(c, count) boehm_array(count)
 #define gcb_drop(c, tree) ((void)(tree))
 #define gcb_poll(c) ((void)(c))

@@ -32,6 +32,7 @@ static void mi_tree_free(struct gcb_node *n)
 #define gcb_new(c) mi_node()
 #define gcb_get(c, n, field) ((n)->field)
 #define gcb_set(c, n, field, child) ((n)->field = (child))
+#define gcb_init gcb_set
 #define gcb_array(c, count) ((double *)mi_calloc((count), sizeof(double)))
 #define gcb_drop(c, tree) mi_tree_free(tree)
 #define gcb_poll(c) ((void)(c))
