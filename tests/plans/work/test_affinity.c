@@ -72,7 +72,7 @@ START_TEST(round_robin_deals_one_core_a_worker)
 {
     cpu_set_t where[WORKERS];
     unsigned count = (unsigned)CPU_COUNT(&allowed);
-    ask_all(&(struct engine_config){ WORKERS, AFFINITY_ROUND_ROBIN, allowed }, where);
+    ask_all(&(struct engine_config){ .workers = WORKERS, .affinity = AFFINITY_ROUND_ROBIN, .cpus = allowed }, where);
     for (unsigned i = 0; i < WORKERS; i++) {
         ck_assert_int_eq(CPU_COUNT(&where[i]), 1);
         ck_assert(CPU_ISSET(core_at(&allowed, i % count), &where[i]));
@@ -85,7 +85,7 @@ START_TEST(all_in_set_keeps_to_the_set)
     cpu_set_t where[WORKERS], set;
     CPU_ZERO(&set);
     CPU_SET(core_at(&allowed, (unsigned)CPU_COUNT(&allowed) - 1), &set);
-    ask_all(&(struct engine_config){ WORKERS, AFFINITY_ALL_IN_SET, set }, where);
+    ask_all(&(struct engine_config){ .workers = WORKERS, .affinity = AFFINITY_ALL_IN_SET, .cpus = set }, where);
     for (unsigned i = 0; i < WORKERS; i++)
         ck_assert(CPU_EQUAL(&where[i], &set));
 }
