@@ -62,6 +62,7 @@ void world_arm(struct world *w, enum shm_barrier_kind kind, bool full)
         w->lost[i] = at_load_relaxed(&log->lost);
         at_store_relaxed(&log->drained, w->pushed[i] - (full ? SHM_LOG_CAPACITY : 0));
     }
+    w->last.tentative = false;
 }
 
 /* ---- the question ---- */
@@ -158,6 +159,32 @@ const char *world_fault(const struct world *w)
         if (!armed && entries == 0 && !lost)
             return say("is not logged, and does not ask for it", i);
     }
+    return NULL;
+}
+
+static struct world_entry entry_at_work(const struct world *w)
+{
+    const struct shm_log *log = &w->m[0]->log;
+    uint32_t at = at_load_acquire(&log->pushed);
+    const struct shm_log_entry *entry = &w->m[0]->log_ring[at % SHM_LOG_CAPACITY];
+
+    return (struct world_entry){ .tentative = at_load_acquire(&log->tentative) == at + 1,
+                                 .at = at,
+                                 .retracted = at_load_acquire(&log->retracted),
+                                 .object = at_load_relaxed(&entry->object),
+                                 .offset = at_load_relaxed(&entry->offset),
+                                 .old = at_load_relaxed(&entry->old) };
+}
+
+const char *world_rewrite_fault(struct world *w)
+{
+    struct world_entry before = w->last, now = entry_at_work(w);
+    bool same = now.object == before.object && now.offset == before.offset && now.old == before.old;
+
+    if (!before.tentative || now.at != before.at || now.retracted != before.retracted) /* there is nothing to be kept, or no longer */
+        w->last = now;
+    else if (!same)
+        return "an entry was written anew that was not said to be taken back";
     return NULL;
 }
 

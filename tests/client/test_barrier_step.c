@@ -104,13 +104,14 @@ static void check(const struct world *w, const struct step_case *c, uint64_t ste
 }
 
 /* Lets thread 0 go on to its end, looking after each instruction. Returns how many. */
-static uint64_t step_to_the_end(struct stepper *s, const struct world *w, const struct step_case *c)
+static uint64_t step_to_the_end(struct stepper *s, struct world *w, const struct step_case *c)
 {
     uint64_t steps = 0;
 
     while (!s->returned && steps < STEPS_MAX) {
         steps += stepper_step(s, 1);
         check(w, c, steps, world_fault(w));
+        check(w, c, steps, world_rewrite_fault(w));
     }
     ck_assert_uint_lt(steps, STEPS_MAX);
     check(w, c, steps, world_end_fault(w, c->first, c->count));
