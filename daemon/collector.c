@@ -125,7 +125,7 @@ static void run_stopped(struct shared_heap *h, struct collector_task *t)
         safepoint_world_fini(&stop);
     }
     t->outcome = t->error == 0 ? OUTCOME_DONE : OUTCOME_FAILED;
-    shared_heap_show_barrier_stw(h);
+    shared_heap_show_barrier(h);
     if (t->outcome == OUTCOME_FAILED) /* who waits for a number learns that it will not come */
         (void)at_add_relaxed(&h->control->abandoned_stops, 1);
     pthread_mutex_unlock(&h->lock);

@@ -108,7 +108,7 @@ static void publish(struct shared_heap *h)
     c->incarnation = h->server->incarnation;
     c->arena_bytes = h->max_bytes;
     c->barrier = heap_plan_barrier(h->heap);
-    shared_heap_show_barrier_stw(h); /* nobody runs yet */
+    shared_heap_show_barrier(h);
     c->allocator = heap_plan_allocator(h->heap);
     c->small_max_bytes = MM_SMALL_MAX_BYTES;
     c->page_map_offset = heap_page_map_bytes(heap_plan_name(h->heap), h->max_bytes) > 0 ? sizeof(*c) : 0;
@@ -416,13 +416,13 @@ void shared_heap_drain_locked(struct shared_heap *h)
     struct mutator *m;
 
     TAILQ_FOREACH(m, &h->mutators, in_heap)
-    mutator_drain_locked(m, h);
+    mutator_drain_running_locked(m, h);
     TAILQ_FOREACH(m, &h->seals, in_seals)
     mutator_drain_locked(m, h);
 }
 
 /* Relaxed: the release of the even epoch shows it to whoever goes on (client/safepoint.c). */
-void shared_heap_show_barrier_stw(struct shared_heap *h)
+void shared_heap_show_barrier(struct shared_heap *h)
 {
     at_store_relaxed(&h->control->barrier_active, heap_barrier_active(h->heap));
 }

@@ -134,5 +134,5 @@ bool shared_heap_may_open(const struct shared_heap *h, const struct session *s, 
 bool shared_heap_may_destroy(const struct shared_heap *h, const struct session *s);
 void shared_heap_read_gauges(struct shared_heap *h);          /* if the lock is to be had; else they stay */
 void shared_heap_quarantine(struct shared_heap *h, const char *why);
-void shared_heap_drain_locked(struct shared_heap *h);         /* what its threads have logged by now */
-void shared_heap_show_barrier_stw(struct shared_heap *h);     /* what clients are to log from the resume on */
+void shared_heap_drain_locked(struct shared_heap *h);         /* what its threads, which run, have logged by now */
+void shared_heap_show_barrier(struct shared_heap *h);         /* what clients are to log. To log more: world stopped */
