@@ -16,6 +16,7 @@ enum barrier_order {
     BARRIER_CLEARS_PLAINLY,                  /* no atomic AND */
     BARRIER_LOSER_LEAVES,                    /* its tentative entry */
     BARRIER_LOOKS_ONCE,                      /* at the bit, before the old value is read */
+    BARRIER_COUNTS_FIRST,                    /* an entry as retracted, then takes it back: wrong for who looks at rings meanwhile */
     BARRIER_ORDERS
 };
 
@@ -28,6 +29,7 @@ struct writer {
     _Atomic uint64_t *bits;                  /* of FIELDS */
     void (*step)(struct writer *w);          /* before each instruction; need not return: then the writer has been killed */
     enum barrier_order order;
+    const _Atomic bool *rests;               /* nobody asks what is stored any more */
 };
 
 /* Stores @value into reference @slot of the object at granule @object, whose references begin after its header. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stress_log: a hunt for lost objects in the write barrier. A few writers store into the same few objects, one drains their
  * logs and marks from a snapshot meanwhile; writers are killed inside the barrier. At the end of each round whoever knows
- * all of memory as it was compares: what changed, what was written down, what was marked.
+ * all of memory as it was compares: what changed, what was written down, what was marked. Or marking ends while the writers
+ * run, and bits are set again meanwhile: then it compares at once, and at the next stop looks for bits that nobody sets any more.
  *   Fibres   one thread; who does the next instruction is drawn. Thousands of schedules, each replayed exactly by its seed
  *   Threads  real ones, at whatever order the machine makes; with TSan                                                   */
 #include <inttypes.h>
@@ -26,6 +27,16 @@
 #define STACK_BYTES (64u << 10)
 #define AGENTS (WRITERS + 1)                 /* the last is the collector */
 
+enum look {                                  /* at rings, to end marking without a stop */
+    LOOK_NEVER,
+    LOOK_RIGHT,
+    LOOK_PUSHED_ONLY,                        /* no tentative entry counts */
+    LOOK_UNCHECKED,                          /* an entry that is taken back meanwhile counts */
+    LOOK_ONCE,                               /* and what it finds is marked, but nothing from there */
+    LOOK_DROPS_LATE,                         /* what is logged when the barrier rests already */
+    LOOK_PUSHED_FIRST                        /* then at what is tentative */
+};
+
 struct hunt;
 struct agent {
     struct writer w;                         /* first: step() is told this much */
@@ -39,6 +50,9 @@ struct agent {
 struct hunt {
     enum shm_barrier_kind kind;
     bool threads;
+    enum look look;
+    uint32_t sparse;                         /* of so many references that are stored one is not null */
+    uint32_t slow;                           /* the first writer takes one of so many turns that it could have */
     uint32_t hot, deadly;                    /* slots that are stored to are the first of hot objects; of how many steps one kills */
     struct rng rng;                          /* of fibres: who is next */
     struct agent agents[AGENTS];
@@ -48,8 +62,10 @@ struct hunt {
     _Atomic uint64_t bits[GRANULES / 64 + 1];
     uint64_t then[GRANULES];                 /* memory at the start of the round */
     uint32_t entries[GRANULES];              /* that count, of each unit: unit_of() */
+    bool looked[GRANULES];                   /* their tentative entries were seen by the last look */
     bool marked[OBJECTS + 1], done[OBJECTS + 1];
     _Atomic bool stopping, over;
+    _Atomic bool rests;                      /* marking has ended beside the writers */
     const char *wrong;                       /* what was found */
 };
 
@@ -61,7 +77,7 @@ static void switch_away(struct agent *a)
     struct agent *next;
     do {
         next = &h->agents[rng_below(&h->rng, AGENTS)];
-    } while (next->dead);
+    } while (next->dead || (next == h->agents && rng_below(&h->rng, h->slow) != 0));
     if (next != a)
         swapcontext(&a->context, &next->context);
 }
@@ -97,11 +113,16 @@ static uint32_t any_object(struct rng *r)
     return SIZE * (1 + rng_below(r, OBJECTS));
 }
 
+static uint32_t any_reference(const struct hunt *h, struct rng *r)
+{
+    return rng_below(r, h->sparse) != 0 ? 0 : any_object(r);
+}
+
 static void store_something(struct agent *a)
 {
     uint32_t object = rng_one_in(&a->rng, 4) ? any_object(&a->rng) : SIZE * (1 + rng_below(&a->rng, a->h->hot));
     uint32_t slot = rng_below(&a->rng, MM_MIN(SLOTS, 2 * a->h->hot));
-    barrier_store(&a->w, object, slot, rng_one_in(&a->rng, 3) ? 0 : any_object(&a->rng));
+    barrier_store(&a->w, object, slot, any_reference(a->h, &a->rng));
 }
 
 /* Parked is said before the look at stopping, and taken back before the next: with stop_world(), both in one total order. */
@@ -215,6 +236,125 @@ static void stop_world(struct agent *a)
             others_run(a);
 }
 
+/* ---- an end without a stop ------------------------------------------------------------------------------------------ */
+
+static uint32_t lost_so_far(const struct hunt *h)
+{
+    uint32_t lost = 0;
+    for (uint32_t i = 0; i < WRITERS; i++)
+        lost += at_load_acquire(&h->agents[i].w.m->log.lost);
+    return lost;
+}
+
+/* daemon/drain.c, with others between any two loads. */
+static void look_at_entry(struct hunt *h, struct agent *yield, struct shm_mutator *m, uint32_t at, uint32_t retracted)
+{
+    const struct shm_log_entry *e = &m->log_ring[at % SHM_LOG_CAPACITY];
+    others_run(yield);
+    uint32_t granule = at_load_acquire(&e->object);
+    others_run(yield);
+    granule += at_load_acquire(&e->offset);
+    others_run(yield);
+    uint64_t old = at_load_acquire(&e->old);
+    others_run(yield);
+    if (at_load_relaxed(&m->log.retracted) != retracted && h->look != LOOK_UNCHECKED)
+        return;
+    if (granule >= GRANULES || old != h->then[granule]) {
+        h->wrong = "a tentative entry has another old value than stood there";
+        return;
+    }
+    h->looked[granule] = true;
+    mark_both(h, old);
+}
+
+static void look_at_ring(struct hunt *h, struct agent *yield, struct shm_mutator *m)
+{
+    uint32_t retracted = at_load_acquire(&m->log.retracted), tentative = 0;
+    others_run(yield);
+    if (h->look != LOOK_PUSHED_FIRST)
+        tentative = at_load_acquire(&m->log.tentative);
+    others_run(yield);
+    uint32_t pushed = at_load_acquire(&m->log.pushed);
+    while (at_load_relaxed(&m->log.drained) != pushed)
+        (void)drain_one(h, yield, m);
+    others_run(yield);
+    if (h->look == LOOK_PUSHED_FIRST)
+        tentative = at_load_acquire(&m->log.tentative);
+    if (tentative == pushed + 1 && h->look != LOOK_PUSHED_ONLY)
+        look_at_entry(h, yield, m, pushed, retracted);
+}
+
+static void note_changed(const struct hunt *h, bool changed[GRANULES])
+{
+    for (uint32_t g = 0; g < GRANULES; g++)
+        changed[g] = g >= SIZE && !is_fresh(g) && at_load_acquire(&h->memory[g]) != h->then[g];
+}
+
+/* True: nothing was found that was not marked. */
+static bool look_at_rings(struct hunt *h, struct agent *yield)
+{
+    bool before[OBJECTS + 1], changed[GRANULES];
+    memcpy(before, h->marked, sizeof before);
+    memset(h->looked, 0, sizeof h->looked);
+    note_changed(h, changed);
+    for (uint32_t i = 0; i < WRITERS; i++)
+        look_at_ring(h, yield, h->agents[i].w.m);
+    for (uint32_t g = SIZE; g < GRANULES && lost_so_far(h) == 0; g++)
+        if (changed[g] && h->entries[g] == 0 && !h->looked[g])
+            h->wrong = "what was stored to before the look was not found by it";
+    return h->look == LOOK_ONCE || memcmp(before, h->marked, sizeof before) == 0;
+}
+
+static void compare_marked(struct hunt *h);
+
+static void sweep(struct hunt *h, struct agent *yield)
+{
+    for (uint32_t g = SIZE; g < GRANULES; g++) {
+        others_run(yield);
+        if (!is_fresh(g))
+            (void)atomic_fetch_or(&h->bits[g / 64], UINT64_C(1) << (g % 64));
+    }
+}
+
+static void end_beside(struct agent *a)
+{
+    struct hunt *h = a->h;
+    do
+        while (mark_fields(h, a))
+            ;
+    while (!look_at_rings(h, a));
+    if (lost_so_far(h) != 0 || h->wrong != NULL) /* that takes a stop */
+        return;
+    compare_marked(h);
+    atomic_store(&h->rests, true);
+    sweep(h, a);
+    for (uint32_t work = rng_below(&a->rng, 60); work != 0; work--)
+        others_run(a);
+}
+
+static void rearm(struct hunt *h, const struct shm_log_entry *e)
+{
+    uint32_t granule = at_load_relaxed(&e->object) + at_load_relaxed(&e->offset);
+    if (granule < GRANULES && h->look != LOOK_DROPS_LATE)
+        (void)atomic_fetch_or(&h->bits[granule / 64], UINT64_C(1) << (granule % 64));
+}
+
+/* At the stop: what came late, and whether every bit is set then that the next round counts on. */
+static void end_rest(struct hunt *h)
+{
+    for (uint32_t i = 0; i < WRITERS; i++) {
+        struct shm_mutator *m = h->agents[i].w.m;
+        uint32_t pushed = at_load_acquire(&m->log.pushed), end = pushed + (at_load_relaxed(&m->log.tentative) == pushed + 1);
+        for (uint32_t at = at_load_relaxed(&m->log.drained); at != end; at++)
+            rearm(h, &m->log_ring[at % SHM_LOG_CAPACITY]);
+        at_store_release(&m->log.drained, pushed);
+    }
+    for (uint32_t g = SIZE; g < GRANULES && lost_so_far(h) == 0; g++)
+        if (!is_fresh(g) && !is_set(h, g))
+            h->wrong = "a bit stays clear though its field is not in a log";
+    atomic_store(&h->rests, false);
+}
+
 /* ---- a round ------------------------------------------------------------------------------------------------------- */
 
 static void bury_the_young(struct hunt *h)   /* fresh objects are gone, with whatever referred to them */
@@ -276,13 +416,18 @@ static void reach_then(const struct hunt *h, uint32_t ref, bool *reached)
     }
 }
 
-static void compare(struct hunt *h)
+static void compare_marked(struct hunt *h)
 {
     bool reached[OBJECTS + 1] = { false };
     reach_then(h, SIZE, reached);
     for (uint32_t o = 1; o <= OBJECTS; o++)
         if (h->kind == SHM_BARRIER_FIELDS && reached[o] && !h->marked[o])
             h->wrong = "an object of the snapshot is not marked";
+}
+
+static void compare(struct hunt *h)
+{
+    compare_marked(h);
     for (uint32_t g = SIZE; g < GRANULES; g++) {
         uint32_t unit = unit_of(h, g);
         if (is_fresh(g))
@@ -300,17 +445,18 @@ static void compare(struct hunt *h)
 
 static void end_round(struct hunt *h)
 {
-    uint32_t lost = 0;
+    if (atomic_load(&h->rests)) {
+        end_rest(h);
+        return;
+    }
     for (uint32_t i = 0; i < WRITERS; i++)
         while (drain_one(h, NULL, h->agents[i].w.m))
             ;
-    for (uint32_t i = 0; i < WRITERS; i++) {
+    for (uint32_t i = 0; i < WRITERS; i++)
         count_tentative(h, &h->agents[i]);
-        lost += at_load_relaxed(&h->agents[i].w.m->log.lost);
-    }
     while (mark_fields(h, NULL))
         ;
-    if (lost == 0)
+    if (lost_so_far(h) == 0)
         compare(h);
 }
 
@@ -341,11 +487,14 @@ static void collect(struct agent *a)
         begin_round(h, &a->rng);
         revive(h);
         atomic_store(&h->stopping, false);
-        for (uint32_t work = rng_below(&a->rng, 60); work != 0; work--) {
+        uint32_t most = h->look != LOOK_NEVER && rng_one_in(&a->rng, 2) ? 3 : 60;
+        for (uint32_t work = rng_below(&a->rng, most); work != 0; work--) {
             others_run(a);
             if (rng_one_in(&a->rng, 2) || !mark_fields(h, a))
                 drain_one(h, a, h->agents[rng_below(&a->rng, WRITERS)].w.m);
         }
+        if (h->look != LOOK_NEVER)
+            end_beside(a);
     }
     stop_world(a);
     end_round(h);
@@ -409,19 +558,22 @@ static void agent_init(struct hunt *h, uint32_t i, enum barrier_order order)
     struct shm_mutator *m = mutators[i];
     m->log = (struct shm_log){ 0 };
     m->base = (char *)h->memory;
-    a->w = (struct writer){ .m = m, .kind = h->kind, .lines = h->lines, .bits = h->bits, .step = step, .order = order };
+    a->w = (struct writer){ .m = m, .kind = h->kind, .lines = h->lines, .bits = h->bits, .step = step, .order = order,
+                            .rests = &h->rests };
 }
 
 /* One run of a few rounds. NULL, or what was found. */
-static const char *hunt(enum shm_barrier_kind kind, enum barrier_order order, bool threads, uint64_t seed)
+static const char *hunt(enum shm_barrier_kind kind, enum barrier_order order, enum look look, bool threads, uint64_t seed)
 {
-    struct hunt h = { .kind = kind, .threads = threads, .rng = rng_from(seed), .stopping = true };
+    struct hunt h = { .kind = kind, .look = look, .threads = threads, .rng = rng_from(seed), .stopping = true };
     h.hot = 1 + rng_below(&h.rng, OBJECTS);
+    h.sparse = 1 + rng_below(&h.rng, 6);
+    h.slow = 1u << (3 * rng_below(&h.rng, 3));
     h.deadly = 10u << rng_below(&h.rng, 5);
     for (uint32_t i = 0; i < AGENTS; i++)
         agent_init(&h, i, order);
     for (uint32_t g = SIZE; g < GRANULES; g++)
-        h.memory[g] = any_object(&h.rng) | (uint64_t)any_object(&h.rng) << 32;
+        h.memory[g] = any_reference(&h, &h.rng) | (uint64_t)any_reference(&h, &h.rng) << 32;
     for (uint32_t i = 0; i < AGENTS - threads; i++)
         start(&h.agents[i]);
     if (threads)
@@ -432,47 +584,56 @@ static const char *hunt(enum shm_barrier_kind kind, enum barrier_order order, bo
     return h.wrong;
 }
 
-static const enum shm_barrier_kind kinds[] = { SHM_BARRIER_LINES, SHM_BARRIER_FIELDS };
+static const struct case_of {
+    enum shm_barrier_kind kind;
+    enum look look;
+} cases[] = { { SHM_BARRIER_LINES, LOOK_NEVER }, { SHM_BARRIER_FIELDS, LOOK_NEVER }, { SHM_BARRIER_FIELDS, LOOK_RIGHT } };
 
-static void hunt_many(enum shm_barrier_kind kind, bool threads, uint64_t count)
+static void hunt_many(const struct case_of *c, bool threads, uint64_t count)
 {
     for (uint64_t n = 0; n < count; n++) {
-        const char *wrong = hunt(kind, BARRIER_RIGHT, threads, stress_seed(n));
+        const char *wrong = hunt(c->kind, BARRIER_RIGHT, c->look, threads, stress_seed(n));
         ck_assert_msg(wrong == NULL, "schedule %" PRIu64 ": %s", n, wrong);
     }
 }
 
 START_TEST(no_schedule_loses_an_object)
 {
-    hunt_many(kinds[_i], false, stress_count(20000));
+    hunt_many(&cases[_i], false, stress_count(20000));
 }
 END_TEST
 
 START_TEST(no_race_loses_an_object)
 {
-    hunt_many(kinds[_i], true, stress_count(1000 / STRESS_SLOWER));
+    hunt_many(&cases[_i], true, stress_count(1000 / STRESS_SLOWER));
 }
 END_TEST
 
-static void find_wrong(enum shm_barrier_kind kind, int order)
+static void find_wrong(enum shm_barrier_kind kind, int order, int look)
 {
     uint64_t n = 0;
     const char *wrong = NULL;
     for (; wrong == NULL && n < 20000; n++)
-        wrong = hunt(kind, (enum barrier_order)order, false, stress_seed(n));
-    ck_assert_msg(wrong != NULL, "order %d was not found", order);
-    fprintf(stderr, "order %d: found in schedule %" PRIu64 ": %s\n", order, n - 1, wrong);
+        wrong = hunt(kind, (enum barrier_order)order, (enum look)look, false, stress_seed(n));
+    ck_assert_msg(wrong != NULL, "order %d, look %d was not found", order, look);
+    fprintf(stderr, "order %d, look %d: found in schedule %" PRIu64 ": %s\n", order, look, n - 1, wrong);
 }
 
 START_TEST(each_wrong_order_is_found)
 {
-    find_wrong(SHM_BARRIER_FIELDS, _i);
+    find_wrong(SHM_BARRIER_FIELDS, _i, LOOK_NEVER);
 }
 END_TEST
 
 START_TEST(each_wrong_order_of_lines_is_found)
 {
-    find_wrong(SHM_BARRIER_LINES, _i);
+    find_wrong(SHM_BARRIER_LINES, _i, LOOK_NEVER);
+}
+END_TEST
+
+START_TEST(each_wrong_look_is_found)
+{
+    find_wrong(SHM_BARRIER_FIELDS, BARRIER_RIGHT, _i);
 }
 END_TEST
 
@@ -485,14 +646,15 @@ static Suite *suite(void)
         memset((void *)mutators[i], 0, sizeof **mutators);
     }
     stress_limit(tc, 60);
-    tcase_add_loop_test(tc, no_race_loses_an_object, 0, MM_ARRAY_LEN(kinds));
+    tcase_add_loop_test(tc, no_race_loses_an_object, 0, MM_ARRAY_LEN(cases));
     suite_add_tcase(s, tc);
 #if !defined(__SANITIZE_THREAD__)            /* it does not know that a fibre is not the thread it runs on */
     tc = tcase_create("fibres");
     stress_limit(tc, 60);
-    tcase_add_loop_test(tc, no_schedule_loses_an_object, 0, MM_ARRAY_LEN(kinds));
+    tcase_add_loop_test(tc, no_schedule_loses_an_object, 0, MM_ARRAY_LEN(cases));
     /* Without the last: it takes two deaths at the right instructions, and is found in one of 40000 schedules. The model has it. */
     tcase_add_loop_test(tc, each_wrong_order_is_found, BARRIER_RIGHT + 1, BARRIER_LOOKS_ONCE);
+    tcase_add_loop_test(tc, each_wrong_look_is_found, LOOK_RIGHT + 1, LOOK_PUSHED_FIRST); /* the same of this one */
     tcase_add_loop_test(tc, each_wrong_order_of_lines_is_found, BARRIER_CLEARS_FIRST, BARRIER_STORES_FIRST + 1);
     suite_add_tcase(s, tc);
 #endif
