@@ -2,7 +2,8 @@
 #pragma once
 /* Cycle: a collection that goes on while clients run, as the daemon drives it: which task comes next, and when one begins.
  *   Tasks    clear, stop (initial mark), mark as often as there is something logged that was not marked, sweep: each is the collector
- *            thread's from post to done; a stop (final mark) before the sweep only where marking cannot end without one; between them the loop is the heap's one caller (plans/heap.h, heap_cycle())
+ *            thread's from post to done; between them the loop is the heap's one caller (plans/heap.h, heap_cycle()). There is a
+ *            stop before the sweep (final mark) only where marking cannot end without one
  *            Under a plan that counts references most collections are a stop, then count, then sweep; some are a cycle before that
  *   Threads  loop                                                      docs/architecture.md#concurrent-collections */
 #include <stdbool.h>
