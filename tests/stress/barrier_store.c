@@ -80,21 +80,11 @@ static void say_tentative(struct store *s, uint32_t number)
     at_store_release(&s->w->m->log.tentative, number);
 }
 
-static void count_retracted(struct store *s)
-{
-    s->w->step(s->w);
-    at_store_release(&s->w->m->log.retracted, at_load_relaxed(&s->w->m->log.retracted) + 1);    /* pairs with the same */
-}
-
 static void retract(struct store *s)
 {
-    bool first = s->w->order == BARRIER_COUNTS_FIRST;
-
-    if (first)
-        count_retracted(s);
     say_tentative(s, s->at);
-    if (!first)
-        count_retracted(s);
+    s->w->step(s->w);
+    at_store_release(&s->w->m->log.retracted, at_load_relaxed(&s->w->m->log.retracted) + 1);    /* pairs with the same */
 }
 
 static void push(struct store *s)

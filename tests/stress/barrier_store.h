@@ -16,7 +16,6 @@ enum barrier_order {
     BARRIER_CLEARS_PLAINLY,                  /* no atomic AND */
     BARRIER_LOSER_LEAVES,                    /* its tentative entry */
     BARRIER_LOOKS_ONCE,                      /* at the bit, before the old value is read */
-    BARRIER_COUNTS_FIRST,                    /* an entry as retracted, then takes it back: wrong for who looks at rings meanwhile */
     BARRIER_ORDERS
 };
 
