@@ -43,16 +43,26 @@ struct world *world_new(void)
     return w;
 }
 
+static struct shm_control *control_of(const struct world *w)
+{
+    return (struct shm_control *)thread_of(w->t[0])->heap->control;
+}
+
+static void set_bits(struct world *w)
+{
+    for (uint32_t i = 0; i < WORLD_ARENA_BYTES / 512; i++)
+        at_store_relaxed(&w->bits[i], UINT64_MAX);
+}
+
 void world_arm(struct world *w, enum shm_barrier_kind kind, bool full)
 {
-    struct shm_control *control = (struct shm_control *)thread_of(w->t[0])->heap->control;
+    struct shm_control *control = control_of(w);
 
     control->barrier = w->kind = kind;
     at_store_relaxed(&control->barrier_active, 1);
     for (uint32_t i = 0; i < WORLD_REFS; i++)
         w->before[i].granule = w->row[i].granule = FIELD_BASE + i;
-    for (uint32_t i = 0; i < WORLD_ARENA_BYTES / 512; i++)
-        at_store_relaxed(&w->bits[i], UINT64_MAX);
+    set_bits(w);
     for (uint32_t i = 0; i < WORLD_ARENA_BYTES / MM_LINE_BYTES; i++)
         at_store_relaxed(&w->lines[i], 1);
     for (uint32_t i = 0; i < WORLD_THREADS; i++) {
@@ -63,6 +73,12 @@ void world_arm(struct world *w, enum shm_barrier_kind kind, bool full)
         at_store_relaxed(&log->drained, w->pushed[i] - (full ? SHM_LOG_CAPACITY : 0));
     }
     w->last.tentative = false;
+}
+
+void world_rest(struct world *w)
+{
+    at_store_relaxed(&control_of(w)->barrier_active, 0);
+    set_bits(w);
 }
 
 /* ---- the question ---- */
@@ -158,6 +174,16 @@ const char *world_fault(const struct world *w)
             return say("is logged with what it was not", i);
         if (!armed && entries == 0 && !lost)
             return say("is not logged, and does not ask for it", i);
+    }
+    return NULL;
+}
+
+const char *world_rest_fault(const struct world *w)
+{
+    for (uint32_t i = 0; i < WORLD_REFS && !any_lost(w); i++) {
+        uint32_t unit = unit_of_field(w, i);
+        if (!is_armed(w, unit) && count_entries(w, unit, true) == 0)
+            return say("is not logged, and does not ask for it while the barrier rests", i);
     }
     return NULL;
 }

@@ -33,6 +33,10 @@ struct world *world_new(void);
 /* From now on @kind is logged. Fields hold numbers of their own, all bytes and bits are set, the rings are empty or, if @full,
  * have no room. */
 void world_arm(struct world *w, enum shm_barrier_kind kind, bool full);
+/* Of fields: the barrier is lowered, and all bits are set again, as the daemon does it when marking has ended. */
+void world_rest(struct world *w);
+/* NULL: each bit that was cleared since is in an entry, or one was lost: the daemon can set it again at the next stop. */
+const char *world_rest_fault(const struct world *w);
 /* NULL: whatever has changed, or can change now without anybody's being told, is in the log as it was. Otherwise what is not.
  * What a thread has died over counts as the daemon counts it. */
 const char *world_fault(const struct world *w);
