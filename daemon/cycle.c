@@ -8,12 +8,14 @@
  *       so that a quiet heap is not collected for nothing, and a first cycle has a quarter of the heap
  *   P4  a final mark that was given up is tried again: a cycle that has begun comes to its end
  *   P5  a plan that counts begins a cycle when it wants one. What a stop has left to be counted comes before the next stop, and its
- *       collection has ended when that is swept: then what it freed is there   */
+ *       collection has ended when that is swept: then what it freed is there
+ *   P6  the first stop may be put off, again and again, for a thread that is slow (patience.h); until then the cycle is CLEARED */
 #include "daemon/cycle.h"
 
 #include <errno.h>
 
 #include "daemon/log.h"
+#include "daemon/patience.h"
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
@@ -72,6 +74,7 @@ static bool begin(struct shared_heap *h, enum collector_work *ret_work)
     h->pace.marked = false;
     h->pace.rounds = 0;
     h->pace.beside_ns = 0;
+    patience_begin_cycle(h);
     *ret_work = WORK_CLEAR;
     return true;
 }

@@ -180,11 +180,12 @@ int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const 
         publish(h);
         r = registry_add(&server->heaps, h);
     }
-    if (r == 0 && ((r = release_start(h)) < 0 || (r = trigger_start(h)) < 0 || (r = collector_start(h)) < 0))
+    if (r == 0 && ((r = release_start(h)) < 0 || (r = trigger_start(h)) < 0 || (r = patience_start(h)) < 0 || (r = collector_start(h)) < 0))
         registry_remove(&server->heaps, h);
     if (r < 0) {
         release_end(h);
         trigger_end(h);
+        patience_end(h);
         heap_free(h);
         return r;
     }
@@ -306,6 +307,8 @@ static void start_next(struct shared_heap *h)
         post(h, h->server->stopping ? WORK_QUIT : WORK_END);
     } else if (h->server->stopping) {
         return;
+    } else if (patience_waits(h)) {
+        return;
     } else if (cycle_next_work(h, &work)) {
         post(h, work);
     } else if (collection_is_next(h)) {
@@ -400,6 +403,7 @@ void shared_heap_end(struct shared_heap *h)
     at_store_relaxed(&h->collector.give_up, true); /* a stop that is pending serves nobody any more */
     release_end(h);
     trigger_end(h);
+    patience_end(h);
     shared_heap_pump(h);
 }
 

@@ -17,6 +17,7 @@
 #include "daemon/heap_options.h"
 #include "daemon/mutator.h"
 #include "daemon/names.h"
+#include "daemon/patience.h"
 #include "daemon/release.h"
 #include "daemon/request.h"
 #include "daemon/trigger.h"
@@ -77,6 +78,7 @@ struct shared_heap {
 
     struct collector collector;
     struct pace pace;
+    struct patience patience;
     uint64_t completed, promised;             /* collections: done, and asked for by number */
     uint64_t promised_late;                   /* the same, after the task under way was given up, before the loop heard of it */
     _Atomic uint64_t emergency_until, wished_until;      /* [loop stores] collections up to this number are of that kind (collector.c C4) */

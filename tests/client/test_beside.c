@@ -35,6 +35,8 @@ struct access { /* one process's way into the heap */
 };
 struct board { /* shared with a child */
     _Atomic bool silent, speak;
+    bool at_once;   /* silent, without waiting for a cycle */
+    uint64_t until; /* the number of the cycle in which it fell silent */
 };
 
 static struct daemon *mmgcd;
@@ -87,14 +89,24 @@ static void fill_table(void)
         }
 }
 
-static void setup(void)
+static void setup_with(const char *config)
 {
-    mmgcd = daemon_start(NULL);
+    mmgcd = daemon_start(config);
     inspect_open(&ask, daemon_socket(mmgcd));
     board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     MM_ASSERT(board != MAP_FAILED);
     ck_assert_ok(open_access(&a));
     fill_table();
+}
+
+static void setup(void)
+{
+    setup_with(NULL);
+}
+
+static void setup_short(void)
+{
+    setup_with("[daemon]\nthreads = 2\nstop_deadline = 200ms\n");
 }
 
 static void teardown(void)
@@ -108,12 +120,17 @@ static void teardown(void)
     daemon_stop(mmgcd);
 }
 
-static uint64_t collections(void)
+static uint64_t collections_seen_by(const struct access *of)
 {
     struct mmgc_heap_info info;
 
-    ck_assert_ok(mmgc_heap_info(a.heap, &info));
+    ck_assert_ok(mmgc_heap_info(of->heap, &info));
     return info.collections;
+}
+
+static uint64_t collections(void)
+{
+    return collections_seen_by(&a);
 }
 
 static void make_garbage(uint32_t bytes)
@@ -137,6 +154,22 @@ static void table_is_whole(void)
 
 /* ---- one that is slow ---- */
 
+/* Polls until a cycle marks that has not ended meanwhile; leaving and entering brings log_lines up to date. */
+static bool await_cycle(const struct access *x)
+{
+    for (;;) {
+        uint64_t before = collections_seen_by(x);
+        if (mmgc_poll(x->t) != MMGC_OK)
+            return false;
+        board->until = before + 1;
+        if (x->t->log_lines != 0 && collections_seen_by(x) == before)
+            return true;
+        mmgc_leave(x->t);
+        if (mmgc_enter(x->t) != MMGC_OK)
+            return false;
+    }
+}
+
 /* Inside, and from the moment at which stores are to be logged without a safepoint. */
 static int stay_silent(bool hangs)
 {
@@ -145,9 +178,8 @@ static int stay_silent(bool hangs)
     (void)alarm(60);
     if (open_access(&x) != MMGC_OK)
         return 1;
-    while (x.t->log_lines == 0)
-        if (mmgc_poll(x.t) != MMGC_OK)
-            return 2;
+    if (!board->at_once && !await_cycle(&x))
+        return 2;
     at_store_release(&board->silent, true);
     if (hangs)
         (void)raise(SIGSTOP);
@@ -209,7 +241,7 @@ START_TEST(who_comes_to_no_safepoint_holds_up_neither_the_end_of_marking_nor_the
     int status;
 
     begin_cycle();
-    uint64_t longest_ns = live_on(collections() + 1);
+    uint64_t longest_ns = live_on(board->until);
     fprintf(stderr, "a thread did not answer for %d ms; the longest that another was held up: %.3f ms\n",
             (int)(SILENT_NS / 1000000), (double)longest_ns / 1e6);
     ck_assert_uint_lt(longest_ns, SILENT_NS / 2);
@@ -228,7 +260,7 @@ START_TEST(who_hangs_inside_does_not_either)
     int status;
 
     begin_cycle();
-    uint64_t longest_ns = live_on(collections() + 1);
+    uint64_t longest_ns = live_on(board->until);
     ck_assert_uint_lt(longest_ns, SILENT_NS / 2);
     ck_assert_uint_eq(inspect_pauses(&ask, "heap", "final-mark"), 0);
     ck_assert_int_eq(kill(pid, SIGKILL), 0);
@@ -237,6 +269,90 @@ START_TEST(who_hangs_inside_does_not_either)
     for (int i = 0; i < 3000; i++)
         make_garbage(4000);
     table_is_whole();
+}
+END_TEST
+
+/* A cycle begins with a stop. It is tried for moments, until the thread comes. */
+START_TEST(who_comes_to_no_safepoint_delays_a_cycle_that_would_begin_and_hardly_the_others)
+{
+    board->at_once = true;
+    pid_t pid = start_silent(false);
+    int status;
+
+    begin_cycle();
+    uint64_t cycles = inspect_pauses(&ask, "heap", "initial-mark"), before_ns = mm_now_ns(), end_ns = before_ns + SILENT_NS, longest_ns = 0;
+    for (uint64_t bytes = 0; before_ns < end_ns; bytes += 1000) { /* more than stress_factor, and less than would be missed */
+        if (bytes < UINT64_C(8) << 20)
+            make_garbage(1000);
+        ck_assert_ok(mmgc_poll(a.t));
+        uint64_t now_ns = mm_now_ns();
+        longest_ns = MM_MAX(longest_ns, now_ns - before_ns);
+        before_ns = now_ns;
+    }
+    fprintf(stderr, "a thread was not at a safepoint for %d ms; the longest that another was held up: %.3f ms\n",
+            (int)(SILENT_NS / 1000000), (double)longest_ns / 1e6);
+    ck_assert_uint_lt(longest_ns, SILENT_NS / 2);
+    ck_assert_uint_eq(inspect_pauses(&ask, "heap", "initial-mark"), cycles);
+    at_store_release(&board->speak, true);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    while (inspect_pauses(&ask, "heap", "initial-mark") == cycles) {
+        ck_assert_ok(mmgc_poll(a.t));
+        (void)usleep(1000);
+    }
+    ck_assert_uint_eq(inspect_heap(&ask, "heap").abandoned_stops, 0);
+    table_is_whole();
+}
+END_TEST
+
+/* Somebody needs what the cycle would free: then it is waited for, as long as stop_deadline says. */
+START_TEST(who_needs_memory_waits_for_who_comes_to_no_safepoint)
+{
+    board->at_once = true;
+    pid_t pid = start_silent(false);
+    int status;
+    uint64_t bytes = 0;
+
+    begin_cycle();
+    uint64_t collected = collections();
+    pid_t speaker = fork();
+    if (speaker == 0) {
+        (void)usleep(SILENT_NS / 1000);
+        at_store_release(&board->speak, true);
+        _exit(0);
+    }
+    for (uint64_t end_ns = mm_now_ns() + PATIENCE_NS; collections() == collected; bytes += 4000) {
+        make_garbage(4000);
+        ck_assert_uint_lt(mm_now_ns(), end_ns);
+    }
+    ck_assert(at_load_acquire(&board->speak));
+    ck_assert_uint_le(bytes, 2 * HEAP_BYTES);
+    ck_assert_int_eq(waitpid(speaker, &status, 0), speaker);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    ck_assert_uint_eq(inspect_heap(&ask, "heap").abandoned_stops, 0);
+    table_is_whole();
+}
+END_TEST
+
+START_TEST(who_never_comes_is_named_when_the_deadline_has_passed_all_the_same)
+{
+    board->at_once = true;
+    pid_t pid = start_silent(false);
+    uint64_t end_ns = mm_now_ns() + PATIENCE_NS;
+    int status;
+
+    begin_cycle();
+    for (int i = 0; i < 5000; i++) /* a cycle is wanted, and nobody waits for it */
+        make_garbage(1000);
+    while (inspect_heap(&ask, "heap").abandoned_stops == 0) {
+        ck_assert_ok(mmgc_poll(a.t));
+        ck_assert_uint_lt(mm_now_ns(), end_ns);
+    }
+    ck_assert(daemon_log_has(mmgcd, "did not stop within 200 ms"));
+    at_store_release(&board->speak, true);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
 }
 END_TEST
 
@@ -310,7 +426,14 @@ static Suite *make_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, who_comes_to_no_safepoint_holds_up_neither_the_end_of_marking_nor_the_others);
     tcase_add_test(tc, who_hangs_inside_does_not_either);
+    tcase_add_test(tc, who_comes_to_no_safepoint_delays_a_cycle_that_would_begin_and_hardly_the_others);
+    tcase_add_test(tc, who_needs_memory_waits_for_who_comes_to_no_safepoint);
     tcase_add_test(tc, who_is_killed_while_it_stores_takes_nobody_s_objects_along);
+    suite_add_tcase(s, tc);
+    tc = tcase_create("deadline");
+    tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, setup_short, teardown);
+    tcase_add_test(tc, who_never_comes_is_named_when_the_deadline_has_passed_all_the_same);
     suite_add_tcase(s, tc);
     return s;
 }
