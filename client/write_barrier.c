@@ -4,6 +4,8 @@
  *       instruction is the thread's last: what has changed is in an entry in the ring, or lost was raised
  *   B2  FIELDS: the bit is looked at again after old was read: it is set, so nobody had stored by then, and old is what stood there.
  *       An entry that loses the race for the bit is right as well: if its thread dies over it, it may be counted
+ *       An entry that is taken back is counted as such before its place is written again, word after word: whoever reads it
+ *       meanwhile learns that it is not one (write_barrier.h, Beside)
  *   B3  nothing here waits, blocks or polls: it is no safepoint, and the ring's end is no reason to be late
  *   Orders  on x86-64 the loads and stores below are plain ones, and the AND is the one locked instruction  */
 #include "client/write_barrier.h"
@@ -16,16 +18,25 @@
 /* After as many the daemon is asked to make room: at 11 ns an entry, which is the fastest, it has half a millisecond. */
 #define DRAIN_ENTRIES (SHM_LOG_CAPACITY / 4)
 
-/* Why it cannot be stale. Control's word changes only while the world is stopped, and is stored before the even epoch is
- * (release). We are IN and have acquired an even epoch: so we see every value stored before the resume it stands for; and the
- * next stop, were it under way, waits for us before anything changes (S4). Attaching, the thread is OUT: it comes here again
- * before it may store. */
+/* Why no store goes unlogged. Control's word is raised only while the world is stopped, before the even epoch is stored (release).
+ * We are IN and have acquired an even epoch: so we see every value stored before the resume it stands for; and the next stop,
+ * were it under way, waits for us before anything changes (S4). Attaching, the thread is OUT: it comes here again before it may
+ * store. That it has been lowered we may miss: rests() looks again. */
 void write_barrier_follow(struct thread *th)
 {
     const struct mmgc_heap *heap = th->heap;
     bool logs = heap->log_lines != NULL && at_load_relaxed(&heap->control->barrier_active) != 0; /* NULL if opened read-only */
 
     th->m->log_lines = logs ? (uintptr_t)heap->log_lines - ((uintptr_t)th->m->base >> MM_LINE_LOG) : 0;
+}
+
+/* Marking has come to its end while we were inside: nobody asks what is stored from here on. */
+static inline bool rests(struct thread *th)
+{
+    if (MM_LIKELY(at_load_relaxed(&th->heap->control->barrier_active) != 0))
+        return false;
+    th->m->log_lines = 0;
+    return true;
 }
 
 /* Asks without waiting. If it cannot be sent the ring fills, and the collection that follows looks at everything. */
@@ -76,9 +87,10 @@ static inline void write_entry(struct thread *th, uint32_t at, uint32_t object, 
 {
     struct shm_log_entry *entry = &th->m->log_ring[at % SHM_LOG_CAPACITY];
 
-    at_store_relaxed(&entry->object, object);
-    at_store_relaxed(&entry->offset, granule - object);
-    at_store_relaxed(&entry->old, old);
+    /* releases: who reads any of these sees that what stood here was retracted */
+    at_store_release(&entry->object, object);
+    at_store_release(&entry->offset, granule - object);
+    at_store_release(&entry->old, old);
 }
 
 /* ---- lines ---- */
@@ -113,6 +125,12 @@ static inline bool take_bit(_Atomic uint64_t *word, uint64_t bit)
     return (atomic_fetch_and_explicit(word, ~bit, memory_order_acq_rel) & bit) != 0;
 }
 
+static inline void retract(struct shm_log *log, uint32_t pushed)
+{
+    at_store_relaxed(&log->tentative, pushed); /* after the AND, which acquires */
+    at_store_release(&log->retracted, at_load_relaxed(&log->retracted) + 1); /* after tentative; pairs with the daemon's acquire */
+}
+
 /* Before the first store to @granule, of the object at granule @object, if nobody else has been there. Its bit was set. */
 static void log_field(struct thread *th, uint32_t object, uint32_t granule)
 {
@@ -134,7 +152,7 @@ static void log_field(struct thread *th, uint32_t object, uint32_t granule)
     if (take_bit(word, bit)) /* after tentative */
         at_store_release(&log->pushed, pushed + 1); /* pairs with the daemon's acquire: the entry is there */
     else
-        at_store_relaxed(&log->tentative, pushed); /* after the AND, which acquires */
+        retract(log, pushed);
     ask_drain_if_due(th);
 }
 
@@ -166,6 +184,8 @@ void mmgc_log_slow_(struct mmgc_thread *t, const void *object, const void *slot)
     struct thread *th = thread_of(t);
     uint32_t granule = granule_of(th, slot);
 
+    if (rests(th))
+        return;
     if (!logs_fields(th))
         log_line(th, granule_of(th, object), granule);
     else if ((at_load_relaxed(&th->heap->log_bits[granule / WORD_BITS]) >> granule % WORD_BITS & 1) != 0)
@@ -183,6 +203,8 @@ void mmgc_log_range_slow_(struct mmgc_thread *t, const void *object, const mmgc_
     struct thread *th = thread_of(t);
     uint32_t first = granule_of(th, slots), last = granule_of(th, slots + count - 1);
 
+    if (rests(th))
+        return;
     if (logs_fields(th))
         log_fields(th, granule_of(th, object), first, last);
     else

@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 
 #include "daemon/log.h"
+#include "daemon/patience.h"
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
@@ -125,7 +126,7 @@ static void run_stopped(struct shared_heap *h, struct collector_task *t)
         safepoint_world_fini(&stop);
     }
     t->outcome = t->error == 0 ? OUTCOME_DONE : OUTCOME_FAILED;
-    shared_heap_show_barrier_stw(h);
+    shared_heap_show_barrier(h);
     if (t->outcome == OUTCOME_FAILED) /* who waits for a number learns that it will not come */
         (void)at_add_relaxed(&h->control->abandoned_stops, 1);
     pthread_mutex_unlock(&h->lock);
@@ -142,6 +143,8 @@ static void run_task(struct shared_heap *h, struct collector_task *t)
     bool stopped = safepoint_stop(h, t);
     if (stopped || t->work == WORK_END) { /* a heap that ends does so whoever is still inside */
         run_stopped(h, t);
+    } else if (t->patience_ns != 0) {
+        t->outcome = OUTCOME_PUT_OFF;
     } else {
         t->outcome = OUTCOME_ABANDONED;
         (void)at_add_relaxed(&h->control->abandoned_stops, 1);
@@ -288,6 +291,7 @@ int collector_post(struct shared_heap *heap, enum collector_work work)
     c->stops = work != WORK_QUIT && !is_beside(work);
     c->begun++;
     c->task.asked_ns = mm_now_ns();
+    c->task.patience_ns = patience_of(heap, work);
     if (c->stops) { /* odd; the thread's membarrier comes after it (S4) */
         uint32_t epoch = at_load_relaxed(&heap->control->epoch);
         at_store_release(&heap->control->epoch, epoch + 1);

@@ -25,7 +25,7 @@ enum collector_work {
     WORK_END,                                 /* stop for good, give the arena back, end the thread */
     WORK_QUIT,                                /* end the thread; clients go on reading what they have mapped */
 };
-enum collector_outcome { OUTCOME_DONE, OUTCOME_ABANDONED, OUTCOME_FAILED };
+enum collector_outcome { OUTCOME_DONE, OUTCOME_ABANDONED, OUTCOME_FAILED, OUTCOME_PUT_OFF };
 
 struct collector_task {
     enum collector_work work;
@@ -34,6 +34,7 @@ struct collector_task {
     struct session **sessions;                /* references */
     size_t session_count;
     uint64_t asked_ns;                        /* when the epoch became odd */
+    uint64_t patience_ns;                     /* a stop that takes longer is put off (patience.h); 0: stop_deadline holds */
 
     enum collector_outcome outcome;           /* [collector] from here on */
     bool emergency;                           /* a collection: the one before had not made room */
@@ -68,7 +69,7 @@ int collector_post(struct shared_heap *heap, enum collector_work work);
 /* The collection in @task has come to its end: its figures are in control, and its number counts. Heap locked. */
 void collector_publish_end(struct shared_heap *heap, struct collector_task *task);
 
-/* safepoint.c, on the collector's thread. False: abandoned at the deadline; the world was resumed or was never stopped. */
+/* safepoint.c, on the collector's thread. False: abandoned at the deadline, or put off; the world was resumed or was never stopped. */
 bool safepoint_stop(struct shared_heap *heap, struct collector_task *task);
 void safepoint_resume(struct shared_heap *heap, struct collector_task *task);
 /* What the plans need to know of the stopped world. Arrays are freed by safepoint_world_fini. 0, -ENOMEM. Heap locked. */

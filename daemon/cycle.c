@@ -2,17 +2,20 @@
 /* cycle.c - Cycle: what follows what, and when to begin.
  *   P1  a collection that somebody asked for, or that is an emergency, stops the clients throughout: it begins no cycle, and comes
  *       after the one under way
- *   P2  marking is repeated while clients log more than a stop should look at; ROUNDS_MAX bounds it: what is left then is the stop's
+ *   P2  marking is repeated until a round finds nothing that is not marked, which ends it without a stop; or, where only a stop will
+ *       do, while clients log more than a stop should look at. ROUNDS_MAX bounds both: what is left then is the stop's
  *   P3  a cycle begins while what it will take is still there: twice what the last one took, since rates vary; within bounds,
  *       so that a quiet heap is not collected for nothing, and a first cycle has a quarter of the heap
  *   P4  a final mark that was given up is tried again: a cycle that has begun comes to its end
  *   P5  a plan that counts begins a cycle when it wants one. What a stop has left to be counted comes before the next stop, and its
- *       collection has ended when that is swept: then what it freed is there   */
+ *       collection has ended when that is swept: then what it freed is there
+ *   P6  the first stop may be put off, again and again, for a thread that is slow (patience.h); until then the cycle is CLEARED */
 #include "daemon/cycle.h"
 
 #include <errno.h>
 
 #include "daemon/log.h"
+#include "daemon/patience.h"
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
@@ -71,6 +74,7 @@ static bool begin(struct shared_heap *h, enum collector_work *ret_work)
     h->pace.marked = false;
     h->pace.rounds = 0;
     h->pace.beside_ns = 0;
+    patience_begin_cycle(h);
     *ret_work = WORK_CLEAR;
     return true;
 }
@@ -97,16 +101,25 @@ void cycle_cancel(struct shared_heap *h)
     shared_heap_unlock(h);
 }
 
-/* What clients have logged while it marked: more to mark, or little enough for the stop. */
+/* What clients have logged while it marked: more to mark, or the stop's. */
+static void look_at_log(struct shared_heap *h, bool failed)
+{
+    shared_heap_drain_locked(h);
+    h->pace.rounds++;
+    bool few = !heap_may_end_beside(h->heap) && heap_logged(h->heap) <= FEW_LOGGED;
+    h->pace.marked = failed || few || h->pace.rounds >= ROUNDS_MAX; /* P2 */
+    if (!h->pace.marked)
+        heap_take_log(h->heap);
+}
+
 static void marked(struct shared_heap *h, const struct collector_task *task)
 {
     if (!shared_heap_try_lock(h))
         return; /* never: the collector has nothing to do */
-    shared_heap_drain_locked(h);
-    h->pace.rounds++;
-    h->pace.marked = task->error != 0 || heap_logged(h->heap) <= FEW_LOGGED || h->pace.rounds >= ROUNDS_MAX; /* P2 */
-    if (!h->pace.marked)
-        heap_take_log(h->heap);
+    if (task->error == 0 && heap_end_mark(h->heap))
+        shared_heap_show_barrier(h);
+    else
+        look_at_log(h, task->error != 0);
     shared_heap_unlock(h);
 }
 

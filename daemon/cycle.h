@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Cycle: a collection that goes on while clients run, as the daemon drives it: which task comes next, and when one begins.
- *   Tasks    clear, stop (initial mark), mark as often as there is something logged, stop (final mark), sweep: each is the collector
- *            thread's from post to done; between them the loop is the heap's one caller (plans/heap.h, heap_cycle())
+ *   Tasks    clear, stop (initial mark), mark as often as there is something logged that was not marked, sweep: each is the collector
+ *            thread's from post to done; between them the loop is the heap's one caller (plans/heap.h, heap_cycle()). There is a
+ *            stop before the sweep (final mark) only where marking cannot end without one
  *            Under a plan that counts references most collections are a stop, then count, then sweep; some are a cycle before that
  *   Threads  loop                                                      docs/architecture.md#concurrent-collections */
 #include <stdbool.h>
@@ -11,7 +12,7 @@
 #include "daemon/collector.h"
 
 struct pace {                                 /* of cycles of one heap */
-    bool marked;                              /* the cycle under way has marked what there is: its final mark is next */
+    bool marked;                              /* the cycle under way has marked what it could: its final mark is next, in a stop */
     unsigned rounds;                          /* of marking, in it */
     bool declined;                            /* no memory to begin one: the collection that is promised stops the clients */
     uint64_t beside_ns;                       /* worked beside the clients, in it */

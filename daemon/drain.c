@@ -33,6 +33,33 @@ void drain_locked(struct drain *d, struct shm_mutator *words, struct heap *heap)
     at_store_release(&log->drained, pushed); /* pairs with the client's acquire: we are done with these entries */
 }
 
+static struct shm_log_entry copy_of(const struct shm_log_entry *entry)
+{
+    struct shm_log_entry copy;
+
+    /* pairs with the client's releases */
+    at_store_relaxed(&copy.object, at_load_acquire(&entry->object));
+    at_store_relaxed(&copy.offset, at_load_acquire(&entry->offset));
+    at_store_relaxed(&copy.old, at_load_acquire(&entry->old));
+    return copy;
+}
+
+/* In this order (write_barrier.h, Beside): an entry that is tentative when we look is pushed when we look next, or stays, or was retracted
+ * and tells of no store. */
+void drain_running_locked(struct drain *d, struct shm_mutator *words, struct heap *heap)
+{
+    struct shm_log *log = &words->log;
+    uint32_t retracted = at_load_acquire(&log->retracted);
+    uint32_t tentative = at_load_acquire(&log->tentative);
+
+    drain_locked(d, words, heap);
+    if (d->over || tentative != d->drained + 1)
+        return;
+    struct shm_log_entry entry = copy_of(&words->log_ring[d->drained % SHM_LOG_CAPACITY]);
+    if (at_load_relaxed(&log->retracted) == retracted)
+        heap_log_drain(heap, &entry, 1);
+}
+
 /* The daemon alone sets bits, and none since this thread died: if its bit is clear, somebody may have stored. */
 static bool may_count(const struct shm_log_entry *entry, const _Atomic uint64_t *bits, uint64_t granules)
 {

@@ -195,14 +195,25 @@ static const _Atomic uint64_t *log_bits(const struct shared_heap *heap)
     return heap->control->barrier != SHM_BARRIER_FIELDS ? NULL : (void *)(log + shm_log_bits_offset(heap->max_bytes));
 }
 
-void mutator_drain_locked(struct mutator *m, struct shared_heap *heap)
+static void drain(struct mutator *m, struct shared_heap *heap,
+                  void (*of_the_living)(struct drain *d, struct shm_mutator *words, struct heap *heap))
 {
     if (heap->log_segment == NULL || m->session->read_only) /* who only reads has nothing to tell */
         return;
     if (at_load_acquire(&m->dead))
         drain_last_locked(&m->drain, m->words, heap->heap, log_bits(heap), heap->max_bytes >> MM_GRANULE_LOG);
     else
-        drain_locked(&m->drain, m->words, heap->heap);
+        of_the_living(&m->drain, m->words, heap->heap);
+}
+
+void mutator_drain_locked(struct mutator *m, struct shared_heap *heap)
+{
+    drain(m, heap, drain_locked);
+}
+
+void mutator_drain_running_locked(struct mutator *m, struct shared_heap *heap)
+{
+    drain(m, heap, heap_plan_ends_beside(heap->heap) ? drain_running_locked : drain_locked);
 }
 
 uint32_t mutator_locals_racy(const struct mutator *m)

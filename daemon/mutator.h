@@ -73,5 +73,6 @@ void mutator_view(const struct mutator *m, uint64_t arena_bytes, struct heap_mut
 bool mutator_roots(const struct mutator *m, struct heap_roots ret_rows[2]);
 /* Takes what its write barrier has logged, and if it is dead the last of it. Nothing under plans without one. Heap locked. */
 void mutator_drain_locked(struct mutator *m, struct shared_heap *heap);
+void mutator_drain_running_locked(struct mutator *m, struct shared_heap *heap);      /* it runs: if need be also the entry it is about to confirm (drain.h) */
 uint32_t mutator_locals_racy(const struct mutator *m);       /* clamped */
 enum shm_state mutator_state(const struct mutator *m);       /* racy; OUT for what is no state */

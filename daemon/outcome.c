@@ -9,6 +9,7 @@
 
 #include "daemon/grants.h"
 #include "daemon/log.h"
+#include "daemon/patience.h"
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
@@ -66,6 +67,7 @@ static void collected(struct shared_heap *h, const struct collector_task *task)
                   heap_pause_name(task->collection.kind), (unsigned long long)(task->stop_ns / 1000),
                   (unsigned long long)(task->pause_ns / 1000));
         return;
+    case OUTCOME_PUT_OFF: patience_put_off(h); return;
     case OUTCOME_ABANDONED:
         cycle_cancel(h);
         fail_grants(h, h->ending ? MMGC_E_HEAP_GONE : MMGC_E_STALLED);

@@ -4,7 +4,7 @@
  *            then per thread: while its state is IN, a short spin, then futex waits in slices
  *   resume:  epoch even (release); then per session go + 1 and a wake of all
  *   F1  OUT and PARKED both count as stopped; a thread that is IN for a moment after that backs out by itself
- *   F2  a wait is bounded by the deadline; an abandoned stop is a resume
+ *   F2  a wait is bounded by the deadline, or by patience; an abandoned stop is a resume
  *   F3  a dead thread or session has no roots, but its view counts until its memory is sealed (S5)
  *   F4  if this process did not run for a while (suspended, frozen), the deadline moves by as much (S15) */
 #include <errno.h>
@@ -32,6 +32,7 @@
 struct stop {
     struct shared_heap *heap;
     uint64_t deadline_ns;
+    bool put_off; /* nobody is late when that has passed */
     bool killed; /* the process of the thread now waited for */
 };
 
@@ -101,9 +102,10 @@ static bool wait_for(struct stop *stop, struct mutator *m)
     for (uint64_t before_ns = mm_now_ns(); is_in(m);) {
         if (at_load_relaxed(&stop->heap->collector.give_up))
             return false;
-        if (before_ns >= stop->deadline_ns && !kill_late(stop, m))
+        if (before_ns >= stop->deadline_ns && (stop->put_off || !kill_late(stop, m)))
             return false;
-        (void)futex_wait(&m->words->state, SHM_IN, SLICE_NS);
+        uint64_t left_ns = stop->deadline_ns - MM_MIN(before_ns, stop->deadline_ns);
+        (void)futex_wait(&m->words->state, SHM_IN, stop->put_off ? MM_MIN(left_ns, SLICE_NS) : SLICE_NS);
         uint64_t now_ns = mm_now_ns();
         if (now_ns - before_ns > ASLEEP_NS) /* F4 */
             stop->deadline_ns += now_ns - before_ns;
@@ -122,7 +124,8 @@ bool safepoint_stop(struct shared_heap *heap, struct collector_task *task)
 {
     struct stop stop = {
         .heap = heap,
-        .deadline_ns = task->asked_ns + heap->server->config.stop_deadline_ns,
+        .deadline_ns = task->asked_ns + (task->patience_ns != 0 ? task->patience_ns : heap->server->config.stop_deadline_ns),
+        .put_off = task->patience_ns != 0,
     };
 
     (void)shm_barrier_all(); /* without one, clients fence themselves */

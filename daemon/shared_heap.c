@@ -108,7 +108,7 @@ static void publish(struct shared_heap *h)
     c->incarnation = h->server->incarnation;
     c->arena_bytes = h->max_bytes;
     c->barrier = heap_plan_barrier(h->heap);
-    shared_heap_show_barrier_stw(h); /* nobody runs yet */
+    shared_heap_show_barrier(h);
     c->allocator = heap_plan_allocator(h->heap);
     c->small_max_bytes = MM_SMALL_MAX_BYTES;
     c->page_map_offset = heap_page_map_bytes(heap_plan_name(h->heap), h->max_bytes) > 0 ? sizeof(*c) : 0;
@@ -180,11 +180,12 @@ int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const 
         publish(h);
         r = registry_add(&server->heaps, h);
     }
-    if (r == 0 && ((r = release_start(h)) < 0 || (r = trigger_start(h)) < 0 || (r = collector_start(h)) < 0))
+    if (r == 0 && ((r = release_start(h)) < 0 || (r = trigger_start(h)) < 0 || (r = patience_start(h)) < 0 || (r = collector_start(h)) < 0))
         registry_remove(&server->heaps, h);
     if (r < 0) {
         release_end(h);
         trigger_end(h);
+        patience_end(h);
         heap_free(h);
         return r;
     }
@@ -306,6 +307,8 @@ static void start_next(struct shared_heap *h)
         post(h, h->server->stopping ? WORK_QUIT : WORK_END);
     } else if (h->server->stopping) {
         return;
+    } else if (patience_waits(h)) {
+        return;
     } else if (cycle_next_work(h, &work)) {
         post(h, work);
     } else if (collection_is_next(h)) {
@@ -400,6 +403,7 @@ void shared_heap_end(struct shared_heap *h)
     at_store_relaxed(&h->collector.give_up, true); /* a stop that is pending serves nobody any more */
     release_end(h);
     trigger_end(h);
+    patience_end(h);
     shared_heap_pump(h);
 }
 
@@ -416,13 +420,13 @@ void shared_heap_drain_locked(struct shared_heap *h)
     struct mutator *m;
 
     TAILQ_FOREACH(m, &h->mutators, in_heap)
-    mutator_drain_locked(m, h);
+    mutator_drain_running_locked(m, h);
     TAILQ_FOREACH(m, &h->seals, in_seals)
     mutator_drain_locked(m, h);
 }
 
 /* Relaxed: the release of the even epoch shows it to whoever goes on (client/safepoint.c). */
-void shared_heap_show_barrier_stw(struct shared_heap *h)
+void shared_heap_show_barrier(struct shared_heap *h)
 {
     at_store_relaxed(&h->control->barrier_active, heap_barrier_active(h->heap));
 }

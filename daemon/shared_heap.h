@@ -17,6 +17,7 @@
 #include "daemon/heap_options.h"
 #include "daemon/mutator.h"
 #include "daemon/names.h"
+#include "daemon/patience.h"
 #include "daemon/release.h"
 #include "daemon/request.h"
 #include "daemon/trigger.h"
@@ -77,6 +78,7 @@ struct shared_heap {
 
     struct collector collector;
     struct pace pace;
+    struct patience patience;
     uint64_t completed, promised;             /* collections: done, and asked for by number */
     uint64_t promised_late;                   /* the same, after the task under way was given up, before the loop heard of it */
     _Atomic uint64_t emergency_until, wished_until;      /* [loop stores] collections up to this number are of that kind (collector.c C4) */
@@ -134,5 +136,5 @@ bool shared_heap_may_open(const struct shared_heap *h, const struct session *s, 
 bool shared_heap_may_destroy(const struct shared_heap *h, const struct session *s);
 void shared_heap_read_gauges(struct shared_heap *h);          /* if the lock is to be had; else they stay */
 void shared_heap_quarantine(struct shared_heap *h, const char *why);
-void shared_heap_drain_locked(struct shared_heap *h);         /* what its threads have logged by now */
-void shared_heap_show_barrier_stw(struct shared_heap *h);     /* what clients are to log from the resume on */
+void shared_heap_drain_locked(struct shared_heap *h);         /* what its threads, which run, have logged by now */
+void shared_heap_show_barrier(struct shared_heap *h);         /* what clients are to log. To log more: world stopped */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* concurrentimmix.c - Concurrent immix: marks and sweeps while clients run; what moves objects stops them.
  *   Spaces  immix, large, nonmoving, immortal
- *   Most    a cycle (cycle.h): two stops for moments; survivors stay where they are
+ *   Most    a cycle (cycle.h): a stop for a moment, at its beginning; survivors stay where they are
  *   Whole   a collection that somebody asked for, and an emergency, is immix's: clients are stopped throughout
  *   From    MMTk's ConcurrentImmix; Yuasa, JSS 1990                                          docs/plans.md#concurrentimmix */
 #include "plans/heap/state.h"

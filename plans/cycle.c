@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cycle.c - Cycle: a snapshot-at-the-beginning collection in two short stops and three runs of packets beside the clients.
+/* cycle.c - Cycle: a snapshot-at-the-beginning collection in a short stop and three runs of packets beside the clients; or two stops.
  *   Y1  the object bits that are not VO are the marks: nobody but this collection touches them from heap_clear() to heap_end_cycle()
  *   Y2  at the first stop G is opened and stays so (grants.h G4): what is finished is the snapshot's, what is granted from then on is in
  *       next and lives. An object in next that the trace meets is marked all the same; the sweep clears that
  *   Y3  every object that the snapshot reaches is marked, or on its way to be: by a reference that still stands there, or one that a client
- *       logged before it changed. The rows are drained to the last at the second stop; a log that is incomplete ends the cycle with
- *       everything alive, and a whole collection follows at once
+ *       logged before it changed. A log that is incomplete ends the cycle with everything alive, at a second stop, and a whole
+ *       collection follows at once
  *   Y4  lines marked by the collection before stay marked until a block's sweep, so grants see only what was free before the cycle
- *   Y5  the sweep has the blocks that had lines in use at the second stop (BLOCK_UNSWEPT) for itself, part by part: grants take free
+ *   Y5  the sweep has the blocks that had lines in use when all was marked (BLOCK_UNSWEPT) for itself, part by part: grants take free
  *       blocks, and holes of parts that have been taken back (heap_take_swept()); until then what is freed is SWEPT. So nobody waits
  *       for all of it. Page runs are swept in heap_end_cycle(), all of them: they are few, and their blocks are shared. One is RUN_NEW that was granted, or untaken, after the first stop, and in no other time
+ *   Y6  marking has ended when a run that looked at all entries written since the run before, tentative ones included, marked
+ *       nothing. Then the run before had closed the marks: of an object of the snapshot that is not marked somebody must have
+ *       overwritten a reference before its field was looked at; that entry was there first, and would have marked it now. So nobody
+ *       is asked to stop, or to answer. Otherwise, or where only a stop will do, the rows are drained to the last at a second stop
+ *   Y7  the barrier rests from then on. Who had looked at it just before may still clear a bit, even one that the sweep has set: the
+ *       entry stands in h->log until the next first stop, which sets the bit again. If one was lost no cycle begins, but a whole
+ *       collection, whose sweep sets them all
  *   From  Yuasa, JSS 1990; MMTk's ConcurrentImmix, whose second pause also does not scan roots again                         */
 #include "plans/cycle.h"
 
@@ -263,7 +270,8 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     h->cycle.swept = (struct sweep_tally){ 0 };
     h->cycle.freed_bytes = 0;
     memset(h->cycle.kind_bytes, 0, sizeof(h->cycle.kind_bytes));
-    h->cycle.seeded = false;
+    h->cycle.seeded = h->cycle.took_all = h->cycle.closed = false;
+    log_rearm_stw(&h->log, h->granules); /* before grants_stay_open_stw() says what is not wanted */
     if (stage_count_words(&c) == 0) {
         if (make_seeds(&h->cycle, c.row_words))
             r = seed(&c, engine, ret);
@@ -428,6 +436,7 @@ void heap_take_log(struct heap *h)
 
     if (cycle->row_count > 0)
         return; /* heap_mark() had no memory for those: they come first */
+    cycle->took_all = true;
     cycle->rows = log->rows;
     cycle->row_count = log->count;
     cycle->row_capacity = log->capacity;
@@ -447,12 +456,58 @@ int heap_mark(struct heap *h, struct engine *engine)
                               { &MARK_OLD, 0, cycle->row_count } };
 
     MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_MARKING);
+    uint64_t before = cycle->sum.live_objects;
     int r = run(&c, engine, ranges, MM_ARRAY_LEN(ranges), NULL);
+    cycle->closed = r == 0 && cycle->took_all && cycle->sum.live_objects == before;
+    cycle->took_all = false;
     if (r == 0) {
         cycle->seeded = true;
         cycle->row_count = 0;
     }
     return r;
+}
+
+/* ---- the end of marking, beside the clients ---- */
+
+bool heap_plan_ends_beside(const struct heap *h)
+{
+    return heap_plan_is_concurrent(h) && !h->plan->constraints.counts;
+}
+
+/* Sanity looks at a world that stands still. */
+bool heap_may_end_beside(const struct heap *h)
+{
+    return heap_plan_ends_beside(h) && !h->options.sanity && !h->log.lost;
+}
+
+static inline void flag_unswept(struct heap *h, uint32_t block)
+{
+    _Atomic uint8_t *flags = &h->meta.flags[block];
+
+    if (block_kind_has_lines(blocks_kind(&h->blocks, block)))
+        at_store_relaxed(flags, at_load_relaxed(flags) | BLOCK_UNSWEPT); /* nobody else is at the flags */
+}
+
+/* Holes are counted anew, part by part. */
+static void begin_sweep(struct heap *h)
+{
+    log_clear(&h->log);
+    h->log.active = false;
+    memset(h->holes, 0, sizeof(h->holes));
+    h->cycle.part_end = h->cycle.swept_end = 0;
+    become(h, HEAP_CYCLE_SWEEPING);
+    at_store_release(&h->meta.header->journal, HEAP_RELEASE);
+}
+
+bool heap_end_mark(struct heap *h)
+{
+    MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_MARKING);
+    if (!h->cycle.closed || !heap_may_end_beside(h))
+        return false;
+    for (uint32_t block = 0; block < blocks_high(&h->blocks); block++)
+        flag_unswept(h, block);
+    begin_sweep(h);
+    return true;
 }
 
 /* ---- the second stop ---- */
@@ -463,8 +518,7 @@ static void run_flag(struct worker *w, struct packet *p)
 
     stage_split(w, p);
     for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
-        if (block_kind_has_lines(blocks_kind(&h->blocks, block)))
-            at_or_relaxed(&h->meta.flags[block], BLOCK_UNSWEPT);
+        flag_unswept(h, block);
 }
 
 /* Everything that stood in the block at the first stop is marked, and so are its lines. */
@@ -578,14 +632,6 @@ static int give_up(struct heap *h, struct engine *engine, const struct heap_stop
     return r;
 }
 
-/* Holes are counted anew, part by part. */
-static void begin_sweep(struct heap *h)
-{
-    memset(h->holes, 0, sizeof(h->holes));
-    h->cycle.part_end = h->cycle.swept_end = 0;
-    become(h, HEAP_CYCLE_SWEEPING);
-}
-
 int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
     bool keep = h->log.lost;
@@ -593,10 +639,7 @@ int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_sto
 
     if (r < 0)
         return r;
-    log_clear(&h->log);
-    h->log.active = false;
     begin_sweep(h);
-    at_store_release(&h->meta.header->journal, HEAP_RELEASE);
     if (keep)
         return give_up(h, engine, stop, ret);
     report(h, ret);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Cycle: one collection that marks and sweeps while clients run, and stops them twice for moments.
- *   Calls    heap_clear, a stop (initial mark), heap_mark as often as there is something logged, a stop (final mark), heap_sweep
- *            and heap_take_swept by turns, heap_end_cycle. heap.h says who may call what when; what is not a stop runs beside the heap's caller
+/* Cycle: one collection that marks and sweeps while clients run, and stops them once for a moment; twice, if it must.
+ *   Calls    heap_clear, a stop (initial mark), heap_mark as often as there is something logged, heap_end_mark or a stop (final
+ *            mark), heap_sweep and heap_take_swept by turns, heap_end_cycle. heap.h says who may call what when; what is not a stop runs beside the heap's caller
  *   Marks    what the roots reached at the first stop: the snapshot at the beginning (Yuasa 1990). What is granted after it counts as alive
- *   Barrier  between the stops clients log what stood in a field before its first change: shm/write_barrier.h
+ *   Barrier  until all is marked clients log what stood in a field before its first change: shm/write_barrier.h
  *   Owner    the heap                                                            docs/architecture.md#concurrent-collections */
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +22,8 @@ struct cycle {
     bool seeded;                             /* they have been marked */
     struct logged *rows;                     /* what heap_mark() or the last stop looks at next */
     size_t row_count, row_capacity;
+    bool took_all;                           /* those are all that was logged when heap_mark() had last come back */
+    bool closed;                             /* it then found nothing that was not marked (Y6) */
     uint32_t swept_end, part_end;            /* blocks below the first have been swept and taken back, below the second swept */
     struct sweep_tally swept;                /* between the two */
     int64_t freed_bytes;                     /* below the first */

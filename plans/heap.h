@@ -61,7 +61,7 @@ const char *heap_plan_name(const struct heap *heap);
 bool heap_plan_collects(const struct heap *heap);
 uint32_t heap_plan_allocator(const struct heap *heap);               /* enum shm_allocator */
 uint32_t heap_plan_barrier(const struct heap *heap);                 /* enum shm_barrier_kind */
-bool heap_barrier_active(const struct heap *heap);                   /* clients log stores from the next resume on */
+bool heap_barrier_active(const struct heap *heap);                   /* clients log stores now, or from the next resume on */
 
 /* types */
 /* Finds or adds. 0 and *ret_id; -EEXIST: the name has another layout (*ret_id is it); -ENOSPC: the table is full. Checked before. */
@@ -189,7 +189,9 @@ int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap
  *             plans/refcount.h). A heap_collect_stw() that comes first does that, too
  *   CLEARED   heap_collect_stw(): the initial mark; it becomes MARKING (or, if a whole collection is wanted: NONE)
  *   MARKING   heap_take_log(), by the heap's caller; then heap_mark(), beside it; as often as heap_logged() says it is worth while. Then
- *             heap_collect_stw(): the final mark; it becomes SWEEPING (or, with sanity, or if the log is incomplete: NONE)
+ *             heap_collect_stw(): the final mark; it becomes SWEEPING (or, with sanity, or if the log is incomplete: NONE).
+ *             Without a stop, where heap_may_end_beside(): after each heap_mark() heap_end_mark(); true: it is SWEEPING. Otherwise
+ *             heap_log_drain() of all that threads have written down by now, be it tentative (shm/write_barrier.h), heap_take_log(), and again
  *             The final mark needs no roots: roots_overflowed does not hold it up, but for a full collection in its place, which is left out
  *   SWEEPING  heap_sweep(), beside the heap's caller, then heap_take_swept(), by the heap's caller, as long as that says so; then
  *             heap_end_cycle(), by the heap's caller: NONE (or COUNTING, after a trace)
@@ -206,6 +208,9 @@ int heap_clear(struct heap *heap, struct engine *engine);
 size_t heap_logged(const struct heap *heap);                         /* entries drained that no collection has looked at */
 void heap_take_log(struct heap *heap);
 int heap_mark(struct heap *heap, struct engine *engine);
+bool heap_plan_ends_beside(const struct heap *heap);                 /* marking may come to its end while clients run */
+bool heap_may_end_beside(const struct heap *heap);                   /* the same of the cycle under way: nothing speaks against it so far */
+bool heap_end_mark(struct heap *heap);                               /* all is marked; heap_barrier_active() from here on: no */
 int heap_count(struct heap *heap, struct engine *engine);
 int heap_sweep(struct heap *heap, struct engine *engine);            /* a part */
 bool heap_take_swept(struct heap *heap);                             /* what it freed may be granted; true: another part is to be swept */

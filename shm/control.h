@@ -34,7 +34,7 @@ struct shm_control {
     char plan[24];                           /* [D] constant: the plan's name */
 
     alignas(MM_CACHE_LINE) _Atomic uint32_t epoch;   /* [D] odd while the world is asked to stop; every thread polls it (S4) */
-    _Atomic uint32_t barrier_active;         /* [D] not 0: stores are logged now (write_barrier.h); changed only while the world is stopped */
+    _Atomic uint32_t barrier_active;         /* [D] not 0: stores are logged now (write_barrier.h); raised only while the world is stopped */
 
     alignas(MM_CACHE_LINE) _Atomic uint64_t collections;     /* [D] completed; raised before the resume */
     _Atomic uint64_t abandoned_stops;        /* [D] given up at the deadline */

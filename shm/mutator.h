@@ -20,7 +20,7 @@
 #include "shm/write_barrier.h"
 
 #define SHM_MUTATOR_MAGIC UINT64_C(0x7474756d63676d6d)
-#define SHM_MUTATOR_VERSION 3u
+#define SHM_MUTATOR_VERSION 4u
 
 enum shm_state { SHM_OUT = 0, SHM_IN = 1, SHM_PARKED = 2 };
 

@@ -333,10 +333,10 @@ const char *heap_pause_name(enum heap_pause kind)
     return kind < HEAP_PAUSES ? names[kind] : "unknown";
 }
 
-/* A cycle has made marks ready: it begins, unless more is wanted than it can do. */
+/* A cycle has made marks ready: it begins, unless more is wanted than it can do, or it is not known which bits are clear (Y7). */
 static bool begins_cycle(const struct heap *h, const struct heap_stop *stop)
 {
-    return heap_cycle(h) == HEAP_CYCLE_CLEARED && !stop->whole && !stop->full_heap && !stop->emergency;
+    return heap_cycle(h) == HEAP_CYCLE_CLEARED && !stop->whole && !stop->full_heap && !stop->emergency && !h->log.lost;
 }
 
 static int collect(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)

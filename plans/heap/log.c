@@ -48,6 +48,15 @@ void log_clear(struct log *log)
     log->lost = false;
 }
 
+void log_rearm_stw(const struct log *log, uint64_t granules)
+{
+    for (size_t i = 0; log->bits != NULL && i < log->count; i++) {
+        uint64_t granule = (uint64_t)log->rows[i].object + log->rows[i].offset;
+        if (granule < granules)
+            (void)log_claim_granule(log, granule);
+    }
+}
+
 static bool make_room(struct log *log, size_t count)
 {
     size_t capacity = MM_MAX(log->capacity, (size_t)ROWS_FIRST);

@@ -23,7 +23,7 @@ struct log {
     _Atomic uint8_t *lines;                  /* [const] byte a line; NULL: the plan has no barrier */
     _Atomic uint32_t *bits;                  /* [const] bit a granule, a word a line; NULL: the plan logs no fields */
     void *own;                               /* [const] both, if heap_config had no segment */
-    bool active;                             /* [stw] clients log now */
+    bool active;                             /* clients log now; raised with the world stopped */
     struct logged *rows;
     size_t count, capacity;
     size_t most;                             /* [const] rows; what is beyond is lost */
@@ -36,6 +36,9 @@ struct log {
 int log_init(struct log *log, enum shm_barrier_kind kind, void *segment, uint64_t arena_bytes);
 void log_fini(struct log *log);
 void log_clear(struct log *log);             /* a collection has looked at all of it */
+
+/* What clients have logged since it was cleared, though nobody asked for it any more, is to be logged again. */
+void log_rearm_stw(const struct log *log, uint64_t granules);
 
 /* Stores to @lines lines from line @first on are to be logged, or not. Nobody else has these lines. */
 static inline void log_set_lines(const struct log *log, uint64_t first, uint64_t lines, bool wanted)

@@ -43,16 +43,26 @@ struct world *world_new(void)
     return w;
 }
 
+static struct shm_control *control_of(const struct world *w)
+{
+    return (struct shm_control *)thread_of(w->t[0])->heap->control;
+}
+
+static void set_bits(struct world *w)
+{
+    for (uint32_t i = 0; i < WORLD_ARENA_BYTES / 512; i++)
+        at_store_relaxed(&w->bits[i], UINT64_MAX);
+}
+
 void world_arm(struct world *w, enum shm_barrier_kind kind, bool full)
 {
-    struct shm_control *control = (struct shm_control *)thread_of(w->t[0])->heap->control;
+    struct shm_control *control = control_of(w);
 
     control->barrier = w->kind = kind;
     at_store_relaxed(&control->barrier_active, 1);
     for (uint32_t i = 0; i < WORLD_REFS; i++)
         w->before[i].granule = w->row[i].granule = FIELD_BASE + i;
-    for (uint32_t i = 0; i < WORLD_ARENA_BYTES / 512; i++)
-        at_store_relaxed(&w->bits[i], UINT64_MAX);
+    set_bits(w);
     for (uint32_t i = 0; i < WORLD_ARENA_BYTES / MM_LINE_BYTES; i++)
         at_store_relaxed(&w->lines[i], 1);
     for (uint32_t i = 0; i < WORLD_THREADS; i++) {
@@ -62,6 +72,13 @@ void world_arm(struct world *w, enum shm_barrier_kind kind, bool full)
         w->lost[i] = at_load_relaxed(&log->lost);
         at_store_relaxed(&log->drained, w->pushed[i] - (full ? SHM_LOG_CAPACITY : 0));
     }
+    w->last.tentative = false;
+}
+
+void world_rest(struct world *w)
+{
+    at_store_relaxed(&control_of(w)->barrier_active, 0);
+    set_bits(w);
 }
 
 /* ---- the question ---- */
@@ -158,6 +175,42 @@ const char *world_fault(const struct world *w)
         if (!armed && entries == 0 && !lost)
             return say("is not logged, and does not ask for it", i);
     }
+    return NULL;
+}
+
+const char *world_rest_fault(const struct world *w)
+{
+    for (uint32_t i = 0; i < WORLD_REFS && !any_lost(w); i++) {
+        uint32_t unit = unit_of_field(w, i);
+        if (!is_armed(w, unit) && count_entries(w, unit, true) == 0)
+            return say("is not logged, and does not ask for it while the barrier rests", i);
+    }
+    return NULL;
+}
+
+static struct world_entry entry_at_work(const struct world *w)
+{
+    const struct shm_log *log = &w->m[0]->log;
+    uint32_t at = at_load_acquire(&log->pushed);
+    const struct shm_log_entry *entry = &w->m[0]->log_ring[at % SHM_LOG_CAPACITY];
+
+    return (struct world_entry){ .tentative = at_load_acquire(&log->tentative) == at + 1,
+                                 .at = at,
+                                 .retracted = at_load_acquire(&log->retracted),
+                                 .object = at_load_relaxed(&entry->object),
+                                 .offset = at_load_relaxed(&entry->offset),
+                                 .old = at_load_relaxed(&entry->old) };
+}
+
+const char *world_rewrite_fault(struct world *w)
+{
+    struct world_entry before = w->last, now = entry_at_work(w);
+    bool same = now.object == before.object && now.offset == before.offset && now.old == before.old;
+
+    if (!before.tentative || now.at != before.at || now.retracted != before.retracted) /* there is nothing to be kept, or no longer */
+        w->last = now;
+    else if (!same)
+        return "an entry was written anew that was not said to be taken back";
     return NULL;
 }
 

@@ -438,6 +438,26 @@ START_TEST(who_goes_inside_knows_what_is_logged)
 }
 END_TEST
 
+/* Without a stop: the daemon has marked all there is. */
+START_TEST(who_is_inside_when_the_barrier_comes_to_rest_logs_nothing_more)
+{
+    set_active(true);
+    mmgc_store(t, row, row, child);
+    ck_assert_uint_eq(entries(), 1);
+    at_store_relaxed(&fake->control->barrier_active, 0);
+    ck_assert_uint_ne(t->log_lines, 0);
+    mmgc_store(t, row, &row[2], child);
+    ck_assert_uint_eq(entries(), 1);
+    ck_assert_uint_eq(t->log_lines, 0);
+    ck_assert_uint_eq(mmgc_load(t, &row[2]) == child, 1);
+    set_active(true);
+    at_store_relaxed(&fake->control->barrier_active, 0);
+    mmgc_fill_refs(t, row, &row[4], child, 6);
+    ck_assert_uint_eq(entries(), 1);
+    ck_assert_uint_eq(t->log_lines, 0);
+}
+END_TEST
+
 static void *stop_and_activate(void *unused)
 {
     (void)unused;
@@ -602,6 +622,7 @@ static Suite *make(void)
     tcase_add_test(fields, of_two_threads_exactly_one_logs_a_unit_and_with_what_stood_there);
     tcase_add_test(off, nothing_is_logged_while_the_barrier_rests);
     tcase_add_test(off, who_goes_inside_knows_what_is_logged);
+    tcase_add_test(off, who_is_inside_when_the_barrier_comes_to_rest_logs_nothing_more);
     tcase_add_test(off, who_goes_on_after_a_stop_knows_what_is_logged);
     tcase_add_test(others, who_only_reads_has_no_log);
     return suite;

@@ -17,16 +17,20 @@ static _Atomic uint64_t bits[GRANULES / 64];
 static uint64_t *seen; /* what the heap was handed: old values */
 static size_t seen_count;
 static unsigned lost;
+static void (*meanwhile)(void); /* what the client does while the daemon reads, once */
 
 /* ---- the heap's part, looked at ---- */
 
 void heap_log_drain(struct heap *heap, struct shm_log_entry *entries, size_t count)
 {
     (void)heap;
-    ck_assert(entries >= words->log_ring && entries + count <= words->log_ring + SHM_LOG_CAPACITY);
+    ck_assert(count == 1 || (entries >= words->log_ring && entries + count <= words->log_ring + SHM_LOG_CAPACITY));
     ck_assert_uint_le(seen_count + count, 2 * SHM_LOG_CAPACITY);
     for (size_t i = 0; i < count; i++)
         seen[seen_count++] = at_load_relaxed(&entries[i].old);
+    if (meanwhile != NULL)
+        meanwhile();
+    meanwhile = NULL;
 }
 
 void heap_log_lost(struct heap *heap)
@@ -43,6 +47,7 @@ static void set_ring(uint32_t counter)
     at_store_relaxed(&words->log.pushed, counter);
     at_store_relaxed(&words->log.tentative, counter);
     at_store_relaxed(&words->log.drained, counter);
+    at_store_relaxed(&words->log.retracted, counter);
 }
 
 static void setup(void)
@@ -97,6 +102,11 @@ static void clear_bit(uint32_t granule)
 static void drain_now(void)
 {
     drain_locked(&drain, words, NULL);
+}
+
+static void drain_running(void)
+{
+    drain_running_locked(&drain, words, NULL);
 }
 
 static void drain_last(void)
@@ -170,6 +180,83 @@ START_TEST(the_entry_a_living_thread_is_at_is_left)
     drain_now();
     ck_assert_seen(1);
     ck_assert_uint_eq(at_load_relaxed(&words->log.drained), FIRST + 1);
+}
+END_TEST
+
+/* ---- those that run, asked for all they have done so far ---- */
+
+START_TEST(the_entry_a_running_thread_is_at_is_seen_and_its_room_is_not_free)
+{
+    push(2, 0);
+    leave_tentative(100, 2, 2); /* whatever its bit says */
+    drain_running();
+    ck_assert_seen(3);
+    ck_assert_uint_eq(at_load_relaxed(&words->log.drained), FIRST + 2);
+}
+END_TEST
+
+START_TEST(an_entry_confirmed_since_is_seen_by_the_next_drain)
+{
+    leave_tentative(100, 2, 0);
+    drain_running();
+    ck_assert_seen(1);
+    at_store_release(&words->log.pushed, FIRST + 1);
+    seen_count = 0;
+    drain_running();
+    ck_assert_seen(1);
+    drain_running(); /* tentative has stayed where it was: behind pushed */
+    ck_assert_seen(1);
+}
+END_TEST
+
+START_TEST(an_entry_taken_back_by_a_running_thread_is_not_seen)
+{
+    push(1, 0);
+    leave_tentative(100, 2, 1);
+    at_store_relaxed(&words->log.tentative, FIRST + 1);
+    at_store_relaxed(&words->log.retracted, FIRST + 1);
+    drain_running();
+    ck_assert_seen(1);
+}
+END_TEST
+
+/* Takes its entry back, and is at the next when the daemon comes to look: called while it reads those before. */
+static void rewrite_entry(void)
+{
+    uint32_t pushed = at_load_relaxed(&words->log.pushed);
+
+    at_store_relaxed(&words->log.tentative, pushed);
+    at_store_release(&words->log.retracted, at_load_relaxed(&words->log.retracted) + 1);
+    at_store_release(&words->log_ring[pushed % SHM_LOG_CAPACITY].object, 200);
+}
+
+START_TEST(an_entry_that_is_being_written_anew_is_not_seen)
+{
+    push(1, 0);
+    leave_tentative(100, 2, 1);
+    meanwhile = rewrite_entry;
+    drain_running();
+    ck_assert_seen(1);
+}
+END_TEST
+
+static void write_next_entry(void)
+{
+    rewrite_entry();
+    leave_tentative(100, 3, 2);
+}
+
+/* It was not there when we looked, and what it tells of had not happened. */
+START_TEST(nor_is_the_one_that_took_its_place)
+{
+    push(1, 0);
+    leave_tentative(100, 2, 1);
+    meanwhile = write_next_entry;
+    drain_running();
+    ck_assert_seen(1);
+    drain_running();
+    ck_assert_uint_eq(seen_count, 2);
+    ck_assert_uint_eq(seen[1], 2);
 }
 END_TEST
 
@@ -275,6 +362,11 @@ static Suite *make(void)
     tcase_add_test(tc, counters_wrap);
     tcase_add_test(tc, what_found_no_room_is_told_once);
     tcase_add_test(tc, the_entry_a_living_thread_is_at_is_left);
+    tcase_add_test(tc, the_entry_a_running_thread_is_at_is_seen_and_its_room_is_not_free);
+    tcase_add_test(tc, an_entry_confirmed_since_is_seen_by_the_next_drain);
+    tcase_add_test(tc, an_entry_taken_back_by_a_running_thread_is_not_seen);
+    tcase_add_test(tc, an_entry_that_is_being_written_anew_is_not_seen);
+    tcase_add_test(tc, nor_is_the_one_that_took_its_place);
     tcase_add_test(tc, the_entry_a_thread_died_over_counts_if_its_bit_is_clear);
     tcase_add_test(tc, and_does_not_if_its_bit_is_set);
     tcase_add_test(tc, an_entry_that_was_taken_back_does_not_count);

@@ -13,6 +13,7 @@
     old             what the thread saw there
     ring            its entries (unit, old), of which pushed count, drained were read, tentative may count
     n               the thread's own view of pushed
+    retracted, on   beside_model.py: how many it has taken back; whether it logs
 
 A model derives from Barrier, has a first field d (a namedtuple with slot, bit, log, copying, kills and what else it needs) and
 says what an operation may be, what a stop does and what must hold.
@@ -23,8 +24,8 @@ from explorer import Explorer, reachable
 
 ALIVE, DEAD, GONE = 0, 1, 2                     # GONE: its ring was looked at by the stop after its death
 
-Thread = namedtuple("Thread", "pc slot value old buf ring pushed tentative lost drained n ops life reg")
-NEW = Thread("idle", None, None, None, (), (), 0, 0, 0, 0, 0, 0, ALIVE, None)
+Thread = namedtuple("Thread", "pc slot value old buf ring pushed tentative lost drained n ops life reg retracted on")
+NEW = Thread("idle", None, None, None, (), (), 0, 0, 0, 0, 0, 0, ALIVE, None, 0, 1)
 
 EDITS = {
     # the client
@@ -34,6 +35,9 @@ EDITS = {
     "raise-first", "dead-not-tentative", "dead-dropped", "dead-always", "dead-first", "rearm-running", "rearm-never",
     "rearm-at-drain", "full-ignored", "full-rearms-logged", "promoted-unarmed", "active-running", "final-undrained",
     "snapshot-unarmed", "one-object",
+    # where nobody is stopped
+    "rests-unasked", "count-first", "pushed-only", "pushed-first", "unchecked", "look-early", "end-anyway", "lowered-early",
+    "late-dropped", "late-full-ignored",
 }
 
 

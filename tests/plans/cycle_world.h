@@ -21,6 +21,7 @@ static inline void open_world(int loop)
     struct heap_config config = { .plan = "concurrentimmix", .max_bytes = HEAP_BYTES, .options.sanity = loop % 2 == 0 };
 
     fake_world_open_with(&world, &config, workers[loop / 2 % 3]);
+    world.stops = loop == 1;
     objects_define(&types, &world);
     mutator = fake_mutator_new(&world);
 }

@@ -108,6 +108,7 @@ static const struct field fields[] = {
     FIELD("Log ring", shm_log, tentative),
     FIELD("Log ring", shm_log, lost),
     FIELD("Log ring", shm_log, drained),
+    FIELD("Log ring", shm_log, retracted),
     END("Log ring", shm_log),
 };
 
@@ -208,7 +209,7 @@ START_TEST(constants_are_those_of_their_version)
 {
     ck_assert_uint_eq(SHM_CONTROL_VERSION, 3);
     ck_assert_uint_eq(SHM_SESSION_VERSION, 1);
-    ck_assert_uint_eq(SHM_MUTATOR_VERSION, 3);
+    ck_assert_uint_eq(SHM_MUTATOR_VERSION, 4);
     ck_assert_uint_eq(SHM_CONTROL_FEATURES, 0);
     ck_assert_uint_eq(SHM_BARRIER_NONE, 0);
     ck_assert_uint_eq(SHM_BARRIER_LINES, 1);

@@ -67,15 +67,24 @@ static void write_entry(struct store *s)
 {
     struct shm_log_entry *e = &s->w->m->log_ring[s->at % SHM_LOG_CAPACITY];
     s->w->step(s->w);
-    at_store_relaxed(&e->object, s->object);
-    at_store_relaxed(&e->offset, s->unit - s->object);
-    at_store_relaxed(&e->old, s->old);
+    at_store_release(&e->object, s->object);            /* releases: pair with who looks at entries that may be written anew */
+    s->w->step(s->w);
+    at_store_release(&e->offset, s->unit - s->object);
+    s->w->step(s->w);
+    at_store_release(&e->old, s->old);
 }
 
 static void say_tentative(struct store *s, uint32_t number)
 {
     s->w->step(s->w);
     at_store_release(&s->w->m->log.tentative, number);
+}
+
+static void retract(struct store *s)
+{
+    say_tentative(s, s->at);
+    s->w->step(s->w);
+    at_store_release(&s->w->m->log.retracted, at_load_relaxed(&s->w->m->log.retracted) + 1);    /* pairs with the same */
 }
 
 static void push(struct store *s)
@@ -114,7 +123,7 @@ static void log_tentatively(struct store *s)
     if (clear(s))
         push(s);
     else if (s->w->order != BARRIER_LOSER_LEAVES)
-        say_tentative(s, s->at);
+        retract(s);
 }
 
 static void log_field(struct store *s)
@@ -141,6 +150,9 @@ static void log_field(struct store *s)
 
 static void log_store(struct store *s)
 {
+    s->w->step(s->w);
+    if (at_load_relaxed(s->w->rests))
+        return;
     if (s->w->kind == SHM_BARRIER_LINES)
         log_line(s);
     else if (is_set(s))

@@ -28,6 +28,7 @@ struct writer {
     _Atomic uint64_t *bits;                  /* of FIELDS */
     void (*step)(struct writer *w);          /* before each instruction; need not return: then the writer has been killed */
     enum barrier_order order;
+    const _Atomic bool *rests;               /* nobody asks what is stored any more */
 };
 
 /* Stores @value into reference @slot of the object at granule @object, whose references begin after its header. */

@@ -1,57 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stress_log: a hunt for lost objects in the write barrier. A few writers store into the same few objects, one drains their
  * logs and marks from a snapshot meanwhile; writers are killed inside the barrier. At the end of each round whoever knows
- * all of memory as it was compares: what changed, what was written down, what was marked.
+ * all of memory as it was compares: what changed, what was written down, what was marked. Or marking ends while the writers
+ * run, and bits are set again meanwhile: then it compares at once, and at the next stop looks for bits that nobody sets any more.
  *   Fibres   one thread; who does the next instruction is drawn. Thousands of schedules, each replayed exactly by its seed
  *   Threads  real ones, at whatever order the machine makes; with TSan                                                   */
 #include <inttypes.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <ucontext.h>
 
-#include "shm/base.h"
-#include "tests/stress/barrier_store.h"
-#include "tests/support/stress.h"
-
-#define WRITERS 3u
-#define SLOTS 6u
-#define SIZE 4u                              /* granules of an object: its header and three of two references each */
-#define OBJECTS 7u
-#define FRESH 2u                             /* of them: born in this round, so nobody needs to hear of them */
-#define GRANULES (SIZE * (OBJECTS + 1))      /* object n is at granule SIZE * n; 0 is null, 1 the root */
-#define ROUNDS 3u
-#define STACK_BYTES (64u << 10)
-#define AGENTS (WRITERS + 1)                 /* the last is the collector */
-
-struct hunt;
-struct agent {
-    struct writer w;                         /* first: step() is told this much */
-    struct hunt *h;
-    struct rng rng;
-    _Atomic bool dead, parked;
-    ucontext_t context;
-    char *stack;
-    pthread_t thread;
-};
-struct hunt {
-    enum shm_barrier_kind kind;
-    bool threads;
-    uint32_t hot, deadly;                    /* slots that are stored to are the first of hot objects; of how many steps one kills */
-    struct rng rng;                          /* of fibres: who is next */
-    struct agent agents[AGENTS];
-    ucontext_t outside;
-    _Alignas(8) _Atomic uint64_t memory[GRANULES];
-    _Atomic uint8_t lines[GRANULES / BARRIER_LINE_GRANULES];
-    _Atomic uint64_t bits[GRANULES / 64 + 1];
-    uint64_t then[GRANULES];                 /* memory at the start of the round */
-    uint32_t entries[GRANULES];              /* that count, of each unit: unit_of() */
-    bool marked[OBJECTS + 1], done[OBJECTS + 1];
-    _Atomic bool stopping, over;
-    const char *wrong;                       /* what was found */
-};
+#include "tests/stress/log_hunt.h"
 
 /* ---- who is next --------------------------------------------------------------------------------------------------- */
 
@@ -61,12 +21,12 @@ static void switch_away(struct agent *a)
     struct agent *next;
     do {
         next = &h->agents[rng_below(&h->rng, AGENTS)];
-    } while (next->dead);
+    } while (next->dead || (next == h->agents && rng_below(&h->rng, h->slow) != 0));
     if (next != a)
         swapcontext(&a->context, &next->context);
 }
 
-static void others_run(struct agent *a)
+void others_run(struct agent *a)
 {
     if (!a->h->threads)
         switch_away(a);
@@ -97,11 +57,16 @@ static uint32_t any_object(struct rng *r)
     return SIZE * (1 + rng_below(r, OBJECTS));
 }
 
+static uint32_t any_reference(const struct hunt *h, struct rng *r)
+{
+    return rng_below(r, h->sparse) != 0 ? 0 : any_object(r);
+}
+
 static void store_something(struct agent *a)
 {
     uint32_t object = rng_one_in(&a->rng, 4) ? any_object(&a->rng) : SIZE * (1 + rng_below(&a->rng, a->h->hot));
     uint32_t slot = rng_below(&a->rng, MM_MIN(SLOTS, 2 * a->h->hot));
-    barrier_store(&a->w, object, slot, rng_one_in(&a->rng, 3) ? 0 : any_object(&a->rng));
+    barrier_store(&a->w, object, slot, any_reference(a->h, &a->rng));
 }
 
 /* Parked is said before the look at stopping, and taken back before the next: with stop_world(), both in one total order. */
@@ -122,24 +87,19 @@ static void write_on(struct agent *a)
 
 /* ---- the collector ------------------------------------------------------------------------------------------------- */
 
-static bool is_fresh(uint32_t object)
-{
-    return object / SIZE > OBJECTS - FRESH;
-}
-
 static void mark(struct hunt *h, uint32_t ref)
 {
     if (ref != 0 && ref % SIZE == 0 && ref / SIZE <= OBJECTS && !is_fresh(ref))
         h->marked[ref / SIZE] = true;
 }
 
-static void mark_both(struct hunt *h, uint64_t word)
+void mark_both(struct hunt *h, uint64_t word)
 {
     mark(h, (uint32_t)word);
     mark(h, (uint32_t)(word >> 32));
 }
 
-static bool mark_fields(struct hunt *h, struct agent *yield)     /* of one object; false: all are done */
+bool mark_fields(struct hunt *h, struct agent *yield)
 {
     for (uint32_t o = 1; o <= OBJECTS; o++) {
         if (!h->marked[o] || h->done[o])
@@ -176,7 +136,7 @@ static void count_entry(struct hunt *h, const struct shm_log_entry *e)
         mark_both(h, at_load_relaxed(&e->old));
 }
 
-static bool drain_one(struct hunt *h, struct agent *yield, struct shm_mutator *m)    /* false: nothing there */
+bool drain_one(struct hunt *h, struct agent *yield, struct shm_mutator *m)
 {
     uint32_t at = at_load_relaxed(&m->log.drained);
     if (at == at_load_acquire(&m->log.pushed))          /* pairs with push() */
@@ -186,11 +146,6 @@ static bool drain_one(struct hunt *h, struct agent *yield, struct shm_mutator *m
         others_run(yield);
     at_store_release(&m->log.drained, at + 1);          /* pairs with has_room() */
     return true;
-}
-
-static bool is_set(const struct hunt *h, uint32_t unit)         /* of fields */
-{
-    return at_load_relaxed(&h->bits[unit / 64]) >> (unit % 64) & 1;
 }
 
 static void count_tentative(struct hunt *h, const struct agent *a)
@@ -264,25 +219,9 @@ static void begin_round(struct hunt *h, struct rng *r)
     }
 }
 
-static void reach_then(const struct hunt *h, uint32_t ref, bool *reached)
-{
-    uint32_t o = ref / SIZE;
-    if (ref == 0 || reached[o])
-        return;
-    reached[o] = true;
-    for (uint32_t g = SIZE * o + 1; g < SIZE * (o + 1); g++) {
-        reach_then(h, (uint32_t)h->then[g], reached);
-        reach_then(h, (uint32_t)(h->then[g] >> 32), reached);
-    }
-}
-
 static void compare(struct hunt *h)
 {
-    bool reached[OBJECTS + 1] = { false };
-    reach_then(h, SIZE, reached);
-    for (uint32_t o = 1; o <= OBJECTS; o++)
-        if (h->kind == SHM_BARRIER_FIELDS && reached[o] && !h->marked[o])
-            h->wrong = "an object of the snapshot is not marked";
+    compare_marked(h);
     for (uint32_t g = SIZE; g < GRANULES; g++) {
         uint32_t unit = unit_of(h, g);
         if (is_fresh(g))
@@ -300,17 +239,18 @@ static void compare(struct hunt *h)
 
 static void end_round(struct hunt *h)
 {
-    uint32_t lost = 0;
+    if (atomic_load(&h->rests)) {
+        end_rest(h);
+        return;
+    }
     for (uint32_t i = 0; i < WRITERS; i++)
         while (drain_one(h, NULL, h->agents[i].w.m))
             ;
-    for (uint32_t i = 0; i < WRITERS; i++) {
+    for (uint32_t i = 0; i < WRITERS; i++)
         count_tentative(h, &h->agents[i]);
-        lost += at_load_relaxed(&h->agents[i].w.m->log.lost);
-    }
     while (mark_fields(h, NULL))
         ;
-    if (lost == 0)
+    if (lost_so_far(h) == 0)
         compare(h);
 }
 
@@ -341,11 +281,14 @@ static void collect(struct agent *a)
         begin_round(h, &a->rng);
         revive(h);
         atomic_store(&h->stopping, false);
-        for (uint32_t work = rng_below(&a->rng, 60); work != 0; work--) {
+        uint32_t most = h->look != LOOK_NEVER && rng_one_in(&a->rng, 2) ? 3 : 60;
+        for (uint32_t work = rng_below(&a->rng, most); work != 0; work--) {
             others_run(a);
             if (rng_one_in(&a->rng, 2) || !mark_fields(h, a))
                 drain_one(h, a, h->agents[rng_below(&a->rng, WRITERS)].w.m);
         }
+        if (h->look != LOOK_NEVER)
+            end_beside(a);
     }
     stop_world(a);
     end_round(h);
@@ -409,19 +352,22 @@ static void agent_init(struct hunt *h, uint32_t i, enum barrier_order order)
     struct shm_mutator *m = mutators[i];
     m->log = (struct shm_log){ 0 };
     m->base = (char *)h->memory;
-    a->w = (struct writer){ .m = m, .kind = h->kind, .lines = h->lines, .bits = h->bits, .step = step, .order = order };
+    a->w = (struct writer){ .m = m, .kind = h->kind, .lines = h->lines, .bits = h->bits, .step = step, .order = order,
+                            .rests = &h->rests };
 }
 
 /* One run of a few rounds. NULL, or what was found. */
-static const char *hunt(enum shm_barrier_kind kind, enum barrier_order order, bool threads, uint64_t seed)
+static const char *hunt(enum shm_barrier_kind kind, enum barrier_order order, enum look look, bool threads, uint64_t seed)
 {
-    struct hunt h = { .kind = kind, .threads = threads, .rng = rng_from(seed), .stopping = true };
+    struct hunt h = { .kind = kind, .look = look, .threads = threads, .rng = rng_from(seed), .stopping = true };
     h.hot = 1 + rng_below(&h.rng, OBJECTS);
+    h.sparse = 1 + rng_below(&h.rng, 6);
+    h.slow = 1u << (3 * rng_below(&h.rng, 3));
     h.deadly = 10u << rng_below(&h.rng, 5);
     for (uint32_t i = 0; i < AGENTS; i++)
         agent_init(&h, i, order);
     for (uint32_t g = SIZE; g < GRANULES; g++)
-        h.memory[g] = any_object(&h.rng) | (uint64_t)any_object(&h.rng) << 32;
+        h.memory[g] = any_reference(&h, &h.rng) | (uint64_t)any_reference(&h, &h.rng) << 32;
     for (uint32_t i = 0; i < AGENTS - threads; i++)
         start(&h.agents[i]);
     if (threads)
@@ -432,47 +378,56 @@ static const char *hunt(enum shm_barrier_kind kind, enum barrier_order order, bo
     return h.wrong;
 }
 
-static const enum shm_barrier_kind kinds[] = { SHM_BARRIER_LINES, SHM_BARRIER_FIELDS };
+static const struct case_of {
+    enum shm_barrier_kind kind;
+    enum look look;
+} cases[] = { { SHM_BARRIER_LINES, LOOK_NEVER }, { SHM_BARRIER_FIELDS, LOOK_NEVER }, { SHM_BARRIER_FIELDS, LOOK_RIGHT } };
 
-static void hunt_many(enum shm_barrier_kind kind, bool threads, uint64_t count)
+static void hunt_many(const struct case_of *c, bool threads, uint64_t count)
 {
     for (uint64_t n = 0; n < count; n++) {
-        const char *wrong = hunt(kind, BARRIER_RIGHT, threads, stress_seed(n));
+        const char *wrong = hunt(c->kind, BARRIER_RIGHT, c->look, threads, stress_seed(n));
         ck_assert_msg(wrong == NULL, "schedule %" PRIu64 ": %s", n, wrong);
     }
 }
 
 START_TEST(no_schedule_loses_an_object)
 {
-    hunt_many(kinds[_i], false, stress_count(20000));
+    hunt_many(&cases[_i], false, stress_count(20000));
 }
 END_TEST
 
 START_TEST(no_race_loses_an_object)
 {
-    hunt_many(kinds[_i], true, stress_count(1000 / STRESS_SLOWER));
+    hunt_many(&cases[_i], true, stress_count(1000 / STRESS_SLOWER));
 }
 END_TEST
 
-static void find_wrong(enum shm_barrier_kind kind, int order)
+static void find_wrong(enum shm_barrier_kind kind, int order, int look, uint64_t most)
 {
     uint64_t n = 0;
     const char *wrong = NULL;
-    for (; wrong == NULL && n < 20000; n++)
-        wrong = hunt(kind, (enum barrier_order)order, false, stress_seed(n));
-    ck_assert_msg(wrong != NULL, "order %d was not found", order);
-    fprintf(stderr, "order %d: found in schedule %" PRIu64 ": %s\n", order, n - 1, wrong);
+    for (; wrong == NULL && n < most; n++)
+        wrong = hunt(kind, (enum barrier_order)order, (enum look)look, false, stress_seed(n));
+    ck_assert_msg(wrong != NULL, "order %d, look %d was not found", order, look);
+    fprintf(stderr, "order %d, look %d: found in schedule %" PRIu64 ": %s\n", order, look, n - 1, wrong);
 }
 
 START_TEST(each_wrong_order_is_found)
 {
-    find_wrong(SHM_BARRIER_FIELDS, _i);
+    find_wrong(SHM_BARRIER_FIELDS, _i, LOOK_NEVER, 20000);
 }
 END_TEST
 
 START_TEST(each_wrong_order_of_lines_is_found)
 {
-    find_wrong(SHM_BARRIER_LINES, _i);
+    find_wrong(SHM_BARRIER_LINES, _i, LOOK_NEVER, 20000);
+}
+END_TEST
+
+START_TEST(each_wrong_look_is_found)
+{
+    find_wrong(SHM_BARRIER_FIELDS, BARRIER_RIGHT, _i, 200000); /* rarer: one of 10000 has it */
 }
 END_TEST
 
@@ -485,14 +440,15 @@ static Suite *suite(void)
         memset((void *)mutators[i], 0, sizeof **mutators);
     }
     stress_limit(tc, 60);
-    tcase_add_loop_test(tc, no_race_loses_an_object, 0, MM_ARRAY_LEN(kinds));
+    tcase_add_loop_test(tc, no_race_loses_an_object, 0, MM_ARRAY_LEN(cases));
     suite_add_tcase(s, tc);
 #if !defined(__SANITIZE_THREAD__)            /* it does not know that a fibre is not the thread it runs on */
     tc = tcase_create("fibres");
     stress_limit(tc, 60);
-    tcase_add_loop_test(tc, no_schedule_loses_an_object, 0, MM_ARRAY_LEN(kinds));
+    tcase_add_loop_test(tc, no_schedule_loses_an_object, 0, MM_ARRAY_LEN(cases));
     /* Without the last: it takes two deaths at the right instructions, and is found in one of 40000 schedules. The model has it. */
     tcase_add_loop_test(tc, each_wrong_order_is_found, BARRIER_RIGHT + 1, BARRIER_LOOKS_ONCE);
+    tcase_add_loop_test(tc, each_wrong_look_is_found, LOOK_RIGHT + 1, LOOK_PUSHED_FIRST); /* without this, for the same reason */
     tcase_add_loop_test(tc, each_wrong_order_of_lines_is_found, BARRIER_CLEARS_FIRST, BARRIER_STORES_FIRST + 1);
     suite_add_tcase(s, tc);
 #endif

@@ -54,6 +54,14 @@ static bool field_is_logged(struct fake_world *w, uint32_t granule)
     return (at_and_relaxed(&bits[granule / 64], ~bit) & bit) == 0;
 }
 
+static bool is_late(struct fake_world *w)
+{
+    if (w->late == 0)
+        return false;
+    w->late--;
+    return true;
+}
+
 /* shm/write_barrier.h, by one who is never killed. */
 static void log_store(struct fake_world *w, uint32_t granule, uint32_t index)
 {
@@ -61,7 +69,7 @@ static void log_store(struct fake_world *w, uint32_t granule, uint32_t index)
     char *line = w->log == NULL ? NULL : w->log + slot / MM_LINE_GRANULES;
     bool fields = heap_plan_barrier(w->heap) == SHM_BARRIER_FIELDS;
 
-    if (!heap_barrier_active(w->heap) || *line == 0 || (fields && field_is_logged(w, slot)))
+    if (line == NULL || (!heap_barrier_active(w->heap) && !is_late(w)) || *line == 0 || (fields && field_is_logged(w, slot)))
         return;
     struct shm_log_entry entry = { granule, offset, fields ? *(uint64_t *)fake_at(w, slot) : 0 };
     heap_log_drain(w->heap, &entry, 1);
@@ -300,6 +308,7 @@ struct heap_stop fake_stop(struct fake_world *w)
     static struct heap_mutator *mutators[FAKE_MUTATORS_MAX];
     static struct heap_mutator_view views[FAKE_MUTATORS_MAX];
 
+    w->late = 0;
     for (unsigned i = 0; i < FAKE_ROWS_MAX; i++)
         roots[i] = (struct heap_roots){ i == 0 ? HEAP_ROOTS_EXACT : HEAP_ROOTS_AMBIGUOUS,
                                         w->rows[i], w->row_counts[i] };
@@ -369,10 +378,23 @@ struct heap_collection fake_cycle_sweep(struct fake_world *w, void (*between)(vo
     return c;
 }
 
+void fake_cycle_end(struct fake_world *w)
+{
+    unsigned runs = 0;
+
+    do {
+        fake_cycle_mark(w);
+        MM_ASSERT(++runs < 100);
+    } while (!heap_end_mark(w->heap));
+}
+
 struct heap_collection fake_cycle_finish(struct fake_world *w)
 {
+    if (!w->stops && heap_may_end_beside(w->heap)) {
+        fake_cycle_end(w);
+        return fake_cycle_sweep(w, NULL);
+    }
     struct heap_collection c = fake_collect_young(w);
-
     if (heap_cycle(w->heap) == HEAP_CYCLE_NONE)
         return c;
     return fake_cycle_sweep(w, NULL);

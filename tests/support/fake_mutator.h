@@ -38,6 +38,9 @@ struct fake_world {
     char *base;                              /* of the arena */
     char *log;                               /* its segment; NULL: the plan has no write barrier */
     uint32_t allocator;                      /* the plan's: enum shm_allocator */
+    bool stops;                              /* its cycles end in a second stop even if they need not */
+    uint32_t late;                           /* so many stores are still logged though the barrier rests, by threads that looked before;
+                                                none after a stop */
     struct fake_mutator *mutators[FAKE_MUTATORS_MAX];
     size_t mutator_count;
     _Atomic uint32_t rows[FAKE_ROWS_MAX][FAKE_ROW_WORDS];    /* roots, for fake_root(); [0] exact, the others ambiguous */
@@ -91,9 +94,10 @@ struct heap_collection fake_collect(struct fake_world *w);           /* of the w
 struct heap_collection fake_collect_young(struct fake_world *w);     /* the same, as the plan likes it */
 struct heap_collection fake_collect_as(struct fake_world *w, const struct heap_stop *stop);
 /* The parts of a concurrent collection (plans/heap.h): up to the end of its first stop; a run of marking, of what is logged, too;
- * its second stop and all that follows. Each asserts that it succeeds, and is sane. */
+ * its end, beside if that may be, and all that follows. Each asserts that it succeeds, and is sane. */
 void fake_cycle_begin(struct fake_world *w);
 void fake_cycle_mark(struct fake_world *w);
+void fake_cycle_end(struct fake_world *w);                           /* marks till marking ends, without a stop */
 struct heap_collection fake_cycle_sweep(struct fake_world *w, void (*between)(void));        /* all of it; @between the parts, or NULL */
 struct heap_collection fake_cycle_finish(struct fake_world *w);
 struct heap_collection fake_cycle(struct fake_world *w);
