@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cycle.c - Cycle: a snapshot-at-the-beginning collection in two short stops and three runs of packets beside the clients.
+/* cycle.c - Cycle: a snapshot-at-the-beginning collection in two short stops, and what is marked between them.
  *   Y1  the object bits that are not VO are the marks: nobody but this collection touches them from heap_clear() to heap_end_cycle()
  *   Y2  at the first stop G is opened and stays so (grants.h G4): what is finished is the snapshot's, what is granted from then on is in
  *       next and lives. An object in next that the trace meets is marked all the same; the sweep clears that
@@ -7,9 +7,7 @@
  *       logged before it changed. The rows are drained to the last at the second stop; a log that is incomplete ends the cycle with
  *       everything alive, and a whole collection follows at once
  *   Y4  lines marked by the collection before stay marked until a block's sweep, so grants see only what was free before the cycle
- *   Y5  the sweep has the blocks that had lines in use at the second stop (BLOCK_UNSWEPT) for itself, part by part: grants take free
- *       blocks, and holes of parts that have been taken back (heap_take_swept()); until then what is freed is SWEPT. So nobody waits
- *       for all of it. Page runs are swept in heap_end_cycle(), all of them: they are few, and their blocks are shared. One is RUN_NEW that was granted, or untaken, after the first stop, and in no other time
+ *   Y5  what follows the second stop is the sweep's: cycle_sweep.c
  *   From  Yuasa, JSS 1990; MMTk's ConcurrentImmix, whose second pause also does not scan roots again                         */
 #include "plans/cycle.h"
 
@@ -33,10 +31,9 @@ static void run_mark_old(struct worker *w, struct packet *p);
 static void run_immortal(struct worker *w, struct packet *p);
 static void run_keep_all(struct worker *w, struct packet *p);
 static void run_flag(struct worker *w, struct packet *p);
-static void run_sweep(struct worker *w, struct packet *p);
 
-enum { STAGE_CLEAR, STAGE_SEED, STAGE_ROOTS, STAGE_CLOSURE, STAGE_KEEP, STAGE_FLAG, STAGE_SWEEP, STAGES };
-static const char *const stage_names[STAGES] = { "clear", "seed", "roots", "closure", "keep", "flag", "sweep" };
+enum { STAGE_CLEAR, STAGE_SEED, STAGE_ROOTS, STAGE_CLOSURE, STAGE_KEEP, STAGE_FLAG, STAGES };
+static const char *const stage_names[STAGES] = { "clear", "seed", "roots", "closure", "keep", "flag" };
 
 /* clang-format off */
 static const struct packet_kind CLEAR_BLOCKS   = { "CLEAR_BLOCKS",   STAGE_CLEAR,   stage_prepare,      64 /* blocks */ },
@@ -49,12 +46,9 @@ static const struct packet_kind CLEAR_BLOCKS   = { "CLEAR_BLOCKS",   STAGE_CLEAR
                                 SCAN_SLICE     = { "SCAN_SLICE",     STAGE_CLOSURE, stage_slice,        0 /* 512 references */ },
                                 RESCAN_BLOCKS  = { "RESCAN_BLOCKS",  STAGE_CLOSURE, stage_rescan,       0 /* 64 blocks */ },
                                 KEEP_BLOCKS    = { "KEEP_BLOCKS",    STAGE_KEEP,    run_keep_all,       64 /* blocks */ },
-                                FLAG_BLOCKS    = { "FLAG_BLOCKS",    STAGE_FLAG,    run_flag,           1024 /* blocks */ },
-                                SWEEP_BLOCKS   = { "SWEEP_BLOCKS",   STAGE_SWEEP,   run_sweep,          64 /* blocks */ };
+                                FLAG_BLOCKS    = { "FLAG_BLOCKS",    STAGE_FLAG,    run_flag,           1024 /* blocks */ };
 /* clang-format on */
 
-#define SWEEP_PART_MAX 1024u /* blocks, 32 MiB: half a millisecond */
-#define SWEEP_PARTS 16u      /* of a small heap: about so many */
 
 /* ---- a run: some of the stages ---- */
 
@@ -86,7 +80,6 @@ static void fold(struct heap *h, struct job *job, unsigned workers)
     for (unsigned i = 0; i < workers; i++) {
         const struct share *s = job_worker_local(job, i);
         fold_trace(&h->cycle, &s->trace);
-        stage_fold_sweep(&h->cycle.swept, &s->sweep);
     }
 }
 
@@ -481,22 +474,6 @@ static int finish_log(struct heap *h, struct engine *engine, bool keep, struct h
     return r;
 }
 
-/* In the stop, as STW collections do it. */
-static int sweep_stw(struct heap *h, struct engine *engine, struct heap_collection *ret)
-{
-    struct heap_collection cycle;
-    int r;
-
-    do
-        r = heap_sweep(h, engine);
-    while (r == 0 && heap_take_swept(h));
-    if (r == 0) {
-        heap_end_cycle(h, &cycle);
-        ret->freed_bytes = cycle.freed_bytes;
-    }
-    return r;
-}
-
 static void report(const struct heap *h, struct heap_collection *ret)
 {
     const struct heap_collection *sum = &h->cycle.sum;
@@ -515,7 +492,7 @@ static int give_up(struct heap *h, struct engine *engine, const struct heap_stop
 
     h->cycle.sum.live_objects = h->live_objects; /* nobody has counted */
     h->cycle.sum.live_bytes = h->live_bytes;
-    int r = sweep_stw(h, engine, &kept);
+    int r = cycle_sweep_stw(h, engine, &kept);
     if (r < 0)
         return r;
     if (stop->roots_overflowed) {
@@ -527,14 +504,6 @@ static int give_up(struct heap *h, struct engine *engine, const struct heap_stop
     return r;
 }
 
-/* Holes are counted anew, part by part. */
-static void begin_sweep(struct heap *h)
-{
-    memset(h->holes, 0, sizeof(h->holes));
-    h->cycle.part_end = h->cycle.swept_end = 0;
-    become(h, HEAP_CYCLE_SWEEPING);
-}
-
 int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
     bool keep = h->log.lost;
@@ -544,96 +513,12 @@ int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_sto
         return r;
     log_clear(&h->log);
     h->log.active = false;
-    begin_sweep(h);
+    cycle_begin_sweep(h);
     at_store_release(&h->meta.header->journal, HEAP_RELEASE);
     if (keep)
         return give_up(h, engine, stop, ret);
     report(h, ret);
-    return h->options.sanity ? sweep_stw(h, engine, ret) : 0;
-}
-
-/* ---- after it ---- */
-
-static void run_sweep(struct worker *w, struct packet *p)
-{
-    struct heap *h = collection_of(w)->heap;
-    struct share *share = worker_local(w);
-
-    stage_split(w, p);
-    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++) {
-        enum block_kind kind = blocks_kind(&h->blocks, block);
-        if (block_kind_has_lines(kind) && blocks_flag(&h->blocks, block, BLOCK_UNSWEPT))
-            space_of(kind)->sweep_block(h, block, &share->sweep);
-    }
-}
-
-int heap_sweep(struct heap *h, struct engine *engine)
-{
-    MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_SWEEPING);
-    if (h->plan->constraints.counts)
-        return refcount_sweep(h, engine);
-    struct cycle *cycle = &h->cycle;
-    struct collection c = { .heap = h };
-    uint32_t high = blocks_high(&h->blocks), part = MM_MIN(high / SWEEP_PARTS + 1, SWEEP_PART_MAX);
-    struct range range = { &SWEEP_BLOCKS, cycle->swept_end, MM_MIN(cycle->swept_end + part, high) };
-
-    int r = run(&c, engine, &range, 1, NULL);
-    if (r == 0)
-        cycle->part_end = (uint32_t)range.end;
-    return r;
-}
-
-/* What @h->cycle.swept counts is the heap's. */
-static void take_back(struct heap *h)
-{
-    struct cycle *cycle = &h->cycle;
-
-    for (size_t i = 0; i < PLAN_SPACES_MAX && h->plan->spaces[i] != NULL; i++)
-        h->plan->spaces[i]->after_sweep_stw(h, &cycle->swept);
-    blocks_release_swept(&h->blocks, cycle->swept_end, cycle->part_end);
-    cycle->freed_bytes += cycle->swept.freed_bytes;
-    cycle->swept = (struct sweep_tally){ 0 };
-    cycle->swept_end = cycle->part_end;
-}
-
-bool heap_take_swept(struct heap *h)
-{
-    if (h->plan->constraints.counts)
-        return false;
-    take_back(h);
-    return h->cycle.swept_end < blocks_high(&h->blocks);
-}
-
-static void sweep_large(struct heap *h, struct sweep_tally *tally)
-{
-    for (uint32_t block = 0; block < blocks_high(&h->blocks); block++)
-        if (blocks_kind(&h->blocks, block) == BLOCK_LARGE)
-            large_space.sweep_block(h, block, tally);
-}
-
-void heap_end_cycle(struct heap *h, struct heap_collection *ret)
-{
-    struct cycle *cycle = &h->cycle;
-
-    if (h->plan->constraints.counts) {
-        refcount_end_cycle(h, ret);
-        return;
-    }
-    sweep_large(h, &cycle->swept);
-    take_back(h);
-    blocks_release_swept(&h->blocks, 0, blocks_high(&h->blocks)); /* of page runs */
-    at_store_relaxed(&h->meta.header->vo, heap_vo_index(h) ^ 1);
-    grants_close(h);
-    cycle->sum.freed_bytes = (uint64_t)MM_MAX(cycle->freed_bytes, 0);
-    h->live_objects = cycle->sum.live_objects;
-    h->live_bytes = cycle->sum.live_bytes;
-    memcpy(h->live_kind_bytes, cycle->kind_bytes, sizeof(h->live_kind_bytes));
-    become(h, HEAP_CYCLE_NONE);
-    if (h->plan->end_stw != NULL)
-        h->plan->end_stw(h);
-    at_store_release(&h->meta.header->journal, HEAP_IDLE);
-    spaces_assert(h);
-    *ret = cycle->sum;
+    return h->options.sanity ? cycle_sweep_stw(h, engine, ret) : 0;
 }
 
 void cycle_fini(struct cycle *cycle)

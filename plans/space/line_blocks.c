@@ -82,7 +82,7 @@ static bool block_has_holes(const struct heap *h, uint32_t block, enum block_kin
            at_load_relaxed(&h->meta.free_lines[block]) >= min_lines;
 }
 
-/* No holes from there on: of what is being swept workers are about to say where they are (cycle.c Y5). */
+/* No holes from there on: of what is being swept workers are about to say where they are (cycle_sweep.c W1). */
 static uint32_t holes_end(const struct heap *h)
 {
     return heap_cycle(h) == HEAP_CYCLE_SWEEPING ? h->cycle.swept_end : blocks_high(&h->blocks);
