@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plans/cycle_log.h"
 #include "plans/heap/bitmap.h"
 #include "plans/heap/resolve.h"
 #include "plans/heap/sanity.h"
@@ -26,6 +27,8 @@
 
 static void run_seed_ambiguous(struct worker *w, struct packet *p);
 static void run_seed_exact(struct worker *w, struct packet *p);
+static void run_arm_blocks(struct worker *w, struct packet *p);
+static void run_arm_rows(struct worker *w, struct packet *p);
 static void run_mark_seeds(struct worker *w, struct packet *p);
 static void run_mark_old(struct worker *w, struct packet *p);
 static void run_immortal(struct worker *w, struct packet *p);
@@ -39,6 +42,8 @@ static const char *const stage_names[STAGES] = { "clear", "seed", "roots", "clos
 static const struct packet_kind CLEAR_BLOCKS   = { "CLEAR_BLOCKS",   STAGE_CLEAR,   stage_prepare,      64 /* blocks */ },
                                 SEED_AMBIGUOUS = { "SEED_AMBIGUOUS", STAGE_SEED,    run_seed_ambiguous, 256 /* words */ },
                                 SEED_EXACT     = { "SEED_EXACT",     STAGE_SEED,    run_seed_exact,     256 /* words */ },
+                                ARM_BLOCKS     = { "ARM_BLOCKS",     STAGE_SEED,    run_arm_blocks,     64 /* blocks */ },
+                                ARM_ROWS       = { "ARM_ROWS",       STAGE_SEED,    run_arm_rows,       1024 /* rows */ },
                                 MARK_SEEDS     = { "MARK_SEEDS",     STAGE_ROOTS,   run_mark_seeds,     256 /* objects */ },
                                 SCAN_IMMORTAL  = { "SCAN_IMMORTAL",  STAGE_ROOTS,   run_immortal,       16 /* blocks */ },
                                 MARK_OLD       = { "MARK_OLD",       STAGE_ROOTS,   run_mark_old,       256 /* rows */ },
@@ -205,6 +210,20 @@ static void run_seed_exact(struct worker *w, struct packet *p)
     run_seeds(w, p, HEAP_ROOTS_EXACT, seed_exact);
 }
 
+static void run_arm_blocks(struct worker *w, struct packet *p)
+{
+    stage_split(w, p);
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
+        cycle_log_arm_block(collection_of(w)->heap, block);
+}
+
+static void run_arm_rows(struct worker *w, struct packet *p)
+{
+    stage_split(w, p);
+    for (uint64_t row = p->args[0]; row < p->args[1]; row++)
+        cycle_log_arm_row(collection_of(w)->heap, row);
+}
+
 static bool make_seeds(struct cycle *cycle, size_t words)
 {
     if (words > cycle->seed_capacity) {
@@ -220,7 +239,11 @@ static bool make_seeds(struct cycle *cycle, size_t words)
 static int seed(struct collection *c, struct engine *engine, struct heap_collection *ret)
 {
     struct heap *h = c->heap;
-    struct range ranges[] = { { &SEED_AMBIGUOUS, 0, c->row_words }, { &SEED_EXACT, 0, c->row_words } };
+    bool arms = heap_shares_log(h);
+    struct range ranges[] = { { &SEED_AMBIGUOUS, 0, c->row_words },
+                              { &SEED_EXACT, 0, c->row_words },
+                              { &ARM_BLOCKS, 0, arms ? blocks_high(&h->blocks) : 0 },
+                              { &ARM_ROWS, 0, arms ? h->log.count : 0 } };
 
     int r = grants_reserve_open(h);
     if (r < 0)
@@ -252,7 +275,7 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     struct collection c = { .heap = h, .stop = stop };
     int r = -ENOMEM;
 
-    h->cycle.sum = (struct heap_collection){ .kind = HEAP_PAUSE_FINAL_MARK };
+    h->cycle.sum = (struct heap_collection){ .kind = HEAP_PAUSE_FINAL_MARK, .nursery_begun = heap_shares_log(h) };
     h->cycle.swept = (struct sweep_tally){ 0 };
     h->cycle.freed_bytes = 0;
     memset(h->cycle.kind_bytes, 0, sizeof(h->cycle.kind_bytes));
@@ -264,10 +287,10 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     }
     if (r < 0)
         return r;
-    log_clear(&h->log);
-    h->log.active = true;
+    cycle_log_begin_stw(h);
     become(h, HEAP_CYCLE_MARKING);
     ret->kind = HEAP_PAUSE_INITIAL_MARK;
+    ret->nursery_begun = h->cycle.sum.nursery_begun;
     ret->live_objects = h->live_objects;
     ret->live_bytes = h->live_bytes;
     at_store_release(&h->meta.header->journal, HEAP_MARK);
@@ -328,7 +351,7 @@ static void run_mark_old(struct worker *w, struct packet *p)
 
 size_t heap_logged(const struct heap *h)
 {
-    return h->log.count;
+    return h->log.count - h->cycle.taken;
 }
 
 /* Of plans that count what is new is nobody's business here, and G is not open. */
@@ -370,10 +393,14 @@ void heap_take_log(struct heap *h)
 
     if (cycle->row_count > 0)
         return; /* heap_mark() had no memory for those: they come first */
+    cycle->sum.logged_units += heap_logged(h);
+    if (heap_shares_log(h)) {
+        cycle_log_take(h);
+        return;
+    }
     cycle->rows = log->rows;
     cycle->row_count = log->count;
     cycle->row_capacity = log->capacity;
-    cycle->sum.logged_units += log->count;
     log->rows = rows; /* the room is used again */
     log->capacity = capacity;
     log->count = 0;
@@ -463,14 +490,14 @@ static int finish_marking(struct heap *h, struct engine *engine, bool keep, stru
 }
 
 /* To the last row: those that heap_mark() did not come to, then those logged since. */
-static int finish_log(struct heap *h, struct engine *engine, bool keep, struct heap_collection *ret)
+static int finish_log(struct heap *h, struct engine *engine, struct heap_collection *ret)
 {
     int r;
 
     do {
         heap_take_log(h);
-        r = finish_marking(h, engine, keep, ret);
-    } while (r == 0 && h->log.count > 0);
+        r = finish_marking(h, engine, h->log.lost, ret);
+    } while (r == 0 && heap_logged(h) > 0 && !h->log.lost);
     return r;
 }
 
@@ -482,6 +509,7 @@ static void report(const struct heap *h, struct heap_collection *ret)
     ret->live_objects = sum->live_objects;
     ret->live_bytes = sum->live_bytes;
     ret->logged_units = sum->logged_units;
+    ret->nursery_begun = sum->nursery_begun;
     ret->forged_refs = sum->forged_refs;
 }
 
@@ -506,13 +534,12 @@ static int give_up(struct heap *h, struct engine *engine, const struct heap_stop
 
 int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
+    int r = finish_log(h, engine, ret);
     bool keep = h->log.lost;
-    int r = finish_log(h, engine, keep, ret);
 
     if (r < 0)
         return r;
-    log_clear(&h->log);
-    h->log.active = false;
+    cycle_log_end_stw(h);
     cycle_begin_sweep(h);
     at_store_release(&h->meta.header->journal, HEAP_RELEASE);
     if (keep)

@@ -22,6 +22,7 @@ struct cycle {
     bool seeded;                             /* they have been marked */
     struct logged *rows;                     /* what heap_mark() or the last stop looks at next */
     size_t row_count, row_capacity;
+    size_t taken;                            /* of the log, rows that were copied to those: cycle_log.h */
     uint32_t swept_end, part_end;            /* blocks below the first have been swept and taken back, below the second swept */
     struct sweep_tally swept;                /* between the two */
     int64_t freed_bytes;                     /* below the first */

@@ -143,6 +143,7 @@ void heap_end_cycle(struct heap *h, struct heap_collection *ret)
     at_store_relaxed(&h->meta.header->vo, heap_vo_index(h) ^ 1);
     grants_close(h);
     cycle->sum.freed_bytes = (uint64_t)MM_MAX(cycle->freed_bytes, 0);
+    h->overran = heap_shares_log(h);
     h->live_objects = cycle->sum.live_objects;
     h->live_bytes = cycle->sum.live_bytes;
     memcpy(h->live_kind_bytes, cycle->kind_bytes, sizeof(h->live_kind_bytes));
