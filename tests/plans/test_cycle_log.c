@@ -91,6 +91,47 @@ START_TEST(each_field_of_a_large_array_is_remembered_in_a_cycle_and_after_it)
 }
 END_TEST
 
+/* ---- what the snapshot is ---- */
+
+/* While it marks nothing but the log knows of the list that @from referred to. */
+static void hide_and_finish(uint32_t from)
+{
+    uint32_t hidden = fake_ref(&world, from, 1);
+
+    fake_cycle_begin(&world);
+    fake_set(&world, from, 1, 0);
+    fake_cycle_mark(&world);
+    roots(fake_root_word(&world, 0, 0), hidden);
+    finish();
+    (void)young();
+    (void)list(50000);
+    list_is_whole(hidden, MANY);
+}
+
+START_TEST(what_stood_in_a_young_object_is_of_the_snapshot)
+{
+    open_sticky(_i);
+    uint32_t from = node(0, list(MANY), 1);
+    (void)list(50000); /* spans are left behind */
+    roots(from, 0);
+    hide_and_finish(from);
+    close_world();
+}
+END_TEST
+
+START_TEST(what_was_stored_before_the_first_stop_is_of_the_snapshot)
+{
+    open_sticky(_i);
+    uint32_t from = node(0, 0, 1);
+    (void)list(1000); /* which is in no line that is granted again */
+    roots(from, 0);
+    (void)young();
+    fake_set(&world, from, 1, list(MANY)); /* logged already */
+    hide_and_finish(from);
+    close_world();
+}
+END_TEST
+
 /* ---- what is young, and what is old ---- */
 
 START_TEST(what_a_cycle_let_be_granted_is_young_when_it_ends)
@@ -243,6 +284,8 @@ static Suite *make_suite(void)
 #define EACH(name, loops) tcase_add_loop_test(tc, name, 0, loops)
     EACH(what_an_old_object_is_made_to_refer_to_survives_whenever_that_was, 6 * TIMES);
     EACH(each_field_of_a_large_array_is_remembered_in_a_cycle_and_after_it, 6);
+    EACH(what_stood_in_a_young_object_is_of_the_snapshot, 6);
+    EACH(what_was_stored_before_the_first_stop_is_of_the_snapshot, 6);
     EACH(what_a_cycle_let_be_granted_is_young_when_it_ends, 6);
     EACH(what_was_young_when_a_cycle_began_is_old_when_it_ends, 6);
     EACH(what_is_new_is_not_counted_twice, 6);

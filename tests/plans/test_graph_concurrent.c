@@ -27,6 +27,22 @@ static void hide(void)
     set(at, i, 0);
 }
 
+/* What is new is known to an object that was there before, and to nobody else. */
+static void adopt(void)
+{
+    uint32_t at = random_reachable(), before[ROOTS], new = 0;
+
+    if (at == 0 || shadows[at].refs == 0 || shadow_count - free_count >= MODEL_MAX - 2)
+        return;
+    memcpy(before, roots, sizeof(before));
+    make_one();
+    for (uint32_t i = 0; i < ROOTS; i++)
+        new = roots[i] != before[i] ? roots[i] : new;
+    if (new != 0)
+        set(at, below(shadows[at].refs), new);
+    memcpy(roots, before, sizeof(before));
+}
+
 /* Memory is given back, and committed again. */
 static void breathe(void)
 {
@@ -46,6 +62,8 @@ static void act(void)
     case 0:
     case 1:
     case 2: hide(); break;
+    case 5:
+    case 6: adopt(); break;
     case 3:
         if (below(10) == 0)
             breathe();
