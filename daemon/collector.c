@@ -48,8 +48,7 @@ static void publish_pause(struct shared_heap *h, struct collector_task *t)
     struct shm_control *c = h->control;
 
     t->ended = heap_cycle(h->heap) == HEAP_CYCLE_NONE;
-    if (t->collection.kind == HEAP_PAUSE_REFCOUNT ||
-        (t->collection.kind == HEAP_PAUSE_INITIAL_MARK && t->collection.nursery_begun))
+    if (t->collection.kind == HEAP_PAUSE_REFCOUNT || t->collection.begins_nursery)
         note_new_bytes(h, t);
     if (t->ended)
         collector_publish_end(h, t);

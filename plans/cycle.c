@@ -33,6 +33,7 @@ static void run_mark_seeds(struct worker *w, struct packet *p);
 static void run_mark_old(struct worker *w, struct packet *p);
 static void run_immortal(struct worker *w, struct packet *p);
 static void run_keep_all(struct worker *w, struct packet *p);
+static void run_promote(struct worker *w, struct packet *p);
 static void run_flag(struct worker *w, struct packet *p);
 
 enum { STAGE_CLEAR, STAGE_SEED, STAGE_ROOTS, STAGE_CLOSURE, STAGE_KEEP, STAGE_FLAG, STAGES };
@@ -51,6 +52,7 @@ static const struct packet_kind CLEAR_BLOCKS   = { "CLEAR_BLOCKS",   STAGE_CLEAR
                                 SCAN_SLICE     = { "SCAN_SLICE",     STAGE_CLOSURE, stage_slice,        0 /* 512 references */ },
                                 RESCAN_BLOCKS  = { "RESCAN_BLOCKS",  STAGE_CLOSURE, stage_rescan,       0 /* 64 blocks */ },
                                 KEEP_BLOCKS    = { "KEEP_BLOCKS",    STAGE_KEEP,    run_keep_all,       64 /* blocks */ },
+                                PROMOTE_BLOCKS = { "PROMOTE_BLOCKS", STAGE_FLAG,    run_promote,        64 /* blocks */ },
                                 FLAG_BLOCKS    = { "FLAG_BLOCKS",    STAGE_FLAG,    run_flag,           1024 /* blocks */ };
 /* clang-format on */
 
@@ -279,7 +281,7 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     h->cycle.swept = (struct sweep_tally){ 0 };
     h->cycle.freed_bytes = 0;
     memset(h->cycle.kind_bytes, 0, sizeof(h->cycle.kind_bytes));
-    h->cycle.seeded = false;
+    h->cycle.seeded = h->cycle.promotes = false;
     if (stage_count_words(&c) == 0) {
         if (make_seeds(&h->cycle, c.row_words))
             r = seed(&c, engine, ret);
@@ -290,7 +292,7 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     cycle_log_begin_stw(h);
     become(h, HEAP_CYCLE_MARKING);
     ret->kind = HEAP_PAUSE_INITIAL_MARK;
-    ret->nursery_begun = h->cycle.sum.nursery_begun;
+    ret->nursery_begun = ret->begins_nursery = h->cycle.sum.nursery_begun;
     ret->live_objects = h->live_objects;
     ret->live_bytes = h->live_bytes;
     at_store_release(&h->meta.header->journal, HEAP_MARK);
@@ -510,6 +512,7 @@ static void report(const struct heap *h, struct heap_collection *ret)
     ret->live_bytes = sum->live_bytes;
     ret->logged_units = sum->logged_units;
     ret->nursery_begun = sum->nursery_begun;
+    ret->begins_nursery = h->cycle.promotes;
     ret->forged_refs = sum->forged_refs;
 }
 
@@ -532,6 +535,24 @@ static int give_up(struct heap *h, struct engine *engine, const struct heap_stop
     return r;
 }
 
+static void run_promote(struct worker *w, struct packet *p)
+{
+    stage_split(w, p);
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
+        cycle_promote_block(collection_of(w)->heap, block);
+}
+
+/* If there is no memory for it, what is young stays so. */
+static void promote(struct heap *h, struct engine *engine, const struct heap_stop *stop)
+{
+    struct irregular *list = malloc(MM_MAX(h->grants.capacity, 1u) * sizeof(*list));
+
+    if (list != NULL && run_one(h, engine, &PROMOTE_BLOCKS, blocks_high(&h->blocks)) == 0)
+        cycle_promote_stw(h, stop, list);
+    else
+        free(list);
+}
+
 int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
     int r = finish_log(h, engine, ret);
@@ -539,6 +560,8 @@ int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_sto
 
     if (r < 0)
         return r;
+    if (heap_shares_log(h) && h->mostly_survives && !keep)
+        promote(h, engine, stop);
     cycle_log_end_stw(h);
     cycle_begin_sweep(h);
     at_store_release(&h->meta.header->journal, HEAP_RELEASE);

@@ -23,6 +23,7 @@ struct cycle {
     struct logged *rows;                     /* what heap_mark() or the last stop looks at next */
     size_t row_count, row_capacity;
     size_t taken;                            /* of the log, rows that were copied to those: cycle_log.h */
+    bool promotes;                           /* the second stop has taken what was granted since the first for alive, and old */
     uint32_t swept_end, part_end;            /* blocks below the first have been swept and taken back, below the second swept */
     struct sweep_tally swept;                /* between the two */
     int64_t freed_bytes;                     /* below the first */
@@ -38,4 +39,10 @@ int cycle_begin_with(struct heap *h, const uint32_t *granules, size_t count);
 /* The world is still stopped: it is SWEEPING. Then all of it at once, to its end: 0, -ENOMEM. */
 void cycle_begin_sweep(struct heap *h);
 int cycle_sweep_stw(struct heap *h, struct engine *engine, struct heap_collection *ret);
+/* cycle_promote.c: before that, for each block in use, then once: what clients were granted since the first stop is old. @list: room for as
+ * many as G has, which is the heap's from then on. When it is swept: the block's own part of that. */
+struct irregular;
+void cycle_promote_block(struct heap *h, uint32_t block);
+void cycle_promote_stw(struct heap *h, const struct heap_stop *stop, struct irregular *list);
+void cycle_promote_swept(struct heap *h, uint32_t block, struct heap_collection *found);
 void cycle_fini(struct cycle *cycle);

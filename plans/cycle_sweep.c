@@ -42,11 +42,25 @@ int cycle_sweep_stw(struct heap *h, struct engine *engine, struct heap_collectio
     if (r == 0) {
         heap_end_cycle(h, &cycle);
         ret->freed_bytes = cycle.freed_bytes;
+        ret->live_objects = cycle.live_objects;
+        ret->live_bytes = cycle.live_bytes;
     }
     return r;
 }
 
 /* ---- a part ---- */
+
+struct swept { /* one worker's */
+    struct sweep_tally sweep;
+    struct heap_collection found;
+};
+
+static void fold(struct cycle *cycle, const struct swept *s)
+{
+    stage_fold_sweep(&cycle->swept, &s->sweep);
+    cycle->sum.live_objects += s->found.live_objects;
+    cycle->sum.live_bytes += s->found.live_bytes;
+}
 
 static int run(struct heap *h, struct engine *engine, uint64_t from, uint64_t end)
 {
@@ -55,7 +69,7 @@ static int run(struct heap *h, struct engine *engine, uint64_t from, uint64_t en
                                  .stage_names = stage_names,
                                  .stages = 1,
                                  .context = &c,
-                                 .worker_local_bytes = sizeof(struct share) };
+                                 .worker_local_bytes = sizeof(struct swept) };
     MM_AUTO(job) job = NULL;
 
     int r = job_new(&job, engine, &config);
@@ -65,20 +79,23 @@ static int run(struct heap *h, struct engine *engine, uint64_t from, uint64_t en
         return -ENOMEM;
     engine_run(engine, job);
     for (unsigned i = 0; i < c.workers; i++)
-        stage_fold_sweep(&h->cycle.swept, &((const struct share *)job_worker_local(job, i))->sweep);
+        fold(&h->cycle, job_worker_local(job, i));
     return 0;
 }
 
 static void run_sweep(struct worker *w, struct packet *p)
 {
     struct heap *h = collection_of(w)->heap;
-    struct share *share = worker_local(w);
+    struct swept *share = worker_local(w);
 
     stage_split(w, p);
     for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++) {
         enum block_kind kind = blocks_kind(&h->blocks, block);
-        if (block_kind_has_lines(kind) && blocks_flag(&h->blocks, block, BLOCK_UNSWEPT))
-            space_of(kind)->sweep_block(h, block, &share->sweep);
+        if (!block_kind_has_lines(kind) || !blocks_flag(&h->blocks, block, BLOCK_UNSWEPT))
+            continue;
+        if (h->cycle.promotes)
+            cycle_promote_swept(h, block, &share->found);
+        space_of(kind)->sweep_block(h, block, &share->sweep);
     }
 }
 
@@ -143,7 +160,7 @@ void heap_end_cycle(struct heap *h, struct heap_collection *ret)
     at_store_relaxed(&h->meta.header->vo, heap_vo_index(h) ^ 1);
     grants_close(h);
     cycle->sum.freed_bytes = (uint64_t)MM_MAX(cycle->freed_bytes, 0);
-    h->overran = heap_shares_log(h);
+    h->overran = heap_shares_log(h) && !cycle->promotes;
     h->live_objects = cycle->sum.live_objects;
     h->live_bytes = cycle->sum.live_bytes;
     memcpy(h->live_kind_bytes, cycle->kind_bytes, sizeof(h->live_kind_bytes));

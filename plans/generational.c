@@ -60,6 +60,8 @@ void generational_note_pause(struct heap *h, const struct heap_collection *c)
     bool overran = h->overran && c->kind == HEAP_PAUSE_YOUNG;
 
     h->overran = h->overran && !overran;
+    if (c->kind == HEAP_PAUSE_YOUNG)
+        h->mostly_survives = c->survived_bytes > c->freed_bytes;
 
     if ((c->kind != HEAP_PAUSE_YOUNG && c->kind != HEAP_PAUSE_REFCOUNT) || goal_ns == 0 || c->duration_ns == 0 || overran)
         return;

@@ -338,7 +338,8 @@ static void cover_irregular(struct heap *h)
     for (uint32_t i = 0; i < h->grants.count; i++) {
         const struct irregular *it = &h->grants.list[i];
         for (uint32_t at = it->span.start; at < it->keep; at = (line_of(at) + 1) * MM_LINE_GRANULES) {
-            at_store_relaxed(&h->meta.lines[line_of(at)], LINE_MARKED);
+            if (at_load_relaxed(&h->meta.lines[line_of(at)]) == 0) /* a cycle's own mark says more */
+                at_store_relaxed(&h->meta.lines[line_of(at)], LINE_MARKED);
             if (heap_shares_log(h))
                 log_set_lines(&h->log, line_of(at), 1, true); /* cycle_log.c L2 */
         }

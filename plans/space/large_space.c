@@ -210,6 +210,11 @@ static void want_logged(const struct heap *h, uint32_t first, bool wanted)
                       (uint64_t)large_run_pages(h, first) * (MM_PAGE_BYTES / MM_LINE_BYTES), wanted);
 }
 
+void large_space_arm_run(struct heap *h, uint32_t first_page)
+{
+    want_logged(h, first_page, true);
+}
+
 void large_space_arm(struct heap *h, uint32_t block)
 {
     for (uint32_t page = block * MM_BLOCK_PAGES; page < (block + 1) * MM_BLOCK_PAGES; page++)
