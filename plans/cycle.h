@@ -14,6 +14,10 @@
 #include "plans/heap/log.h"
 #include "plans/space/space.h"
 
+struct cycle_found {                         /* by one worker of the sweep: cycle_promote.c */
+    uint64_t objects, kind_bytes[BLOCK_KINDS];
+};
+
 struct cycle {
     _Atomic enum heap_cycle state;           /* stored by the heap's caller, or with the world stopped; packets read it */
     uint32_t *seeds;                         /* the roots at the first stop, granules */
@@ -44,5 +48,5 @@ int cycle_sweep_stw(struct heap *h, struct engine *engine, struct heap_collectio
 struct irregular;
 void cycle_promote_block(struct heap *h, uint32_t block);
 void cycle_promote_stw(struct heap *h, const struct heap_stop *stop, struct irregular *list);
-void cycle_promote_swept(struct heap *h, uint32_t block, struct heap_collection *found);
+void cycle_promote_swept(struct heap *h, uint32_t block, struct cycle_found *found);
 void cycle_fini(struct cycle *cycle);

@@ -46,7 +46,7 @@ void cycle_promote_block(struct heap *h, uint32_t block)
     bitmap_clear_range(h->meta.firsts[current], first, end);
 }
 
-static void promote_run(struct heap *h, uint32_t page, struct heap_collection *sum)
+static void promote_run(struct heap *h, uint32_t page, struct cycle *cycle)
 {
     struct object o;
     uint32_t granule = large_object_granule(page);
@@ -55,8 +55,10 @@ static void promote_run(struct heap *h, uint32_t page, struct heap_collection *s
     if ((at_and_relaxed(&h->meta.runs[page], ~RUN_NEW) & RUN_NEW) == 0 || bitmap_test(heap_marks(h), granule))
         return;
     bitmap_set(heap_marks(h), granule);
-    sum->live_objects++;
-    sum->live_bytes += object_load(h, granule, BLOCK_LARGE, &o) ? (uint64_t)o.granules * MM_GRANULE_BYTES : MM_OBJECT_MIN_BYTES;
+    uint64_t bytes = object_load(h, granule, BLOCK_LARGE, &o) ? (uint64_t)o.granules * MM_GRANULE_BYTES : MM_OBJECT_MIN_BYTES;
+    cycle->sum.live_objects++;
+    cycle->sum.live_bytes += bytes;
+    cycle->kind_bytes[BLOCK_LARGE] += bytes;
 }
 
 static void promote_runs(struct heap *h)
@@ -65,7 +67,7 @@ static void promote_runs(struct heap *h)
         for (uint32_t bit = 0; blocks_kind(&h->blocks, block) == BLOCK_LARGE && bit < MM_BLOCK_PAGES; bit++) {
             uint32_t page = block * MM_BLOCK_PAGES + bit;
             if (large_run_starts(h, page) && !large_run_untaken(h, page))
-                promote_run(h, page, &h->cycle.sum);
+                promote_run(h, page, &h->cycle);
         }
 }
 
@@ -82,20 +84,20 @@ void cycle_promote_stw(struct heap *h, const struct heap_stop *stop, struct irre
 
 /* ---- the sweep ---- */
 
-static void keep_object(struct heap *h, uint32_t granule, enum block_kind kind, struct heap_collection *found)
+static void keep_object(struct heap *h, uint32_t granule, enum block_kind kind, struct cycle_found *found)
 {
     struct object o;
 
     if (!object_load(h, granule, kind, &o))
         o.granules = MM_OBJECT_MIN_BYTES / MM_GRANULE_BYTES;
-    found->live_objects++;
-    found->live_bytes += (uint64_t)o.granules * MM_GRANULE_BYTES;
+    found->objects++;
+    found->kind_bytes[kind] += (uint64_t)o.granules * MM_GRANULE_BYTES;
     for (uint32_t line = (granule - 1) / MM_LINE_GRANULES; line <= (granule + o.granules - 2) / MM_LINE_GRANULES; line++)
         at_store_relaxed(&h->meta.lines[line], LINE_MARKED_NEXT);
 }
 
 /* Its old VO bits are of no use any more: so that bitmap has those that are found. */
-void cycle_promote_swept(struct heap *h, uint32_t block, struct heap_collection *found)
+void cycle_promote_swept(struct heap *h, uint32_t block, struct cycle_found *found)
 {
     uint64_t first = (uint64_t)block * MM_BLOCK_GRANULES, end = first + MM_BLOCK_GRANULES;
     enum block_kind kind = blocks_kind(&h->blocks, block);

@@ -52,14 +52,17 @@ int cycle_sweep_stw(struct heap *h, struct engine *engine, struct heap_collectio
 
 struct swept { /* one worker's */
     struct sweep_tally sweep;
-    struct heap_collection found;
+    struct cycle_found found;
 };
 
 static void fold(struct cycle *cycle, const struct swept *s)
 {
     stage_fold_sweep(&cycle->swept, &s->sweep);
-    cycle->sum.live_objects += s->found.live_objects;
-    cycle->sum.live_bytes += s->found.live_bytes;
+    cycle->sum.live_objects += s->found.objects;
+    for (unsigned kind = 0; kind < BLOCK_KINDS; kind++) {
+        cycle->sum.live_bytes += s->found.kind_bytes[kind];
+        cycle->kind_bytes[kind] += s->found.kind_bytes[kind];
+    }
 }
 
 static int run(struct heap *h, struct engine *engine, uint64_t from, uint64_t end)
@@ -163,7 +166,8 @@ void heap_end_cycle(struct heap *h, struct heap_collection *ret)
     h->overran = heap_shares_log(h) && !cycle->promotes;
     h->live_objects = cycle->sum.live_objects;
     h->live_bytes = cycle->sum.live_bytes;
-    memcpy(h->live_kind_bytes, cycle->kind_bytes, sizeof(h->live_kind_bytes));
+    if (h->options.count_live_bytes_in_gc)
+        memcpy(h->live_kind_bytes, cycle->kind_bytes, sizeof(h->live_kind_bytes));
     at_store_relaxed(&cycle->state, HEAP_CYCLE_NONE);
     if (h->plan->end_stw != NULL)
         h->plan->end_stw(h);

@@ -195,6 +195,98 @@ START_TEST(what_is_new_is_not_counted_twice)
 }
 END_TEST
 
+/* ---- what is promoted ---- */
+
+/* Of a cycle in which everything that a client may make was made: lines, blocks, page runs, what does not move, what is never freed. */
+START_TEST(what_a_cycle_let_be_granted_is_old_when_it_ends_if_most_of_it_lives)
+{
+    open_sticky(_i);
+    uint32_t old = array(10);
+    roots(old, 0);
+    (void)young();
+    fake_cycle_begin(&world);
+    uint32_t still = fake_new_in(mutator, SHM_GRANT_NONMOVING, types.node, 0), ever = fake_new_in(mutator, SHM_GRANT_IMMORTAL, types.node, 0);
+    fake_set(&world, old, 0, list(MANY));
+    fake_set(&world, old, 1, array(30000));
+    fake_set(&world, old, 2, still);
+    fake_set(&world, still, 0, list(MANY));
+    fake_set(&world, ever, 0, list(MANY));
+    fake_set(&world, old, 3, fake_new(mutator, types.wide, 0));
+    (void)list(MANY); /* garbage, which stays */
+    fake_cycle_mark(&world);
+    world.heap->mostly_survives = true;
+    struct heap_collection c = fake_cycle_finish(&world);
+    ck_assert_uint_eq(c.live_objects, 1 + 4 * MANY + 4);
+    fake_verify_clean(&world);
+    c = young();
+    ck_assert_uint_eq(c.survived_bytes, 0);
+    ck_assert_uint_eq(c.live_objects, 1 + 4 * MANY + 4);
+    list_is_whole(fake_ref(&world, old, 0), MANY);
+    list_is_whole(fake_ref(&world, still, 0), MANY);
+    list_is_whole(fake_ref(&world, ever, 0), MANY);
+    exactly(1 + 3 * MANY + 4);
+    close_world();
+}
+END_TEST
+
+START_TEST(what_is_stored_to_promoted_objects_is_remembered)
+{
+    open_sticky(_i);
+    uint32_t old = array(4);
+    roots(old, 0);
+    (void)young();
+    fake_cycle_begin(&world);
+    uint32_t large = array(20000), small = node(0, 0, 1);
+    fake_set(&world, old, 0, large);
+    fake_set(&world, old, 1, small);
+    (void)list(MANY);
+    fake_cycle_mark(&world);
+    world.heap->mostly_survives = true;
+    (void)fake_collect_young(&world);
+    fake_set(&world, large, 19999, list(MANY)); /* while it is swept, if it is not by now */
+    fake_set(&world, small, 1, list(MANY));
+    fake_set(&world, old, 2, list(MANY));
+    if (heap_cycle(world.heap) == HEAP_CYCLE_SWEEPING)
+        (void)fake_cycle_sweep(&world, NULL);
+    ck_assert_uint_eq(young().survived_bytes, 3 * MANY * NODE_BYTES);
+    (void)list(50000);
+    (void)young();
+    list_is_whole(fake_ref(&world, large, 19999), MANY);
+    list_is_whole(fake_ref(&world, small, 1), MANY);
+    list_is_whole(fake_ref(&world, old, 2), MANY);
+    exactly(3 * MANY + 3);
+    close_world();
+}
+END_TEST
+
+/* Its objects lie in spans and runs that were granted before a stop, and begun after it. */
+START_TEST(what_is_made_after_a_promotion_is_young)
+{
+    open_sticky(_i);
+    uint32_t old = array(4);
+    roots(old, 0);
+    mutator->lines_bytes = 100000;
+    for (unsigned round = 0; round < 4; round++) {
+        fake_cycle_begin(&world);
+        fake_set(&world, old, 0, list(10));
+        fake_cycle_mark(&world);
+        world.heap->mostly_survives = true;
+        (void)fake_collect_young(&world);
+        (void)list(MANY); /* garbage */
+        fake_set(&world, old, 1, list(MANY));
+        if (heap_cycle(world.heap) == HEAP_CYCLE_SWEEPING)
+            (void)fake_cycle_sweep(&world, NULL);
+        fake_verify_clean(&world);
+        ck_assert_uint_eq(young().survived_bytes, MANY * NODE_BYTES);
+        list_is_whole(fake_ref(&world, old, 0), 10);
+        list_is_whole(fake_ref(&world, old, 1), MANY);
+    }
+    close_world();
+}
+END_TEST
+
+/* ---- by turns ---- */
+
 /* Two fields of its own each time: what one collection has armed, the next must hear of. */
 START_TEST(young_collections_and_cycles_take_turns)
 {
@@ -291,6 +383,9 @@ static Suite *make_suite(void)
     EACH(what_a_cycle_let_be_granted_is_young_when_it_ends, 6);
     EACH(what_was_young_when_a_cycle_began_is_old_when_it_ends, 6);
     EACH(what_is_new_is_not_counted_twice, 6);
+    EACH(what_a_cycle_let_be_granted_is_old_when_it_ends_if_most_of_it_lives, 6);
+    EACH(what_is_stored_to_promoted_objects_is_remembered, 6);
+    EACH(what_is_made_after_a_promotion_is_young, 6);
     EACH(young_collections_and_cycles_take_turns, 6);
     EACH(a_log_that_is_lost_before_a_cycle_makes_a_whole_collection_of_it, 6);
     EACH(a_log_that_is_lost_in_a_cycle_is_not_forgotten_before_a_whole_collection, 6);
