@@ -21,7 +21,8 @@
  *   Fields at all times, not lines between cycles: of a line every reference would have to be looked at, so that random stores to a
  *   heap of small objects cost young pauses twice the time; docs/plans.md#concurrentstickyimmix
  *   Young collections wait for a cycle's end: they use for scratch the bitmap that is the cycle's marks (state.h), and a trace that is
- *   under way cannot be put aside for a stop. What a cycle lets clients allocate is the next young collection's nursery */
+ *   under way cannot be put aside for a stop. What a cycle lets clients allocate is the next young collection's nursery, or old:
+ *   cycle_promote.c */
 #include "plans/cycle_log.h"
 
 #include <stdlib.h>

@@ -165,7 +165,7 @@ const char *heap_pause_name(enum heap_pause kind);                   /* "full", 
 struct heap_collection {                      /* what it did */
     enum heap_pause kind;
     uint64_t new_bytes, survived_bytes;       /* granted since the collection before; what of that lives (young pauses) */
-    bool nursery_begun;                       /* a cycle, whose first stop began the next nursery: what was granted since is young still */
+    bool nursery_begun;                       /* a cycle, one of whose stops began the next nursery: what was granted since is young still */
     bool begins_nursery;                      /* what is granted from this stop on, while it goes on, counts for the next nursery */
     bool fell_back;                           /* a concurrent collection could not be finished, and became this one */
     uint64_t logged_units;                    /* of the write barrier's log, looked at */
