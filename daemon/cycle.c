@@ -9,7 +9,9 @@
  *   P4  a final mark that was given up is tried again: a cycle that has begun comes to its end
  *   P5  a plan that counts begins a cycle when it wants one. What a stop has left to be counted comes before the next stop, and its
  *       collection has ended when that is swept: then what it freed is there
- *   P6  the first stop may be put off, again and again, for a thread that is slow (patience.h); until then the cycle is CLEARED */
+ *   P6  the first stop may be put off, again and again, for a thread that is slow (patience.h); until then the cycle is CLEARED
+ *   P7  a plan that has young collections, too, begins a cycle when the last of them has left less than P3 asks for; at once, since that
+ *       is when there is most. What is granted while it runs is the next young collection's, which comes before the next cycle */
 #include "daemon/cycle.h"
 
 #include <errno.h>
@@ -37,10 +39,16 @@ static uint64_t needed_bytes(const struct shared_heap *h)
     return MM_MIN(MM_MAX(needed, limit / LEAST_SHARE), limit / MOST_SHARE);
 }
 
+/* P6 */
+static bool young_suffices(const struct shared_heap *h)
+{
+    return heap_young_suffices(h->heap, needed_bytes(h));
+}
+
 bool cycle_is_due_locked(struct shared_heap *h)
 {
     if (!heap_wants_cycle(h->heap) || h->promised > h->completed ||
-        heap_grantable_bytes(h->heap) >= needed_bytes(h))
+        heap_grantable_bytes(h->heap) >= needed_bytes(h) || young_suffices(h))
         return false;
     h->pace.began_granted = at_load_relaxed(&h->control->granted_bytes);
     return true;
@@ -59,7 +67,7 @@ static bool may_begin(const struct shared_heap *h)
 {
     uint64_t number = h->completed + 1;
 
-    return heap_wants_cycle(h->heap) && !h->pace.declined && at_load_relaxed(&h->wished_until) < number &&
+    return heap_wants_cycle(h->heap) && !young_suffices(h) && !h->pace.declined && at_load_relaxed(&h->wished_until) < number &&
            at_load_relaxed(&h->emergency_until) < number; /* P1 */
 }
 

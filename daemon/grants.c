@@ -250,7 +250,7 @@ static void collect_or_fail(struct shared_heap *h, struct grant_wait *w)
         fail(h, w);
         return;
     }
-    w->emergency = w->collection != 0;
+    w->emergency = w->collection != 0 && !h->last.nursery_begun; /* a cycle has left what is young */
     if (!w->emergency) {
         w->collection = shared_heap_promise_collection_locked(h);
         return;
@@ -262,7 +262,7 @@ static void collect_or_fail(struct shared_heap *h, struct grant_wait *w)
 /* Nobody's limit is raised for what a collection of the whole heap might have freed. */
 static bool waited_in_vain(const struct shared_heap *h, const struct grant_wait *w)
 {
-    bool collected = w->collection != 0 && !heap_pause_is_partial(h->last.kind);
+    bool collected = w->collection != 0 && !heap_pause_is_partial(h->last.kind) && !h->last.nursery_begun;
 
     return collected || w->emergency || !h->collects;
 }

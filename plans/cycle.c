@@ -7,9 +7,7 @@
  *       logged before it changed. A log that is incomplete ends the cycle with everything alive, at a second stop, and a whole
  *       collection follows at once
  *   Y4  lines marked by the collection before stay marked until a block's sweep, so grants see only what was free before the cycle
- *   Y5  the sweep has the blocks that had lines in use when all was marked (BLOCK_UNSWEPT) for itself, part by part: grants take free
- *       blocks, and holes of parts that have been taken back (heap_take_swept()); until then what is freed is SWEPT. So nobody waits
- *       for all of it. Page runs are swept in heap_end_cycle(), all of them: they are few, and their blocks are shared. One is RUN_NEW that was granted, or untaken, after the first stop, and in no other time
+ *   Y5  what follows when all is marked is the sweep's: cycle_sweep.c
  *   Y6  marking has ended when a run that looked at all entries written since the run before, tentative ones included, marked
  *       nothing. Then the run before had closed the marks: of an object of the snapshot that is not marked somebody must have
  *       overwritten a reference before its field was looked at; that entry was there first, and would have marked it now. So nobody
@@ -24,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plans/cycle_log.h"
 #include "plans/heap/bitmap.h"
 #include "plans/heap/resolve.h"
 #include "plans/heap/sanity.h"
@@ -35,20 +34,24 @@
 
 static void run_seed_ambiguous(struct worker *w, struct packet *p);
 static void run_seed_exact(struct worker *w, struct packet *p);
+static void run_arm_blocks(struct worker *w, struct packet *p);
+static void run_arm_rows(struct worker *w, struct packet *p);
 static void run_mark_seeds(struct worker *w, struct packet *p);
 static void run_mark_old(struct worker *w, struct packet *p);
 static void run_immortal(struct worker *w, struct packet *p);
 static void run_keep_all(struct worker *w, struct packet *p);
+static void run_promote(struct worker *w, struct packet *p);
 static void run_flag(struct worker *w, struct packet *p);
-static void run_sweep(struct worker *w, struct packet *p);
 
-enum { STAGE_CLEAR, STAGE_SEED, STAGE_ROOTS, STAGE_CLOSURE, STAGE_KEEP, STAGE_FLAG, STAGE_SWEEP, STAGES };
-static const char *const stage_names[STAGES] = { "clear", "seed", "roots", "closure", "keep", "flag", "sweep" };
+enum { STAGE_CLEAR, STAGE_SEED, STAGE_ROOTS, STAGE_CLOSURE, STAGE_KEEP, STAGE_FLAG, STAGES };
+static const char *const stage_names[STAGES] = { "clear", "seed", "roots", "closure", "keep", "flag" };
 
 /* clang-format off */
 static const struct packet_kind CLEAR_BLOCKS   = { "CLEAR_BLOCKS",   STAGE_CLEAR,   stage_prepare,      64 /* blocks */ },
                                 SEED_AMBIGUOUS = { "SEED_AMBIGUOUS", STAGE_SEED,    run_seed_ambiguous, 256 /* words */ },
                                 SEED_EXACT     = { "SEED_EXACT",     STAGE_SEED,    run_seed_exact,     256 /* words */ },
+                                ARM_BLOCKS     = { "ARM_BLOCKS",     STAGE_SEED,    run_arm_blocks,     64 /* blocks */ },
+                                ARM_ROWS       = { "ARM_ROWS",       STAGE_SEED,    run_arm_rows,       1024 /* rows */ },
                                 MARK_SEEDS     = { "MARK_SEEDS",     STAGE_ROOTS,   run_mark_seeds,     256 /* objects */ },
                                 SCAN_IMMORTAL  = { "SCAN_IMMORTAL",  STAGE_ROOTS,   run_immortal,       16 /* blocks */ },
                                 MARK_OLD       = { "MARK_OLD",       STAGE_ROOTS,   run_mark_old,       256 /* rows */ },
@@ -56,12 +59,10 @@ static const struct packet_kind CLEAR_BLOCKS   = { "CLEAR_BLOCKS",   STAGE_CLEAR
                                 SCAN_SLICE     = { "SCAN_SLICE",     STAGE_CLOSURE, stage_slice,        0 /* 512 references */ },
                                 RESCAN_BLOCKS  = { "RESCAN_BLOCKS",  STAGE_CLOSURE, stage_rescan,       0 /* 64 blocks */ },
                                 KEEP_BLOCKS    = { "KEEP_BLOCKS",    STAGE_KEEP,    run_keep_all,       64 /* blocks */ },
-                                FLAG_BLOCKS    = { "FLAG_BLOCKS",    STAGE_FLAG,    run_flag,           1024 /* blocks */ },
-                                SWEEP_BLOCKS   = { "SWEEP_BLOCKS",   STAGE_SWEEP,   run_sweep,          64 /* blocks */ };
+                                PROMOTE_BLOCKS = { "PROMOTE_BLOCKS", STAGE_FLAG,    run_promote,        64 /* blocks */ },
+                                FLAG_BLOCKS    = { "FLAG_BLOCKS",    STAGE_FLAG,    run_flag,           1024 /* blocks */ };
 /* clang-format on */
 
-#define SWEEP_PART_MAX 1024u /* blocks, 32 MiB: half a millisecond */
-#define SWEEP_PARTS 16u      /* of a small heap: about so many */
 
 /* ---- a run: some of the stages ---- */
 
@@ -93,7 +94,6 @@ static void fold(struct heap *h, struct job *job, unsigned workers)
     for (unsigned i = 0; i < workers; i++) {
         const struct share *s = job_worker_local(job, i);
         fold_trace(&h->cycle, &s->trace);
-        stage_fold_sweep(&h->cycle.swept, &s->sweep);
     }
 }
 
@@ -219,6 +219,20 @@ static void run_seed_exact(struct worker *w, struct packet *p)
     run_seeds(w, p, HEAP_ROOTS_EXACT, seed_exact);
 }
 
+static void run_arm_blocks(struct worker *w, struct packet *p)
+{
+    stage_split(w, p);
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
+        cycle_log_arm_block(collection_of(w)->heap, block);
+}
+
+static void run_arm_rows(struct worker *w, struct packet *p)
+{
+    stage_split(w, p);
+    for (uint64_t row = p->args[0]; row < p->args[1]; row++)
+        cycle_log_arm_row(collection_of(w)->heap, row);
+}
+
 static bool make_seeds(struct cycle *cycle, size_t words)
 {
     if (words > cycle->seed_capacity) {
@@ -234,7 +248,11 @@ static bool make_seeds(struct cycle *cycle, size_t words)
 static int seed(struct collection *c, struct engine *engine, struct heap_collection *ret)
 {
     struct heap *h = c->heap;
-    struct range ranges[] = { { &SEED_AMBIGUOUS, 0, c->row_words }, { &SEED_EXACT, 0, c->row_words } };
+    bool arms = heap_shares_log(h);
+    struct range ranges[] = { { &SEED_AMBIGUOUS, 0, c->row_words },
+                              { &SEED_EXACT, 0, c->row_words },
+                              { &ARM_BLOCKS, 0, arms ? blocks_high(&h->blocks) : 0 },
+                              { &ARM_ROWS, 0, arms ? h->log.count : 0 } };
 
     int r = grants_reserve_open(h);
     if (r < 0)
@@ -266,12 +284,13 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     struct collection c = { .heap = h, .stop = stop };
     int r = -ENOMEM;
 
-    h->cycle.sum = (struct heap_collection){ .kind = HEAP_PAUSE_FINAL_MARK };
+    h->cycle.sum = (struct heap_collection){ .kind = HEAP_PAUSE_FINAL_MARK, .nursery_begun = heap_shares_log(h) };
     h->cycle.swept = (struct sweep_tally){ 0 };
     h->cycle.freed_bytes = 0;
     memset(h->cycle.kind_bytes, 0, sizeof(h->cycle.kind_bytes));
-    h->cycle.seeded = h->cycle.took_all = h->cycle.closed = false;
-    log_rearm_stw(&h->log, h->granules); /* before grants_stay_open_stw() says what is not wanted */
+    h->cycle.seeded = h->cycle.promotes = h->cycle.took_all = h->cycle.closed = false;
+    if (heap_plan_ends_beside(h))
+        log_rearm_stw(&h->log, h->granules); /* before grants_stay_open_stw() says what is not wanted */
     if (stage_count_words(&c) == 0) {
         if (make_seeds(&h->cycle, c.row_words))
             r = seed(&c, engine, ret);
@@ -279,10 +298,10 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     }
     if (r < 0)
         return r;
-    log_clear(&h->log);
-    h->log.active = true;
+    cycle_log_begin_stw(h);
     become(h, HEAP_CYCLE_MARKING);
     ret->kind = HEAP_PAUSE_INITIAL_MARK;
+    ret->nursery_begun = ret->begins_nursery = h->cycle.sum.nursery_begun;
     ret->live_objects = h->live_objects;
     ret->live_bytes = h->live_bytes;
     at_store_release(&h->meta.header->journal, HEAP_MARK);
@@ -394,7 +413,7 @@ static void run_mark_old(struct worker *w, struct packet *p)
 
 size_t heap_logged(const struct heap *h)
 {
-    return h->log.count;
+    return h->log.count - h->cycle.taken;
 }
 
 /* Of plans that count what is new is nobody's business here, and G is not open. */
@@ -436,11 +455,15 @@ void heap_take_log(struct heap *h)
 
     if (cycle->row_count > 0)
         return; /* heap_mark() had no memory for those: they come first */
+    cycle->sum.logged_units += heap_logged(h);
+    if (heap_shares_log(h)) {
+        cycle_log_take(h);
+        return;
+    }
     cycle->took_all = true;
     cycle->rows = log->rows;
     cycle->row_count = log->count;
     cycle->row_capacity = log->capacity;
-    cycle->sum.logged_units += log->count;
     log->rows = rows; /* the room is used again */
     log->capacity = capacity;
     log->count = 0;
@@ -471,7 +494,7 @@ int heap_mark(struct heap *h, struct engine *engine)
 
 bool heap_plan_ends_beside(const struct heap *h)
 {
-    return heap_plan_is_concurrent(h) && !h->plan->constraints.counts;
+    return heap_plan_is_concurrent(h) && !h->plan->constraints.counts && !heap_shares_log(h);
 }
 
 /* Sanity looks at a world that stands still. */
@@ -488,14 +511,10 @@ static inline void flag_unswept(struct heap *h, uint32_t block)
         at_store_relaxed(flags, at_load_relaxed(flags) | BLOCK_UNSWEPT); /* nobody else is at the flags */
 }
 
-/* Holes are counted anew, part by part. */
-static void begin_sweep(struct heap *h)
+static void end_marking(struct heap *h)
 {
-    log_clear(&h->log);
-    h->log.active = false;
-    memset(h->holes, 0, sizeof(h->holes));
-    h->cycle.part_end = h->cycle.swept_end = 0;
-    become(h, HEAP_CYCLE_SWEEPING);
+    cycle_log_end(h);
+    cycle_begin_sweep(h);
     at_store_release(&h->meta.header->journal, HEAP_RELEASE);
 }
 
@@ -506,7 +525,7 @@ bool heap_end_mark(struct heap *h)
         return false;
     for (uint32_t block = 0; block < blocks_high(&h->blocks); block++)
         flag_unswept(h, block);
-    begin_sweep(h);
+    end_marking(h);
     return true;
 }
 
@@ -575,30 +594,14 @@ static int finish_marking(struct heap *h, struct engine *engine, bool keep, stru
 }
 
 /* To the last row: those that heap_mark() did not come to, then those logged since. */
-static int finish_log(struct heap *h, struct engine *engine, bool keep, struct heap_collection *ret)
+static int finish_log(struct heap *h, struct engine *engine, struct heap_collection *ret)
 {
     int r;
 
     do {
         heap_take_log(h);
-        r = finish_marking(h, engine, keep, ret);
-    } while (r == 0 && h->log.count > 0);
-    return r;
-}
-
-/* In the stop, as STW collections do it. */
-static int sweep_stw(struct heap *h, struct engine *engine, struct heap_collection *ret)
-{
-    struct heap_collection cycle;
-    int r;
-
-    do
-        r = heap_sweep(h, engine);
-    while (r == 0 && heap_take_swept(h));
-    if (r == 0) {
-        heap_end_cycle(h, &cycle);
-        ret->freed_bytes = cycle.freed_bytes;
-    }
+        r = finish_marking(h, engine, h->log.lost, ret);
+    } while (r == 0 && heap_logged(h) > 0 && !h->log.lost);
     return r;
 }
 
@@ -610,6 +613,8 @@ static void report(const struct heap *h, struct heap_collection *ret)
     ret->live_objects = sum->live_objects;
     ret->live_bytes = sum->live_bytes;
     ret->logged_units = sum->logged_units;
+    ret->nursery_begun = sum->nursery_begun;
+    ret->begins_nursery = h->cycle.promotes;
     ret->forged_refs = sum->forged_refs;
 }
 
@@ -620,7 +625,7 @@ static int give_up(struct heap *h, struct engine *engine, const struct heap_stop
 
     h->cycle.sum.live_objects = h->live_objects; /* nobody has counted */
     h->cycle.sum.live_bytes = h->live_bytes;
-    int r = sweep_stw(h, engine, &kept);
+    int r = cycle_sweep_stw(h, engine, &kept);
     if (r < 0)
         return r;
     if (stop->roots_overflowed) {
@@ -632,102 +637,38 @@ static int give_up(struct heap *h, struct engine *engine, const struct heap_stop
     return r;
 }
 
+static void run_promote(struct worker *w, struct packet *p)
+{
+    stage_split(w, p);
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
+        cycle_promote_block(collection_of(w)->heap, block);
+}
+
+/* If there is no memory for it, what is young stays so. */
+static void promote(struct heap *h, struct engine *engine, const struct heap_stop *stop)
+{
+    struct irregular *list = malloc(MM_MAX(h->grants.capacity, 1u) * sizeof(*list));
+
+    if (list != NULL && run_one(h, engine, &PROMOTE_BLOCKS, blocks_high(&h->blocks)) == 0)
+        cycle_promote_stw(h, stop, list);
+    else
+        free(list);
+}
+
 int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
+    int r = finish_log(h, engine, ret);
     bool keep = h->log.lost;
-    int r = finish_log(h, engine, keep, ret);
 
     if (r < 0)
         return r;
-    begin_sweep(h);
+    if (heap_shares_log(h) && h->mostly_survives && !keep)
+        promote(h, engine, stop);
+    end_marking(h);
     if (keep)
         return give_up(h, engine, stop, ret);
     report(h, ret);
-    return h->options.sanity ? sweep_stw(h, engine, ret) : 0;
-}
-
-/* ---- after it ---- */
-
-static void run_sweep(struct worker *w, struct packet *p)
-{
-    struct heap *h = collection_of(w)->heap;
-    struct share *share = worker_local(w);
-
-    stage_split(w, p);
-    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++) {
-        enum block_kind kind = blocks_kind(&h->blocks, block);
-        if (block_kind_has_lines(kind) && blocks_flag(&h->blocks, block, BLOCK_UNSWEPT))
-            space_of(kind)->sweep_block(h, block, &share->sweep);
-    }
-}
-
-int heap_sweep(struct heap *h, struct engine *engine)
-{
-    MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_SWEEPING);
-    if (h->plan->constraints.counts)
-        return refcount_sweep(h, engine);
-    struct cycle *cycle = &h->cycle;
-    struct collection c = { .heap = h };
-    uint32_t high = blocks_high(&h->blocks), part = MM_MIN(high / SWEEP_PARTS + 1, SWEEP_PART_MAX);
-    struct range range = { &SWEEP_BLOCKS, cycle->swept_end, MM_MIN(cycle->swept_end + part, high) };
-
-    int r = run(&c, engine, &range, 1, NULL);
-    if (r == 0)
-        cycle->part_end = (uint32_t)range.end;
-    return r;
-}
-
-/* What @h->cycle.swept counts is the heap's. */
-static void take_back(struct heap *h)
-{
-    struct cycle *cycle = &h->cycle;
-
-    for (size_t i = 0; i < PLAN_SPACES_MAX && h->plan->spaces[i] != NULL; i++)
-        h->plan->spaces[i]->after_sweep_stw(h, &cycle->swept);
-    blocks_release_swept(&h->blocks, cycle->swept_end, cycle->part_end);
-    cycle->freed_bytes += cycle->swept.freed_bytes;
-    cycle->swept = (struct sweep_tally){ 0 };
-    cycle->swept_end = cycle->part_end;
-}
-
-bool heap_take_swept(struct heap *h)
-{
-    if (h->plan->constraints.counts)
-        return false;
-    take_back(h);
-    return h->cycle.swept_end < blocks_high(&h->blocks);
-}
-
-static void sweep_large(struct heap *h, struct sweep_tally *tally)
-{
-    for (uint32_t block = 0; block < blocks_high(&h->blocks); block++)
-        if (blocks_kind(&h->blocks, block) == BLOCK_LARGE)
-            large_space.sweep_block(h, block, tally);
-}
-
-void heap_end_cycle(struct heap *h, struct heap_collection *ret)
-{
-    struct cycle *cycle = &h->cycle;
-
-    if (h->plan->constraints.counts) {
-        refcount_end_cycle(h, ret);
-        return;
-    }
-    sweep_large(h, &cycle->swept);
-    take_back(h);
-    blocks_release_swept(&h->blocks, 0, blocks_high(&h->blocks)); /* of page runs */
-    at_store_relaxed(&h->meta.header->vo, heap_vo_index(h) ^ 1);
-    grants_close(h);
-    cycle->sum.freed_bytes = (uint64_t)MM_MAX(cycle->freed_bytes, 0);
-    h->live_objects = cycle->sum.live_objects;
-    h->live_bytes = cycle->sum.live_bytes;
-    memcpy(h->live_kind_bytes, cycle->kind_bytes, sizeof(h->live_kind_bytes));
-    become(h, HEAP_CYCLE_NONE);
-    if (h->plan->end_stw != NULL)
-        h->plan->end_stw(h);
-    at_store_release(&h->meta.header->journal, HEAP_IDLE);
-    spaces_assert(h);
-    *ret = cycle->sum;
+    return h->options.sanity ? cycle_sweep_stw(h, engine, ret) : 0;
 }
 
 void cycle_fini(struct cycle *cycle)

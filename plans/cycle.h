@@ -14,6 +14,10 @@
 #include "plans/heap/log.h"
 #include "plans/space/space.h"
 
+struct cycle_found {                         /* by one worker of the sweep: cycle_promote.c */
+    uint64_t objects, kind_bytes[BLOCK_KINDS];
+};
+
 struct cycle {
     _Atomic enum heap_cycle state;           /* stored by the heap's caller, or with the world stopped; packets read it */
     uint32_t *seeds;                         /* the roots at the first stop, granules */
@@ -24,6 +28,8 @@ struct cycle {
     size_t row_count, row_capacity;
     bool took_all;                           /* those are all that was logged when heap_mark() had last come back */
     bool closed;                             /* it then found nothing that was not marked (Y6) */
+    size_t taken;                            /* of the log, rows that were copied to those: cycle_log.h */
+    bool promotes;                           /* the second stop has taken what was granted since the first for alive, and old */
     uint32_t swept_end, part_end;            /* blocks below the first have been swept and taken back, below the second swept */
     struct sweep_tally swept;                /* between the two */
     int64_t freed_bytes;                     /* below the first */
@@ -36,4 +42,13 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
 int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
 /* For plans that find the roots' objects by themselves: these are the snapshot's. It is MARKING then. */
 int cycle_begin_with(struct heap *h, const uint32_t *granules, size_t count);
+/* The world is still stopped: it is SWEEPING. Then all of it at once, to its end: 0, -ENOMEM. */
+void cycle_begin_sweep(struct heap *h);
+int cycle_sweep_stw(struct heap *h, struct engine *engine, struct heap_collection *ret);
+/* cycle_promote.c: before that, for each block in use, then once: what clients were granted since the first stop is old. @list: room for as
+ * many as G has, which is the heap's from then on. When it is swept: the block's own part of that. */
+struct irregular;
+void cycle_promote_block(struct heap *h, uint32_t block);
+void cycle_promote_stw(struct heap *h, const struct heap_stop *stop, struct irregular *list);
+void cycle_promote_swept(struct heap *h, uint32_t block, struct cycle_found *found);
 void cycle_fini(struct cycle *cycle);

@@ -16,6 +16,12 @@ bool generational_young_stw(const struct heap *h, const struct heap_stop *stop)
 void generational_judge_stw(struct heap *h, uint64_t nursery_bytes)
 {
     h->whole_next = h->young && nursery_bytes < room_share(h, SHARE_MIN);
+    h->left_bytes = h->young ? heap_grantable_bytes(h) : UINT64_MAX;
+}
+
+bool heap_young_suffices(const struct heap *h, uint64_t needed_bytes)
+{
+    return heap_shares_log(h) && !h->whole_next && h->left_bytes >= needed_bytes;
 }
 
 /* ---- how large the nursery is ---- */
@@ -51,8 +57,13 @@ uint64_t heap_nursery_bytes(const struct heap *h)
 void generational_note_pause(struct heap *h, const struct heap_collection *c)
 {
     uint64_t goal_ns = GOAL_PART(h->options.pause_goal_ns), now = heap_nursery_bytes(h);
+    bool overran = h->overran && c->kind == HEAP_PAUSE_YOUNG;
 
-    if ((c->kind != HEAP_PAUSE_YOUNG && c->kind != HEAP_PAUSE_REFCOUNT) || goal_ns == 0 || c->duration_ns == 0)
+    h->overran = h->overran && !overran;
+    if (c->kind == HEAP_PAUSE_YOUNG)
+        h->mostly_survives = c->survived_bytes > c->freed_bytes;
+
+    if ((c->kind != HEAP_PAUSE_YOUNG && c->kind != HEAP_PAUSE_REFCOUNT) || goal_ns == 0 || c->duration_ns == 0 || overran)
         return;
     uint64_t wanted = (uint64_t)((double)now * ((double)goal_ns / (double)c->duration_ns));
     h->nursery_bytes = clamp(wanted, now / 2, now + now / 2);

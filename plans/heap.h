@@ -165,6 +165,8 @@ const char *heap_pause_name(enum heap_pause kind);                   /* "full", 
 struct heap_collection {                      /* what it did */
     enum heap_pause kind;
     uint64_t new_bytes, survived_bytes;       /* granted since the collection before; what of that lives (young pauses) */
+    bool nursery_begun;                       /* a cycle, one of whose stops began the next nursery: what was granted since is young still */
+    bool begins_nursery;                      /* what is granted from this stop on, while it goes on, counts for the next nursery */
     bool fell_back;                           /* a concurrent collection could not be finished, and became this one */
     uint64_t logged_units;                    /* of the write barrier's log, looked at */
     uint64_t live_objects, live_bytes, freed_bytes;
@@ -200,6 +202,8 @@ enum heap_cycle { HEAP_CYCLE_NONE, HEAP_CYCLE_COUNTING, HEAP_CYCLE_CLEARED, HEAP
 bool heap_plan_is_concurrent(const struct heap *heap);
 /* NONE, and a cycle would find what nothing else does: of plans that count, not always. */
 bool heap_wants_cycle(const struct heap *heap);
+/* Of plans with both: the next collection is to be a young one, if a cycle lets clients be granted about @needed_bytes. Else false. */
+bool heap_young_suffices(const struct heap *heap, uint64_t needed_bytes);
 enum heap_cycle heap_cycle(const struct heap *heap);
 void heap_begin_cycle(struct heap *heap);                            /* NONE: it is CLEARED when heap_clear() has run */
 void heap_cancel_cycle(struct heap *heap);                           /* CLEARED: NONE again */

@@ -7,7 +7,7 @@ const struct plan *const plans[PLAN_COUNT] = { &plan_nogc,      &plan_immix,    
                                                &plan_marksweep, &plan_markcompact, &plan_compressor,
                                                &plan_pageprotect, &plan_stickyimmix, &plan_genimmix,
                                                &plan_gencopy,     &plan_concurrentimmix,
-                                               &plan_lxr };
+                                               &plan_concurrentstickyimmix, &plan_lxr };
 
 const struct plan *plan_find(const char *name)
 {

@@ -64,9 +64,10 @@ struct plan {
     void (*end_stw)(struct heap *h);
 };
 
-#define PLAN_COUNT 12
+#define PLAN_COUNT 13
 extern const struct plan *const plans[PLAN_COUNT];
 const struct plan *plan_find(const char *name);      /* NULL: no such */
 
 extern const struct plan plan_nogc, plan_immix, plan_semispace, plan_marksweep, plan_markcompact, plan_compressor, plan_pageprotect,
-                         plan_stickyimmix, plan_genimmix, plan_gencopy, plan_concurrentimmix, plan_lxr;
+                         plan_stickyimmix, plan_genimmix, plan_gencopy, plan_concurrentimmix,
+                         plan_concurrentstickyimmix, plan_lxr;

@@ -2,7 +2,7 @@
 /* refcount_beside.c - Refcount, beside clients: what has no references any more is dropped, then its memory is swept.
  *   D1  nobody but these packets writes VO bits and counts while clients run; grants go on: G is closed, and they look at lines alone
  *   D2  dropping and sweeping take turns: nothing is swept before all is dropped, so that headers and fields stand until they are read.
- *       What was dropped is in blocks flagged BLOCK_UNSWEPT, which the sweep has for itself (cycle.c Y5)
+ *       What was dropped is in blocks flagged BLOCK_UNSWEPT, which the sweep has for itself (cycle_sweep.c W1)
  *   D3  the sweep of a trace drops first what is not marked: its references to what is marked are lost, so that R1 holds        */
 #include <errno.h>
 #include <stdlib.h>
@@ -272,7 +272,7 @@ void refcount_end_cycle(struct heap *h, struct heap_collection *ret)
 
 bool heap_wants_cycle(const struct heap *h)
 {
-    return h->plan->constraints.concurrent && heap_cycle(h) == HEAP_CYCLE_NONE &&
+    return h->plan->constraints.concurrent && heap_cycle(h) == HEAP_CYCLE_NONE && !(heap_shares_log(h) && h->log.lost) &&
            (!h->plan->constraints.counts || h->count.trace_next);
 }
 

@@ -21,7 +21,7 @@ enum block_kind {
     BLOCK_FREE_CLEAN,                        /* zero bytes */
     BLOCK_FREE_DIRTY,
     BLOCK_CLOSED,                            /* freed as a whole, and not to be granted before the next collection: closed.h */
-    BLOCK_SWEPT,                             /* freed while clients run, and not to be granted before the sweep is over: cycle.c */
+    BLOCK_SWEPT,                             /* freed while clients run, and not to be granted before the sweep is over: cycle_sweep.c */
     BLOCK_IMMIX,                             /* from here on: in use, by the space of that name */
     BLOCK_COPY,
     BLOCK_NURSERY,
@@ -40,7 +40,7 @@ enum block_kind {
 #define BLOCK_YOUNG 16u                      /* a young collection looks at it: something in it was granted since the last one, or copied to */
 #define BLOCK_FRESH 32u                      /* it was free when this collection began, and was taken for copies */
 
-#define BLOCK_UNSWEPT 64u                    /* it was in use when a concurrent collection had marked all: cycle.c */
+#define BLOCK_UNSWEPT 64u                    /* it was in use when a concurrent collection had marked all: cycle_sweep.c */
 
 #define BLOCK_NONE UINT32_MAX
 

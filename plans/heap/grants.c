@@ -151,7 +151,7 @@ static unsigned grant_index(const struct heap *h)
 static void log_span(const struct heap *h, struct span s, bool wanted)
 {
     if (h->plan->constraints.barrier == SHM_BARRIER_FIELDS && !span_empty(s))
-        log_set_lines(&h->log, line_of(s.start), line_of(s.end - 1) - line_of(s.start) + 1, wanted && !h->plan->constraints.counts);
+        log_set_lines(&h->log, line_of(s.start), line_of(s.end - 1) - line_of(s.start) + 1, wanted && !h->plan->constraints.generational);
 }
 
 void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
@@ -337,8 +337,12 @@ static void cover_irregular(struct heap *h)
 {
     for (uint32_t i = 0; i < h->grants.count; i++) {
         const struct irregular *it = &h->grants.list[i];
-        for (uint32_t at = it->span.start; at < it->keep; at = (line_of(at) + 1) * MM_LINE_GRANULES)
-            at_store_relaxed(&h->meta.lines[line_of(at)], LINE_MARKED);
+        for (uint32_t at = it->span.start; at < it->keep; at = (line_of(at) + 1) * MM_LINE_GRANULES) {
+            if (at_load_relaxed(&h->meta.lines[line_of(at)]) == 0) /* a cycle's own mark says more */
+                at_store_relaxed(&h->meta.lines[line_of(at)], LINE_MARKED);
+            if (heap_shares_log(h))
+                log_set_lines(&h->log, line_of(at), 1, true); /* cycle_log.c L2 */
+        }
     }
 }
 

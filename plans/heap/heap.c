@@ -91,6 +91,7 @@ static void settle_nursery(struct heap *h)
     n->max_bytes = MM_MAX(n->max_bytes == 0 ? NURSERY_MAX_BYTES : n->max_bytes, n->min_bytes);
     n->min_bytes = n->min_bytes == 0 ? MM_MIN(NURSERY_MIN_BYTES, n->max_bytes) : n->min_bytes;
     h->nursery_bytes = n->max_bytes;
+    h->left_bytes = UINT64_MAX;
 }
 
 int heap_new(struct heap **ret_heap, const struct heap_config *config, struct shm_segment *arena,
@@ -122,7 +123,7 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     h->check = wants_checks();
     h->options = config->options;
     settle_nursery(h);
-    h->log.active |= plan->constraints.counts;
+    h->log.active |= plan->constraints.generational; /* of others with cycles it rests until one begins */
     pthread_mutex_init(&h->block_lock, NULL);
     layout_place(&h->meta, shm_segment_address(private), bytes, plan_slides(plan), plan->constraints.counts);
     blocks_init(&h->blocks, &h->meta, bytes, config->limit_bytes == 0 ? bytes : config->limit_bytes);
@@ -333,10 +334,21 @@ const char *heap_pause_name(enum heap_pause kind)
     return kind < HEAP_PAUSES ? names[kind] : "unknown";
 }
 
-/* A cycle has made marks ready: it begins, unless more is wanted than it can do, or it is not known which bits are clear (Y7). */
+/* A cycle has made marks ready: it begins, unless more is wanted than it can do. */
+static bool should_begin_cycle(const struct heap *h, const struct heap_stop *stop)
+{
+    return heap_cycle(h) == HEAP_CYCLE_CLEARED && !stop->whole && !stop->full_heap && !stop->emergency;
+}
+
+/* It is not known which fields are armed, or what refers to what is young (cycle.c Y7, cycle_log.c L8). */
+static bool cycle_cannot_begin(const struct heap *h)
+{
+    return h->log.lost;
+}
+
 static bool begins_cycle(const struct heap *h, const struct heap_stop *stop)
 {
-    return heap_cycle(h) == HEAP_CYCLE_CLEARED && !stop->whole && !stop->full_heap && !stop->emergency && !h->log.lost;
+    return should_begin_cycle(h, stop) && !cycle_cannot_begin(h);
 }
 
 static int collect(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
@@ -348,9 +360,12 @@ static int collect(struct heap *h, struct engine *engine, const struct heap_stop
         return cycle_final_stw(h, engine, stop, ret);
     if (begins_cycle(h, stop))
         return cycle_initial_stw(h, engine, stop, ret);
+    bool falls_back = should_begin_cycle(h, stop);
     if (heap_cycle(h) == HEAP_CYCLE_CLEARED)
         heap_cancel_cycle(h);
-    return schedule_collect_stw(h, engine, stop, ret);
+    int r = schedule_collect_stw(h, engine, stop, ret);
+    ret->fell_back = falls_back;
+    return r;
 }
 
 int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop,

@@ -35,6 +35,9 @@ struct heap {
     bool full;                               /* the last collection found next to nothing: room.h */
     bool young;                              /* [stw] this collection: only of what was granted since the last one */
     uint64_t nursery_bytes;                  /* an adaptive nursery's size */
+    uint64_t left_bytes;                     /* the last collection, a young one, has left so much to be granted; else UINT64_MAX */
+    bool overran;                            /* the next young collection is of more than a nursery: a cycle has kept it waiting */
+    bool mostly_survives;                    /* what young collections look at, by the last of them: cycle_promote.c */
     bool whole_next;                         /* the next collection is not to be a young one: generational.h */
     bool evacuates;                          /* [stw] this collection: else it marks in place */
     bool defrags;                            /* [stw] out of blocks chosen by immix_defrag.c, too */
@@ -68,6 +71,11 @@ static inline _Atomic uint64_t *heap_marks(const struct heap *h)
 static inline bool heap_g_stays_open(const struct heap *h)
 {
     return at_load_relaxed(&h->cycle.state) != HEAP_CYCLE_NONE && !h->plan->constraints.counts;
+}
+/* Young collections and cycles have one log: cycle_log.h. */
+static inline bool heap_shares_log(const struct heap *h)
+{
+    return h->plan->constraints.concurrent && h->plan->constraints.generational && !h->plan->constraints.counts;
 }
 /* In a collection: where objects are marked, and what else there is for it. A whole one marks anew, and resolves ambiguous words
  * against VO, which nobody needs after that. In a young one what is old is marked from the start: VO itself is added to, and what

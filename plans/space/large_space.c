@@ -202,10 +202,24 @@ static void prepare_block(struct heap *h, uint32_t block)
 /* Stores to it are to be logged, or not. Fields' bytes and bits are set even of what is free: grants.c. */
 static void want_logged(const struct heap *h, uint32_t first, bool wanted)
 {
-    wanted = wanted || h->plan->constraints.barrier == SHM_BARRIER_FIELDS;
+    if (heap_shares_log(h) && heap_cycle(h) == HEAP_CYCLE_SWEEPING)
+        return; /* cycle_log.c L5 */
+    wanted = wanted || (h->plan->constraints.barrier == SHM_BARRIER_FIELDS && !heap_shares_log(h));
     if (h->plan->constraints.barrier != SHM_BARRIER_NONE && !h->plan->constraints.counts)
         log_set_lines(&h->log, (uint64_t)first * (MM_PAGE_BYTES / MM_LINE_BYTES),
                       (uint64_t)large_run_pages(h, first) * (MM_PAGE_BYTES / MM_LINE_BYTES), wanted);
+}
+
+void large_space_arm_run(struct heap *h, uint32_t first_page)
+{
+    want_logged(h, first_page, true);
+}
+
+void large_space_arm(struct heap *h, uint32_t block)
+{
+    for (uint32_t page = block * MM_BLOCK_PAGES; page < (block + 1) * MM_BLOCK_PAGES; page++)
+        if (large_run_starts(h, page) && !large_run_untaken(h, page))
+            want_logged(h, page, true);
 }
 
 /* True: it is to be looked at by the next young collection, too (L4). */
@@ -219,6 +233,10 @@ static bool sweep_run(struct heap *h, uint32_t page, struct sweep_tally *tally)
         bitmap_clear(marks, large_object_granule(page)); /* only forged references lead there */
         if (new)
             want_logged(h, page, true); /* it will be old when the next cycle marks */
+        return true;
+    }
+    if (new && heap_shares_log(h)) {
+        bitmap_clear(marks, large_object_granule(page)); /* young still */
         return true;
     }
     bool lives = new || bitmap_test(marks, large_object_granule(page));

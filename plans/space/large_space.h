@@ -13,6 +13,8 @@
 
 size_t large_space_grant(struct heap *h, struct heap_mutator *m, uint64_t bytes, struct shm_grant *ret);
 void large_space_taken(struct heap *h, uint32_t start);               /* its mutator has finished with the run at this granule */
+void large_space_arm(struct heap *h, uint32_t block);                 /* stores to the runs that start in @block, and are taken, are logged */
+void large_space_arm_run(struct heap *h, uint32_t first_page);
 void large_space_keep(struct heap *h, uint32_t start);                /* RUN_NEW */
 void large_space_return(struct heap *h, uint32_t start);              /* its mutator died and never began it */
 void large_space_opened(struct heap *h, uint32_t block);              /* pages of it were closed, none is any more */

@@ -82,7 +82,7 @@ static bool block_has_holes(const struct heap *h, uint32_t block, enum block_kin
            at_load_relaxed(&h->meta.free_lines[block]) >= min_lines;
 }
 
-/* No holes from there on: of what is being swept workers are about to say where they are (cycle.c Y5). */
+/* No holes from there on: of what is being swept workers are about to say where they are (cycle_sweep.c W1). */
 static uint32_t holes_end(const struct heap *h)
 {
     return heap_cycle(h) == HEAP_CYCLE_SWEEPING ? h->cycle.swept_end : blocks_high(&h->blocks);
@@ -245,6 +245,11 @@ static void want_logged(const struct heap *h, uint32_t block)
 {
     uint64_t first = (uint64_t)block * MM_BLOCK_LINES;
 
+    if (heap_shares_log(h)) {
+        for (uint64_t i = first; heap_cycle(h) != HEAP_CYCLE_SWEEPING && i < first + MM_BLOCK_LINES; i++) /* cycle_log.c L5 */
+            log_set_lines(&h->log, i, 1, at_load_relaxed(&h->meta.lines[i]) != 0);
+        return;
+    }
     if (h->plan->constraints.barrier == SHM_BARRIER_FIELDS) {
         log_set_lines(&h->log, first, MM_BLOCK_LINES, true); /* nobody looks at them now; grants.c says when they are not wanted */
         return;

@@ -154,8 +154,8 @@ void stage_immortal(struct worker *w, struct packet *p)
     trace_roots_end(&r);
 }
 
-/* What is old may refer to what is young only where a client has logged a store since. A row is a client's word, and of it nothing
- * counts but the line: whatever old object reaches into that has its references there looked at. Nobody writes now. */
+/* What is old may refer to what is young only where a client has logged a store since. A row is a client's word, and of one of
+ * lines nothing counts but the line: whatever old object reaches into that has its references there looked at. Nobody writes now. */
 
 static void scan_piece(struct collection *c, struct tracer *r, const struct object *o, uint64_t from, uint64_t end)
 {
@@ -201,6 +201,36 @@ static bool scan_line_of_run(struct collection *c, struct tracer *r, uint64_t fr
            scan_reaching(c, r, large_object_granule(first), from, from + MM_LINE_GRANULES);
 }
 
+/* A row of fields counts if an old object is where it says: what that refers to in the one granule. */
+static void scan_logged_field(struct collection *c, struct tracer *r, const struct logged *row)
+{
+    struct heap *h = c->heap;
+    enum block_kind kind = object_place(h, row->object);
+    struct object o;
+
+    if (!log_claim_granule(&h->log, (uint64_t)row->object + row->offset))
+        return; /* somebody else has it */
+    if (kind != BLOCK_UNCOMMITTED && bitmap_test(heap_vo(h), row->object) && object_load(h, row->object, kind, &o) &&
+        row->offset < o.granules - 1)
+        scan_piece(c, r, &o, (uint64_t)row->object + row->offset, (uint64_t)row->object + row->offset + 1);
+}
+
+#define AHEAD 16u /* rows whose misses are on their way */
+
+static void fetch_row(const struct heap *h, const struct logged *row)
+{
+    uint64_t granule = row->object, unit = granule + row->offset;
+
+    if (granule == 0 || unit >= h->granules)
+        return;
+    foreign_prefetch(h->arena, (granule - 1) * MM_GRANULE_BYTES);
+    foreign_prefetch(h->arena, unit * MM_GRANULE_BYTES);
+    __builtin_prefetch((const void *)&heap_vo(h)[granule / 64]);
+    __builtin_prefetch((const void *)&h->log.lines[unit / MM_LINE_GRANULES]);
+    if (h->log.bits != NULL)
+        __builtin_prefetch((const void *)&h->log.bits[unit / MM_LINE_GRANULES]);
+}
+
 static void scan_logged(struct collection *c, struct tracer *r, const struct logged *row)
 {
     struct heap *h = c->heap;
@@ -209,6 +239,10 @@ static void scan_logged(struct collection *c, struct tracer *r, const struct log
     if (granule >= h->granules || blocks_flag(&h->blocks, (uint32_t)(granule / MM_BLOCK_GRANULES), BLOCK_EVACUATE))
         return; /* there is nothing old in a block that is left */
     enum block_kind kind = blocks_kind(&h->blocks, (uint32_t)(granule / MM_BLOCK_GRANULES));
+    if (h->log.bits != NULL) {
+        scan_logged_field(c, r, row);
+        return;
+    }
     bool found = block_kind_has_lines(kind) ? scan_line(c, r, from) : kind == BLOCK_LARGE && scan_line_of_run(c, r, from);
     if (found)
         log_set_lines(&h->log, from / MM_LINE_GRANULES, 1, true); /* armed again */
@@ -220,7 +254,10 @@ void stage_logged(struct worker *w, struct packet *p)
     struct tracer r = { &c->trace, tally_of(w), w, NULL };
 
     stage_split(w, p);
-    for (uint64_t i = p->args[0]; i < p->args[1]; i++)
+    for (uint64_t i = p->args[0]; i < p->args[1]; i++) {
+        if (i + AHEAD < p->args[1])
+            fetch_row(c->heap, &c->heap->log.rows[i + AHEAD]);
         scan_logged(c, &r, &c->heap->log.rows[i]);
+    }
     trace_roots_end(&r);
 }

@@ -4,6 +4,7 @@
  *   Races  line marks: equal bytes, relaxed, harmless. Mark and live bits: relaxed OR; the stage's end orders all for the sweep.
  *   T4     objects longer than a line are charged to their block, and what no longer fits is a bad header: honest objects do not
  *          overlap, and forged ones cannot make a block cost more than 33 times its bytes                                   */
+#include "plans/cycle_log.h"
 #include "plans/heap/bitmap.h"
 #include "plans/heap/walk.h"
 #include "plans/trace/trace.h"
@@ -15,6 +16,8 @@ static inline bool settle_try_mark(const struct trace *t, uint32_t granule)
     if (t->young && !blocks_flag(&t->heap->blocks, granule / MM_BLOCK_GRANULES, BLOCK_YOUNG))
         return false;
     if (t->only_old && !bitmap_test(heap_vo(t->heap), granule))
+        return false;
+    if (t->only_snapshot && cycle_log_is_new(t->heap, granule))
         return false;
     if (!t->alone)
         return bitmap_set_shared(t->marks, granule);

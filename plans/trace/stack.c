@@ -127,6 +127,7 @@ void trace_init(struct trace *t, struct heap *h, bool alone)
                          .young = h->young,
                          .counts = h->young && h->plan->constraints.counts,
                          .only_old = heap_cycle(h) == HEAP_CYCLE_MARKING && h->plan->constraints.counts,
+                         .only_snapshot = heap_cycle(h) == HEAP_CYCLE_MARKING && heap_shares_log(h),
                          .line_mark = heap_g_stays_open(h) ? LINE_MARKED_NEXT : LINE_MARKED,
                          .by_kind = h->options.count_live_bytes_in_gc };
 }

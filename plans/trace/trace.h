@@ -31,6 +31,7 @@ struct trace {                               /* constant while it runs, but for 
     bool young;                              /* what is old is marked */
     bool counts;                             /* each reference that is followed is counted: refcount.h */
     bool only_old;                           /* what is not is left alone: it lives, and its lines are others' business */
+    bool only_snapshot;                      /* what was granted since the cycle began is left alone: cycle_log.c L7 */
     uint8_t line_mark;                       /* LINE_MARKED, or LINE_MARKED_NEXT of a collection that marks while clients run */
     bool bounded;                            /* [stw] the sentinel itself traces: no more packets */
     bool by_kind;                            /* kind_bytes are counted */

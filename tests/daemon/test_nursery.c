@@ -226,6 +226,25 @@ START_TEST(what_died_old_is_found_before_anybody_fails)
 }
 END_TEST
 
+/* Of 16 MiB four are kept, and replaced by turns: what they were dies old, and nobody has to stop for long to find it. */
+START_TEST(a_cycle_finds_what_died_old_and_young_collections_go_on)
+{
+    char called[8];
+
+    open_plan("concurrentstickyimmix", 64 * MIB, "limit=16M nursery=fixed:512K");
+    for (int i = 0; pauses("final-mark") < 3; i++) {
+        ck_assert_int_lt(i, 1000);
+        snprintf(called, sizeof(called), "k%d", i % 16);
+        ck_assert_int_eq(memory_keep(called, MIB / 4), MMGC_E_OK);
+        waste_a_nursery();
+    }
+    ck_assert_uint_ge(pauses("initial-mark"), 3);
+    ck_assert_uint_ge(young_pauses(), 9);
+    ck_assert_uint_eq(pauses("full"), 0);
+    ck_assert_uint_eq(emergencies(), 0);
+}
+END_TEST
+
 START_TEST(a_dynamic_limit_is_left_alone_by_young_collections)
 {
     open_plan(generational(_i), 256 * MIB, "nursery=fixed:512K gc_trigger=dynamic:16M,128M");
@@ -275,6 +294,7 @@ static Suite *nursery_suite(void)
     tcase_add_checked_fixture(full, NULL, memory_close);
     tcase_add_loop_test(full, an_error_comes_after_a_collection_of_the_whole_heap, 0, count);
     tcase_add_loop_test(full, what_died_old_is_found_before_anybody_fails, 0, count);
+    tcase_add_test(full, a_cycle_finds_what_died_old_and_young_collections_go_on);
     tcase_add_loop_test(full, a_dynamic_limit_is_left_alone_by_young_collections, 0, count);
     tcase_add_loop_test(full, a_dynamic_heap_grows_after_a_whole_collection_up_to_its_maximum, 0, count);
     suite_add_tcase(suite, full);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Cycle world: a heap under concurrentimmix, one mutator, and short words for what tests of the cycle do with them. */
+/* Cycle world: a heap under concurrentimmix or concurrentstickyimmix, one mutator, and short words for what tests of the cycle do with them. */
 #include "plans/heap/state.h"
 #include "plans/plan.h"
 #include "plans/space/large_space.h"
@@ -11,6 +11,7 @@
 #define HEAP_BYTES (16 * MIB)
 #define MANY 2000u
 
+static const char *plan_name = "concurrentimmix";
 static struct fake_world world;
 static struct objects types;
 static struct fake_mutator *mutator;
@@ -18,7 +19,7 @@ static struct fake_mutator *mutator;
 static inline void open_world(int loop)
 {
     static const unsigned workers[] = { 1, 2, 4 };
-    struct heap_config config = { .plan = "concurrentimmix", .max_bytes = HEAP_BYTES, .options.sanity = loop % 2 == 0 };
+    struct heap_config config = { .plan = plan_name, .max_bytes = HEAP_BYTES, .options.sanity = loop % 2 == 0 };
 
     fake_world_open_with(&world, &config, workers[loop / 2 % 3]);
     world.stops = loop == 1;

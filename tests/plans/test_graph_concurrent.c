@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hunt for lost objects: a random graph is changed between the calls of concurrent cycles, or while another thread makes them.
+/* The hunt for lost objects: a random graph is changed between the calls of concurrent cycles, or while another thread makes them; under
+ * plans that have young collections, too, those come between cycles.
  * After each cycle the heap has all that the model reaches, after each whole collection nothing else.
  *   MMGC_SEED=N replays a run (of those beside a thread, only what the caller does); MMGC_ROUNDS=N makes N, else it is a matter of time
  *   Built with TSan: any race between the heap's caller and the packets shows here */
 #include <pthread.h>
 
+#include "plans/heap/state.h"
 #include "tests/plans/graph.h"
 #include "tests/support/runner.h"
 
@@ -26,6 +28,22 @@ static void hide(void)
     set(at, i, 0);
 }
 
+/* What is new is known to an object that was there before, and to nobody else. */
+static void adopt(void)
+{
+    uint32_t at = random_reachable(), before[ROOTS], new = 0;
+
+    if (at == 0 || shadows[at].refs == 0 || shadow_count - free_count >= MODEL_MAX - 2)
+        return;
+    memcpy(before, roots, sizeof(before));
+    make_one();
+    for (uint32_t i = 0; i < ROOTS; i++)
+        new = roots[i] != before[i] ? roots[i] : new;
+    if (new != 0)
+        set(at, below(shadows[at].refs), new);
+    memcpy(roots, before, sizeof(before));
+}
+
 /* Memory is given back, and committed again. */
 static void breathe(void)
 {
@@ -45,6 +63,8 @@ static void act(void)
     case 0:
     case 1:
     case 2: hide(); break;
+    case 5:
+    case 6: adopt(); break;
     case 3:
         if (below(10) == 0)
             breathe();
@@ -136,6 +156,7 @@ static void cycle(bool beside)
         heap_take_log(world.heap);
         make(heap_mark, beside);
     }
+    world.heap->mostly_survives = below(2) == 0;
     if (heap_may_end_beside(world.heap) && below(3) != 0)
         end_beside(beside);
     else
@@ -148,6 +169,18 @@ static void cycle(bool beside)
     while (heap_take_swept(world.heap));
     heap_end_cycle(world.heap, &c);
     AGREES(c.forged_refs == 0);
+}
+
+static void all_is_there(void);
+
+/* What a cycle leaves, and what comes after it, is collected while it is young. */
+static void be_young(void)
+{
+    for (uint32_t i = below(4); i > 0; i--) {
+        act_often();
+        stop_for(false);
+        all_is_there();
+    }
 }
 
 static void all_is_there(void)
@@ -177,10 +210,12 @@ static void come_and_go(void)
         fake_mutator_new(&world)->lines_bytes = 1 + below(300000);
 }
 
-static void run(uint64_t seed, unsigned workers, bool beside)
+static const char *const plans_of[] = { "concurrentimmix", "concurrentstickyimmix" };
+
+static void run(uint64_t seed, unsigned plan, unsigned workers, bool beside)
 {
     graph_begin(seed, HEAP_BYTES);
-    struct heap_config config = { .plan = "concurrentimmix",
+    struct heap_config config = { .plan = plans_of[plan],
                                   .max_bytes = HEAP_BYTES,
                                   .options = { .sanity = below(4) == 0, .immix_always_defrag = below(3) == 0 } };
     fake_world_open_with(&world, &config, workers);
@@ -194,6 +229,8 @@ static void run(uint64_t seed, unsigned workers, bool beside)
     for (uint32_t i = 0; i < CYCLES; i++) {
         cycle(beside);
         all_is_there();
+        if (plan == 1)
+            be_young();
         come_and_go();
         act_often();
     }
@@ -201,7 +238,7 @@ static void run(uint64_t seed, unsigned workers, bool beside)
     graph_end();
 }
 
-static void hunt(unsigned workers, bool beside)
+static void hunt(unsigned plan, unsigned workers, bool beside)
 {
     const char *seed = getenv("MMGC_SEED"), *rounds = getenv("MMGC_ROUNDS");
     uint64_t first = seed != NULL ? strtoull(seed, NULL, 0) : mm_now_ns() % UINT64_C(1000000000000);
@@ -210,21 +247,22 @@ static void hunt(unsigned workers, bool beside)
 
     fprintf(stderr, "MMGC_SEED=%" PRIu64 ", and on\n", first);
     for (; i < count && (count != UINT64_MAX || mm_now_ns() < end_ns); i++)
-        run(first + i, workers, beside);
+        run(first + i, plan, workers, beside);
     fprintf(stderr, "%" PRIu64 " runs\n", i);
 }
 
 static const unsigned workers_of[] = { 1, 2, 4 };
+#define HUNTS (int)(MM_ARRAY_LEN(plans_of) * MM_ARRAY_LEN(workers_of))
 
 START_TEST(no_object_is_lost_between_the_calls_of_a_cycle)
 {
-    hunt(workers_of[_i], false);
+    hunt((unsigned)_i % 2, workers_of[_i / 2], false);
 }
 END_TEST
 
 START_TEST(no_object_is_lost_beside_the_calls_of_a_cycle)
 {
-    hunt(workers_of[_i], true);
+    hunt((unsigned)_i % 2, workers_of[_i / 2], true);
 }
 END_TEST
 
@@ -234,8 +272,8 @@ static Suite *make_suite(void)
     TCase *tc = tcase_create("model");
 
     tcase_set_timeout(tc, getenv("MMGC_ROUNDS") != NULL ? 0 : 100);
-    tcase_add_loop_test(tc, no_object_is_lost_between_the_calls_of_a_cycle, 0, MM_ARRAY_LEN(workers_of));
-    tcase_add_loop_test(tc, no_object_is_lost_beside_the_calls_of_a_cycle, 0, MM_ARRAY_LEN(workers_of));
+    tcase_add_loop_test(tc, no_object_is_lost_between_the_calls_of_a_cycle, 0, HUNTS);
+    tcase_add_loop_test(tc, no_object_is_lost_beside_the_calls_of_a_cycle, 0, HUNTS);
     suite_add_tcase(s, tc);
     return s;
 }
