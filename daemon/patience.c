@@ -14,11 +14,22 @@
 #define MOST_NS (16 * NS_PER_MS)
 #define GAPS 8u /* for each try as long a pause so many times */
 
+/* Not for memory that is being committed. */
+static bool someone_waits(const struct shared_heap *h)
+{
+    const struct grant_wait *w;
+
+    TAILQ_FOREACH(w, &h->waiting, link)
+    if (w->held || w->collection > h->completed)
+        return true;
+    return false;
+}
+
 static bool in_a_hurry(const struct shared_heap *h)
 {
     uint64_t number = h->completed + 1;
 
-    return !TAILQ_EMPTY(&h->waiting) || !TAILQ_EMPTY(&h->inspections) || h->ending || h->server->stopping ||
+    return someone_waits(h) || !TAILQ_EMPTY(&h->inspections) || h->ending || h->server->stopping ||
            at_load_relaxed(&h->wished_until) >= number || at_load_relaxed(&h->emergency_until) >= number;
 }
 
