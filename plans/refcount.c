@@ -167,8 +167,8 @@ void refcount_end_stw(struct heap *h)
 
     h->evacuates = h->defrags = false; /* nothing that goes on beside clients moves anything */
     if (!h->young) {
-        c->used_after_trace = heap_used_bytes(h) - heap_hole_bytes(h);
-        c->trace_next = c->inexact = false;
+        refcount_note_looked(h);
+        c->inexact = false;
         return;
     }
     c->rows = log->rows;
@@ -180,6 +180,16 @@ void refcount_end_stw(struct heap *h)
 
 /* ---- pauses ---- */
 
+static int sweep_all(struct heap *h, struct engine *engine)
+{
+    int r;
+
+    do
+        r = heap_sweep(h, engine);
+    while (r == 0 && heap_take_swept(h));
+    return r;
+}
+
 /* What the last pause left to be done, in this one. */
 static int finish_pending(struct heap *h, struct engine *engine)
 {
@@ -189,7 +199,7 @@ static int finish_pending(struct heap *h, struct engine *engine)
     if (r < 0)
         return r;
     heap_end_count(h);
-    r = heap_sweep(h, engine);
+    r = sweep_all(h, engine);
     if (r == 0)
         heap_end_cycle(h, &unused);
     return r;
@@ -257,9 +267,7 @@ static int end_marking(struct heap *h, struct engine *engine, const struct heap_
     r = heap_mark(h, engine);
     if (r < 0)
         return r;
-    at_store_relaxed(&h->cycle.state, HEAP_CYCLE_SWEEPING);
-    h->cycle.swept = (struct sweep_tally){ 0 };
-    h->count.tracing = true;
+    refcount_begin_sweep(h, true);
     ret->kind = HEAP_PAUSE_FINAL_MARK;
     ret->live_objects = h->live_objects;
     ret->live_bytes = h->live_bytes;
@@ -269,7 +277,7 @@ static int end_marking(struct heap *h, struct engine *engine, const struct heap_
     if (!h->options.sanity)
         return 0;
     struct heap_collection unused;
-    r = heap_sweep(h, engine);
+    r = sweep_all(h, engine);
     if (r == 0)
         heap_end_cycle(h, &unused);
     return r;

@@ -64,8 +64,12 @@ bool refcount_moves_block(const struct heap *h, uint32_t block, enum block_kind 
 void refcount_clear_block(const struct heap *h, uint32_t block);     /* a whole one: before anything is marked */
 void refcount_block_swept(struct heap *h, uint32_t block);           /* all is marked and moved; a whole one counts what is in it */
 
+void refcount_begin_sweep(struct heap *h, bool tracing);             /* @tracing: what the trace has not marked goes first */
+void refcount_note_looked(struct heap *h);                           /* everything was looked at, and what is dead is swept */
+
 /* Bodies of what heap.h says of cycles, under plans that count. */
 int refcount_sweep(struct heap *h, struct engine *engine);
+bool refcount_take_swept(struct heap *h);
 void refcount_end_cycle(struct heap *h, struct heap_collection *ret);
 void refcount_take_log(struct heap *h);
 void refcount_fini(struct refcount *count);

@@ -16,6 +16,8 @@
 #include "plans/trace/drop.h"
 
 #define WHOLE_PART 16u                       /* of the heap's limit: less room than that, and nobody waits for a trace */
+#define SWEEP_PART_MAX 4096u                 /* blocks, 128 MiB: about a millisecond, since only metadata is looked at */
+#define SWEEP_PARTS 4u                       /* of a small heap: about so many */
 
 #define AHEAD 16u                            /* rows whose objects' bits and counts are on their way into the cache */
 
@@ -86,9 +88,14 @@ static int make_job(struct job **ret, struct collection *c, struct engine *engin
     c->trace.objects = &DROP_OBJECTS;
     c->trace.slice = &DROP_SLICE;
     c->trace.rescan = &DROP_RESCAN;
-    for (uint32_t block = 0; block < blocks_high(&c->heap->blocks); block++) /* grants do the same */
-        at_store_relaxed(&c->heap->meta.charged[block], 0);
     return 0;
+}
+
+/* Before anything is dropped. Grants do the same. */
+static void clear_charges(struct heap *h)
+{
+    for (uint32_t block = 0; block < blocks_high(&h->blocks); block++)
+        at_store_relaxed(&h->meta.charged[block], 0);
 }
 
 /* ---- dropping ---- */
@@ -148,6 +155,7 @@ int heap_count(struct heap *h, struct engine *engine)
     int r = make_job(&job, &c, engine);
     if (r < 0)
         return r;
+    clear_charges(h);
     if (!stage_add_range(job, &DROP_RELEASED, 0, count->released_count) || !stage_add_range(job, &LOSE_OLD, 0, count->row_count))
         return -ENOMEM;
     engine_run(engine, job);
@@ -156,11 +164,20 @@ int heap_count(struct heap *h, struct engine *engine)
     return 0;
 }
 
+void refcount_begin_sweep(struct heap *h, bool tracing)
+{
+    h->cycle.swept = (struct sweep_tally){ 0 };
+    h->cycle.freed_bytes = 0;
+    h->cycle.swept_end = h->cycle.part_end = 0;
+    h->count.tracing = tracing;
+    h->count.unmarked_dropped = !tracing;
+    at_store_relaxed(&h->cycle.state, HEAP_CYCLE_SWEEPING);
+}
+
 void heap_end_count(struct heap *h)
 {
     MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_COUNTING);
-    h->cycle.swept = (struct sweep_tally){ 0 };
-    at_store_relaxed(&h->cycle.state, HEAP_CYCLE_SWEEPING);
+    refcount_begin_sweep(h, false);
 }
 
 /* ---- sweeping ---- */
@@ -187,20 +204,50 @@ static void run_sweep(struct worker *w, struct packet *p)
             line_blocks_sweep_dropped(h, block, &share->sweep);
 }
 
-int refcount_sweep(struct heap *h, struct engine *engine)
+static int run_range(struct heap *h, struct engine *engine, const struct packet_kind *kind, uint32_t from, uint32_t end)
 {
     struct collection c = { .heap = h };
-    uint32_t blocks = blocks_high(&h->blocks);
     MM_AUTO(job) job = NULL;
 
     int r = make_job(&job, &c, engine);
     if (r < 0)
         return r;
-    if (!stage_add_range(job, &DROP_UNMARKED, 0, h->count.tracing ? blocks : 0) || !stage_add_range(job, &SWEEP_DROPPED, 0, blocks))
+    if (!stage_add_range(job, kind, from, end))
         return -ENOMEM;
     engine_run(engine, job);
     fold(h, job, c.workers);
     return 0;
+}
+
+int refcount_sweep(struct heap *h, struct engine *engine)
+{
+    struct cycle *cycle = &h->cycle;
+    uint32_t blocks = blocks_high(&h->blocks), part = MM_MIN(blocks / SWEEP_PARTS + 1, SWEEP_PART_MAX);
+    uint32_t end = MM_MIN(cycle->swept_end + part, blocks);
+    int r = 0;
+
+    if (!h->count.unmarked_dropped) { /* D2 */
+        clear_charges(h);
+        r = run_range(h, engine, &DROP_UNMARKED, 0, blocks);
+        h->count.unmarked_dropped = r == 0;
+    }
+    if (r == 0)
+        r = run_range(h, engine, &SWEEP_DROPPED, cycle->swept_end, end);
+    if (r == 0)
+        cycle->part_end = end;
+    return r;
+}
+
+bool refcount_take_swept(struct heap *h)
+{
+    struct cycle *cycle = &h->cycle;
+
+    line_blocks_take_dropped(h, cycle->swept_end, cycle->part_end, &cycle->swept);
+    blocks_release_swept(&h->blocks, cycle->swept_end, cycle->part_end);
+    cycle->freed_bytes += cycle->swept.freed_bytes;
+    cycle->swept = (struct sweep_tally){ 0 };
+    cycle->swept_end = cycle->part_end;
+    return cycle->swept_end < blocks_high(&h->blocks);
 }
 
 /* Page runs are few, and their blocks are shared. */
@@ -213,13 +260,29 @@ static void sweep_large(struct heap *h, struct sweep_tally *tally)
 
 /* ---- the end ---- */
 
-/* A trace, when half of the room that the last one left is gone for good; a whole collection, when hardly any is left. */
+static uint64_t above(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* A trace, when what counts take for alive has grown so much since the last one that, with the gaps between it, half of the room left
+ * then is gone. Gaps alone bring none: it would find nothing in them. A whole collection, which moves, when hardly any room is left,
+ * and there was more. */
 static void judge(struct heap *h)
 {
-    uint64_t used = heap_used_bytes(h) - heap_hole_bytes(h), limit = room_share(h, 1), then = h->count.used_after_trace;
+    const struct refcount *c = &h->count;
+    uint64_t used = heap_used_bytes(h) - heap_hole_bytes(h), half = above(room_share(h, 1), c->used_after_trace) / 2;
+    double grown = (double)above(h->live_bytes, c->live_after_trace) * ((double)used / (double)MM_MAX(h->live_bytes, 1u));
 
-    h->count.trace_next = used > then && used - then > (limit - MM_MIN(then, limit)) / 2;
-    h->whole_next = h->count.trace_next && room_free(h) + heap_hole_bytes(h) < room_share(h, WHOLE_PART);
+    h->count.trace_next = grown > (double)half;
+    h->whole_next = above(used, c->used_after_trace) > half && room_free(h) + heap_hole_bytes(h) < room_share(h, WHOLE_PART);
+}
+
+void refcount_note_looked(struct heap *h)
+{
+    h->count.used_after_trace = heap_used_bytes(h) - heap_hole_bytes(h);
+    h->count.live_after_trace = h->live_bytes;
+    h->count.trace_next = false;
 }
 
 /* Back to what comes next: what a trace has kept waiting, or nothing. */
@@ -228,8 +291,7 @@ static void settle_state(struct heap *h)
     struct refcount *c = &h->count;
 
     if (c->tracing) {
-        c->used_after_trace = heap_used_bytes(h) - heap_hole_bytes(h);
-        c->trace_next = false;
+        refcount_note_looked(h);
         c->tracing = false;
         at_store_relaxed(&h->cycle.state, HEAP_CYCLE_COUNTING);
         return;
@@ -238,27 +300,20 @@ static void settle_state(struct heap *h)
     judge(h);
 }
 
-static void fold_large(struct heap *h, const struct sweep_tally *total)
-{
-    large_space.after_sweep_stw(h, total);
-    for (unsigned kind = 0; kind < BLOCK_KINDS; kind++)
-        if (block_kind_has_lines(kind))
-            line_blocks_after_dropped(h, kind, total);
-}
-
 void refcount_end_cycle(struct heap *h, struct heap_collection *ret)
 {
     struct refcount *c = &h->count;
-    struct sweep_tally *swept = &h->cycle.swept;
+    struct sweep_tally large = { 0 };
 
+    (void)refcount_take_swept(h); /* the last part */
     *ret = h->cycle.sum;
-    sweep_large(h, swept);
-    fold_large(h, swept);
+    sweep_large(h, &large);
+    large_space.after_sweep_stw(h, &large);
     blocks_release_swept(&h->blocks, 0, blocks_high(&h->blocks));
     h->live_objects -= MM_MIN(h->live_objects, c->dropped_objects);
     h->live_bytes -= MM_MIN(h->live_bytes, c->dropped_bytes);
     c->dropped_objects = c->dropped_bytes = 0;
-    ret->freed_bytes = (uint64_t)MM_MAX(swept->freed_bytes, 0);
+    ret->freed_bytes = (uint64_t)MM_MAX(h->cycle.freed_bytes + large.freed_bytes, 0);
     ret->live_objects = h->live_objects;
     ret->live_bytes = h->live_bytes;
     settle_state(h);

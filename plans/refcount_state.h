@@ -17,9 +17,10 @@ struct refcount {
     size_t row_count, row_capacity;
     size_t marked_rows;                      /* of the log, those that the trace has looked at */
     bool tracing;                            /* the sweep is that of a trace */
+    bool unmarked_dropped;                   /* and what it has not marked is dropped */
     bool trace_next;                         /* counts no longer find enough: a trace should begin */
     bool inexact;                            /* some counts are too high: the next collection is a whole one */
     bool moves_young;                        /* [stw] this pause: out of blocks that have nothing old */
     uint64_t dropped_objects, dropped_bytes; /* by what runs beside clients, since the last pause */
-    uint64_t used_after_trace;               /* bytes, when everything had last been looked at */
+    uint64_t used_after_trace, live_after_trace; /* bytes, when everything had last been looked at */
 };

@@ -88,11 +88,26 @@ static void scan_array(struct tracer *r, const struct object *o, reference_visit
     }
 }
 
-/* Reads the header of what has been dropped. False: it is bad, and nothing follows from it. */
+/* It reaches into no line any more. */
+static void uncross_lines(const struct heap *h, const struct object *o)
+{
+    uint32_t first = (o->granule - 1) / MM_LINE_GRANULES, last = (o->granule + o->granules - 2) / MM_LINE_GRANULES;
+
+    for (uint32_t line = first + 1; line <= last; line++)
+        at_store_relaxed(&h->meta.lines[line], LINE_MARKED);
+}
+
+/* Reads the header of what has been dropped. False: it is bad, and nothing follows from it, but that some lines are not free before
+ * a whole collection. */
 static bool load(struct tracer *r, uint32_t granule, struct object *o)
 {
-    return settle_size(r->t, r->tally, granule, blocks_kind(&r->t->heap->blocks, granule / MM_BLOCK_GRANULES), o) &&
-           o->program->shape != SCAN_LEAF;
+    enum block_kind kind = blocks_kind(&r->t->heap->blocks, granule / MM_BLOCK_GRANULES);
+
+    if (!settle_size(r->t, r->tally, granule, kind, o))
+        return false;
+    if (block_kind_has_lines(kind))
+        uncross_lines(r->t->heap, o);
+    return o->program->shape != SCAN_LEAF;
 }
 
 static void visit(struct tracer *r, uint32_t granule)

@@ -24,11 +24,26 @@ static inline bool settle_try_mark(const struct trace *t, uint32_t granule)
     return true;
 }
 
+/* Only one object crosses the beginning of a line, and whoever begins in it leaves alone what that one has stored. */
+static inline void settle_cross_lines(_Atomic uint8_t *lines, uint32_t first, uint32_t last)
+{
+    uint8_t none = 0;
+
+    if (at_load_relaxed(&lines[first]) == 0)
+        (void)at_cas_acq_rel(&lines[first], &none, LINE_MARKED);
+    for (uint32_t line = first + 1; line <= last; line++)
+        at_store_relaxed(&lines[line], LINE_MARKED | LINE_CROSSED);
+}
+
 static inline void settle_mark_lines(const struct trace *t, uint32_t granule, uint32_t granules)
 {
     uint32_t first = (granule - 1) / MM_LINE_GRANULES;
     uint32_t last = (uint32_t)(((uint64_t)granule + granules - 2) / MM_LINE_GRANULES);
 
+    if (t->crosses) {
+        settle_cross_lines(t->heap->meta.lines, first, last);
+        return;
+    }
     for (uint32_t line = first; line <= last; line++)
         at_store_relaxed(&t->heap->meta.lines[line], t->line_mark);
 }

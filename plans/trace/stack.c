@@ -126,6 +126,7 @@ void trace_init(struct trace *t, struct heap *h, bool alone)
                          .alone = alone,
                          .young = h->young,
                          .counts = h->young && h->plan->constraints.counts,
+                         .crosses = h->plan->constraints.counts,
                          .only_old = heap_cycle(h) == HEAP_CYCLE_MARKING && h->plan->constraints.counts,
                          .line_mark = heap_g_stays_open(h) ? LINE_MARKED_NEXT : LINE_MARKED,
                          .by_kind = h->options.count_live_bytes_in_gc };

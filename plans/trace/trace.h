@@ -30,6 +30,7 @@ struct trace {                               /* constant while it runs, but for 
     bool alone;                              /* one worker: mark bits need no locked instruction */
     bool young;                              /* what is old is marked */
     bool counts;                             /* each reference that is followed is counted: refcount.h */
+    bool crosses;                            /* of a plan that counts: LINE_CROSSED is told from LINE_MARKED */
     bool only_old;                           /* what is not is left alone: it lives, and its lines are others' business */
     uint8_t line_mark;                       /* LINE_MARKED, or LINE_MARKED_NEXT of a collection that marks while clients run */
     bool bounded;                            /* [stw] the sentinel itself traces: no more packets */

@@ -266,6 +266,8 @@ static void trace(bool busy)
     if (heap_cycle(world.heap) == HEAP_CYCLE_SWEEPING) {
         HOLDS(heap_sweep(world.heap, world.engine) == 0);
         steps(busy ? below(300) : 0);
+        while (heap_take_swept(world.heap))
+            HOLDS(heap_sweep(world.heap, world.engine) == 0);
         heap_end_cycle(world.heap, &c);
     }
     steps(busy ? below(300) : 0);
