@@ -7,7 +7,8 @@
  *       so that a quiet heap is not collected for nothing, and a first cycle has a quarter of the heap
  *   P4  a final mark that was given up is tried again: a cycle that has begun comes to its end
  *   P5  a plan that counts begins a cycle when it wants one. What a stop has left to be counted comes before the next stop, and its
- *       collection has ended when that is swept: then what it freed is there   */
+ *       collection has ended when that is swept: then what it freed is there
+ *   P6  its marking makes way for stops that come meanwhile, and goes on after them    */
 #include "daemon/cycle.h"
 
 #include <errno.h>
@@ -75,13 +76,30 @@ static bool begin(struct shared_heap *h, enum collector_work *ret_work)
     return true;
 }
 
+/* Of plans that count, until nothing is left to be marked, or a pause is wanted meanwhile (P6). */
+static bool marks_on(struct shared_heap *h)
+{
+    if (!heap_plan_counts(h->heap))
+        return !h->pace.marked;
+    bool on = h->promised <= h->completed && !heap_marked(h->heap);
+    if (on)
+        heap_interrupt(h->heap, false);
+    return on;
+}
+
+void cycle_hurry(struct shared_heap *h)
+{
+    if (h->promised > h->completed && h->collector.task.work == WORK_MARK)
+        heap_interrupt(h->heap, true);
+}
+
 bool cycle_next_work(struct shared_heap *h, enum collector_work *ret_work)
 {
     switch (heap_cycle(h->heap)) {
     case HEAP_CYCLE_NONE: return begin(h, ret_work);
     case HEAP_CYCLE_COUNTING: *ret_work = WORK_COUNT; return true;
     case HEAP_CYCLE_CLEARED: *ret_work = WORK_COLLECT; return true;
-    case HEAP_CYCLE_MARKING: *ret_work = h->pace.marked ? WORK_COLLECT : WORK_MARK; return true;
+    case HEAP_CYCLE_MARKING: *ret_work = marks_on(h) ? WORK_MARK : WORK_COLLECT; return true;
     case HEAP_CYCLE_SWEEPING: *ret_work = WORK_SWEEP; return true;
     }
     return false;
@@ -100,8 +118,8 @@ void cycle_cancel(struct shared_heap *h)
 /* What clients have logged while it marked: more to mark, or little enough for the stop. */
 static void marked(struct shared_heap *h, const struct collector_task *task)
 {
-    if (!shared_heap_try_lock(h))
-        return; /* never: the collector has nothing to do */
+    if (heap_plan_counts(h->heap) || !shared_heap_try_lock(h))
+        return; /* the latter never: the collector has nothing to do */
     shared_heap_drain_locked(h);
     h->pace.rounds++;
     h->pace.marked = task->error != 0 || heap_logged(h->heap) <= FEW_LOGGED || h->pace.rounds >= ROUNDS_MAX; /* P2 */
@@ -129,16 +147,13 @@ static void swept(struct shared_heap *h, const struct collector_task *task)
         return;
     }
     heap_end_cycle(h->heap, &cycle.collection);
-    bool ended = heap_cycle(h->heap) == HEAP_CYCLE_NONE; /* P5 */
+    bool over = heap_cycle(h->heap) == HEAP_CYCLE_NONE; /* else a trace goes on (P5, P6) */
     cycle.collection.duration_ns = h->pace.beside_ns;
-    if (ended)
-        collector_publish_end(h, &cycle);
+    collector_publish_end(h, &cycle);
     shared_heap_unlock(h);
-    if (!ended)
-        return;
-    if (h->pace.began_granted != 0)
+    if (over && h->pace.began_granted != 0)
         note_taken(h);
-    h->pace.began_granted = 0;
+    h->pace.began_granted = over ? 0 : h->pace.began_granted;
     h->pace.beside_ns = 0;
     shared_heap_collection_ended(h, &cycle);
 }

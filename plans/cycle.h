@@ -32,6 +32,4 @@ struct cycle {
 /* The two stops. Errors: -ENOMEM; then nothing has changed. */
 int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
 int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
-/* For plans that find the roots' objects by themselves: these are the snapshot's. It is MARKING then. */
-int cycle_begin_with(struct heap *h, const uint32_t *granules, size_t count);
 void cycle_fini(struct cycle *cycle);

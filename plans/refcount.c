@@ -6,9 +6,6 @@
  *   R2  an object without VO bit has a count byte of 0
  *   R3  exactly the fields of old objects that nobody has stored to since the last pause have their log bit set (refcount_arm())
  *   R4  nothing old is moved, but by a whole collection, which counts anew: what is held, released or in a row keeps its address
- *   R5  while a trace marks, counts rest: no pause counts between its two, and what the first one left to be done waits until its
- *       sweep is over. Something dropped meanwhile would have to be marked through, for the snapshot's sake; a trace is rare,
- *       and clients go on with what is free, as under concurrentimmix
  *   A lie (a forged row, a reference stored without the barrier) can drop what lives, in the liar's own heap, or keep what does not   */
 #include "plans/refcount.h"
 
@@ -107,15 +104,6 @@ static void count_block(struct heap *h, uint32_t block, enum block_kind kind)
             count_object(h, (uint32_t)at, kind, &room);
 }
 
-/* A young one has found the bits of G in what will be the trace's marks. */
-static void make_ready_again(struct heap *h, uint32_t block, enum block_kind kind)
-{
-    if (!block_kind_has_lines(kind))
-        return;
-    bitmap_clear_range(heap_marks(h), (uint64_t)block * MM_BLOCK_GRANULES, ((uint64_t)block + 1) * MM_BLOCK_GRANULES);
-    at_store_relaxed(&h->meta.charged[block], 0);
-}
-
 void refcount_block_swept(struct heap *h, uint32_t block)
 {
     enum block_kind kind = blocks_kind(&h->blocks, block);
@@ -124,8 +112,6 @@ void refcount_block_swept(struct heap *h, uint32_t block)
         return;
     if (!h->young)
         count_block(h, block, kind);
-    else if (heap_cycle(h) == HEAP_CYCLE_CLEARED)
-        make_ready_again(h, block, kind);
 }
 
 /* ---- a collection ---- */
@@ -205,88 +191,58 @@ static int finish_pending(struct heap *h, struct engine *engine)
     return r;
 }
 
-/* Another collection has come: counts are made ready for it, or forgotten. */
+/* Another collection has come: counts are made ready for it, or forgotten, and with them a trace. */
 static int settle(struct heap *h, struct engine *engine, bool young)
 {
     if (heap_cycle(h) == HEAP_CYCLE_COUNTING && young)
         return finish_pending(h, engine);
-    if (heap_cycle(h) != HEAP_CYCLE_CLEARED || !young)
+    if (!young) {
+        refcount_end_trace(h);
         at_store_relaxed(&h->cycle.state, HEAP_CYCLE_NONE);
+    }
     return 0;
 }
 
-/* A pause that counts begins a trace, too: what is held is the snapshot's roots. Without memory for that it does not. */
-static void begin_trace(struct heap *h, struct heap_collection *ret)
+/* The pause that a trace begins with, and its last one, count like others. Without memory for it a trace does not begin, or is tried
+ * again after the next pause. */
+static void trace_in_pause(struct heap *h, struct engine *engine, bool begins, bool ends, struct heap_collection *ret)
 {
     h->young = h->evacuates = h->defrags = false;
-    h->count.marked_rows = 0;
-    at_store_relaxed(&h->cycle.state, HEAP_CYCLE_COUNTING);
-    if (cycle_begin_with(h, h->count.held, at_load_relaxed(&h->count.held_count)) == 0)
+    if (begins && refcount_begin_trace_stw(h))
         ret->kind = HEAP_PAUSE_INITIAL_MARK;
+    h->count.traced_high = h->count.traces ? MM_MAX(h->count.traced_high, blocks_high(&h->blocks)) : h->count.traced_high;
+    h->count.last_pause = ends && refcount_finish_mark_stw(h, engine) == 0;
+    if (h->count.last_pause)
+        ret->kind = HEAP_PAUSE_FINAL_MARK;
 }
 
 static int collect(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
-    bool young = generational_young_stw(h, stop), traces = heap_cycle(h) == HEAP_CYCLE_CLEARED && young;
+    bool young = generational_young_stw(h, stop), begins = heap_cycle(h) == HEAP_CYCLE_CLEARED && young;
+    bool traced = h->count.traces;
     int r = settle(h, engine, young);
 
     if (r == 0 && young && !generational_young_stw(h, stop)) /* what was dropped is not enough */
         return collect(h, engine, stop, ret);
+    bool ends = h->count.traces && gray_is_empty(&h->count.gray);
     if (r == 0)
         r = schedule_collect_stw(h, engine, stop, ret);
-    h->cycle.sum = *ret;
-    if (r == 0 && traces)
-        begin_trace(h, ret);
-    else if (r == 0 && ret->kind == HEAP_PAUSE_REFCOUNT)
+    if (r < 0)
+        return r;
+    ret->counts = ret->kind == HEAP_PAUSE_REFCOUNT;
+    ret->fell_back = traced && !ret->counts && !(stop->whole || stop->full_heap || stop->emergency);
+    if (ret->counts) {
+        trace_in_pause(h, engine, begins, ends, ret);
         at_store_relaxed(&h->cycle.state, HEAP_CYCLE_COUNTING);
-    return r;
-}
-
-/* Some of the snapshot is not known, and no count is right. */
-static int give_up(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
-{
-    at_store_relaxed(&h->cycle.state, HEAP_CYCLE_NONE);
-    ret->fell_back = true;
-    if (!stop->roots_overflowed)
-        return collect(h, engine, stop, ret);
-    ret->live_objects = h->live_objects; /* the next one will be whole, too */
-    ret->live_bytes = h->live_bytes;
+    }
+    h->cycle.sum = *ret;
     return 0;
-}
-
-/* Whatever else is wanted: a trace that has begun comes to its end first. */
-static int end_marking(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
-{
-    int r = h->cycle.row_count > 0 ? heap_mark(h, engine) : 0; /* memory was short for what had been taken */
-
-    if (r < 0)
-        return r;
-    heap_take_log(h);
-    if (h->log.lost)
-        return give_up(h, engine, stop, ret);
-    r = heap_mark(h, engine);
-    if (r < 0)
-        return r;
-    refcount_begin_sweep(h, true);
-    ret->kind = HEAP_PAUSE_FINAL_MARK;
-    ret->live_objects = h->live_objects;
-    ret->live_bytes = h->live_bytes;
-    ret->logged_units = h->cycle.sum.logged_units;
-    ret->forged_refs = h->cycle.sum.forged_refs;
-    at_store_release(&h->meta.header->journal, HEAP_RELEASE);
-    if (!h->options.sanity)
-        return 0;
-    struct heap_collection unused;
-    r = sweep_all(h, engine);
-    if (r == 0)
-        heap_end_cycle(h, &unused);
-    return r;
 }
 
 int refcount_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
     MM_ASSERT(heap_cycle(h) != HEAP_CYCLE_SWEEPING);
-    return heap_cycle(h) == HEAP_CYCLE_MARKING ? end_marking(h, engine, stop, ret) : collect(h, engine, stop, ret);
+    return collect(h, engine, stop, ret);
 }
 
 void refcount_fini(struct refcount *c)
@@ -294,5 +250,8 @@ void refcount_fini(struct refcount *c)
     free(c->held);
     free(c->released);
     free(c->rows);
+    free(c->taken.items);
+    free(c->taken.slices);
+    gray_fini(&c->gray);
     *c = (struct refcount){ 0 };
 }

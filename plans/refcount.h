@@ -64,12 +64,19 @@ bool refcount_moves_block(const struct heap *h, uint32_t block, enum block_kind 
 void refcount_clear_block(const struct heap *h, uint32_t block);     /* a whole one: before anything is marked */
 void refcount_block_swept(struct heap *h, uint32_t block);           /* all is marked and moved; a whole one counts what is in it */
 
-void refcount_begin_sweep(struct heap *h, bool tracing);             /* @tracing: what the trace has not marked goes first */
+/* Traces: refcount_trace.c. What is unmarked is an old object, and nothing else. */
+bool refcount_begin_trace_stw(struct heap *h);                       /* after a pause; false: no memory for it */
+void refcount_end_trace(struct heap *h);                             /* its marks say nothing any more */
+void refcount_give_up_trace(struct heap *h);                         /* MARKING: NONE again */
+int refcount_clear_traced(struct heap *h, struct engine *engine);
+int refcount_mark(struct heap *h, struct engine *engine);
+int refcount_finish_mark_stw(struct heap *h, struct engine *engine); /* with what the pause's rows have */
+bool refcount_is_unmarked(const struct heap *h, uint32_t granule);
+void refcount_gray(struct heap *h, uint32_t granule);                /* it is to be marked, if it is not; any worker */
 void refcount_note_looked(struct heap *h);                           /* everything was looked at, and what is dead is swept */
 
 /* Bodies of what heap.h says of cycles, under plans that count. */
 int refcount_sweep(struct heap *h, struct engine *engine);
 bool refcount_take_swept(struct heap *h);
 void refcount_end_cycle(struct heap *h, struct heap_collection *ret);
-void refcount_take_log(struct heap *h);
 void refcount_fini(struct refcount *count);

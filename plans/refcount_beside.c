@@ -3,7 +3,8 @@
  *   D1  nobody but these packets writes VO bits and counts while clients run; grants go on: G is closed, and they look at lines alone
  *   D2  dropping and sweeping take turns: nothing is swept before all is dropped, so that headers and fields stand until they are read.
  *       What was dropped is in blocks flagged BLOCK_UNSWEPT, which the sweep has for itself (cycle.c Y5)
- *   D3  the sweep of a trace drops first what is not marked: its references to what is marked are lost, so that R1 holds        */
+ *   D3  the sweep after a trace's last pause drops first what is not marked: its references to what is marked are lost, so that R1
+ *       holds, and what had no others goes, too        */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,8 @@ static int make_job(struct job **ret, struct collection *c, struct engine *engin
     c->trace.objects = &DROP_OBJECTS;
     c->trace.slice = &DROP_SLICE;
     c->trace.rescan = &DROP_RESCAN;
+    const struct refcount *count = &c->heap->count;
+    c->trace.gray = count->traces && !count->fresh && !count->last_pause ? &c->heap->count.gray : NULL;
     return 0;
 }
 
@@ -112,6 +115,13 @@ static void run_released(struct worker *w, struct packet *p)
     }
 }
 
+static void lose_old(struct tracer *r, uint32_t granule)
+{
+    drop_reference(r, granule);
+    if (r->t->gray != NULL)
+        refcount_gray(r->t->heap, granule); /* refcount_trace.c T2, T3 */
+}
+
 static void run_rows(struct worker *w, struct packet *p)
 {
     struct collection *c = collection_of(w);
@@ -122,8 +132,8 @@ static void run_rows(struct worker *w, struct packet *p)
         uint64_t old = c->heap->count.rows[i].old;
         if (i + AHEAD < p->args[1])
             fetch_old(c->heap, c->heap->count.rows[i + AHEAD].old);
-        drop_reference(&r, (uint32_t)old);
-        drop_reference(&r, (uint32_t)(old >> 32));
+        lose_old(&r, (uint32_t)old);
+        lose_old(&r, (uint32_t)(old >> 32));
         if (i % AHEAD == AHEAD - 1) /* by then the first of them are in the cache */
             drop_drain(&r);
     }
@@ -164,20 +174,20 @@ int heap_count(struct heap *h, struct engine *engine)
     return 0;
 }
 
-void refcount_begin_sweep(struct heap *h, bool tracing)
+static void begin_sweep(struct heap *h)
 {
     h->cycle.swept = (struct sweep_tally){ 0 };
     h->cycle.freed_bytes = 0;
     h->cycle.swept_end = h->cycle.part_end = 0;
-    h->count.tracing = tracing;
-    h->count.unmarked_dropped = !tracing;
+    h->count.unmarked_dropped = !h->count.last_pause;
     at_store_relaxed(&h->cycle.state, HEAP_CYCLE_SWEEPING);
 }
 
 void heap_end_count(struct heap *h)
 {
     MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_COUNTING);
-    refcount_begin_sweep(h, false);
+    h->count.fresh = false;
+    begin_sweep(h);
 }
 
 /* ---- sweeping ---- */
@@ -285,18 +295,17 @@ void refcount_note_looked(struct heap *h)
     h->count.trace_next = false;
 }
 
-/* Back to what comes next: what a trace has kept waiting, or nothing. */
+/* Back to what comes next: marking, or nothing. */
 static void settle_state(struct heap *h)
 {
     struct refcount *c = &h->count;
 
-    if (c->tracing) {
-        refcount_note_looked(h);
-        c->tracing = false;
-        at_store_relaxed(&h->cycle.state, HEAP_CYCLE_COUNTING);
-        return;
+    if (c->last_pause || at_load_relaxed(&c->gray.lost) != 0) {
+        if (c->last_pause)
+            refcount_note_looked(h);
+        refcount_end_trace(h);
     }
-    at_store_relaxed(&h->cycle.state, HEAP_CYCLE_NONE);
+    at_store_relaxed(&h->cycle.state, c->traces ? HEAP_CYCLE_MARKING : HEAP_CYCLE_NONE);
     judge(h);
 }
 
@@ -323,34 +332,8 @@ void refcount_end_cycle(struct heap *h, struct heap_collection *ret)
     spaces_assert(h);
 }
 
-/* ---- marking ---- */
-
 bool heap_wants_cycle(const struct heap *h)
 {
     return h->plan->constraints.concurrent && heap_cycle(h) == HEAP_CYCLE_NONE &&
            (!h->plan->constraints.counts || h->count.trace_next);
-}
-
-/* The log is for the next pause that counts; marking has a copy of what is new in it. */
-void refcount_take_log(struct heap *h)
-{
-    struct cycle *cycle = &h->cycle;
-    size_t count = h->log.count - h->count.marked_rows;
-
-    if (cycle->row_count > 0) /* not marked yet */
-        return;
-    if (count > cycle->row_capacity) {
-        free(cycle->rows);
-        cycle->rows = malloc(count * sizeof(*cycle->rows));
-        cycle->row_capacity = cycle->rows == NULL ? 0 : count;
-    }
-    if (count > cycle->row_capacity) {
-        heap_log_lost(h);
-        return;
-    }
-    if (count > 0)
-        memcpy(cycle->rows, h->log.rows + h->count.marked_rows, count * sizeof(*cycle->rows));
-    cycle->row_count = count;
-    cycle->sum.logged_units += count;
-    h->count.marked_rows += count;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "plans/heap/log.h"
+#include "plans/trace/gray.h"
 
 struct refcount {
     uint32_t *held;                          /* objects whose REFCOUNT_HELD is set, each once */
@@ -15,9 +16,19 @@ struct refcount {
     size_t released_capacity, released_count;
     struct logged *rows;                     /* looked at by the last pause: of each, old has the references that are lost */
     size_t row_count, row_capacity;
-    size_t marked_rows;                      /* of the log, those that the trace has looked at */
-    bool tracing;                            /* the sweep is that of a trace */
-    bool unmarked_dropped;                   /* and what it has not marked is dropped */
+    struct gray gray;                        /* of the trace that is active: what is left to be done */
+    struct gray_taken {                      /* and what heap_mark() is at */
+        uint32_t *items;
+        size_t count, capacity;
+        struct gray_slice *slices;
+        size_t slice_count, slice_capacity;
+    } taken;
+    bool traces;                             /* one is active: refcount_trace.c */
+    bool fresh;                              /* what is being counted died before the trace began, and is none of its business */
+    bool immortals_marked;                   /* by it */
+    bool last_pause;                         /* it has marked all; what it has not is still to be dropped */
+    uint32_t traced_high;                    /* blocks from there on were never marked by any */
+    bool unmarked_dropped;                   /* of the sweep under way: nothing, or all, that a trace has not marked */
     bool trace_next;                         /* counts no longer find enough: a trace should begin */
     bool inexact;                            /* some counts are too high: the next collection is a whole one */
     bool moves_young;                        /* [stw] this pause: out of blocks that have nothing old */

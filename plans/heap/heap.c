@@ -123,6 +123,7 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     h->options = config->options;
     settle_nursery(h);
     h->log.active |= plan->constraints.counts;
+    gray_init(&h->count.gray);
     pthread_mutex_init(&h->block_lock, NULL);
     layout_place(&h->meta, shm_segment_address(private), bytes, plan_slides(plan), plan->constraints.counts);
     blocks_init(&h->blocks, &h->meta, bytes, config->limit_bytes == 0 ? bytes : config->limit_bytes);
@@ -336,7 +337,7 @@ const char *heap_pause_name(enum heap_pause kind)
 /* A cycle has made marks ready: it begins, unless more is wanted than it can do. */
 static bool begins_cycle(const struct heap *h, const struct heap_stop *stop)
 {
-    return heap_cycle(h) == HEAP_CYCLE_CLEARED && !stop->whole && !stop->full_heap && !stop->emergency;
+    return heap_cycle(h) == HEAP_CYCLE_CLEARED && !h->plan->constraints.counts && !stop->whole && !stop->full_heap && !stop->emergency;
 }
 
 static int collect(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
@@ -359,8 +360,10 @@ int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_st
     *ret = (struct heap_collection){ 0 };
     if (!heap_plan_collects(h))
         return -ENOTSUP;
-    bool in_cycle = heap_cycle(h) == HEAP_CYCLE_MARKING; /* the roots that count are those of its first stop */
+    bool in_cycle = heap_cycle(h) == HEAP_CYCLE_MARKING && !h->plan->constraints.counts; /* the roots that count are those of its first stop */
     if (stop->roots_overflowed && !in_cycle) { /* whatever is unmarked may be alive: what was known stays known */
+        if (h->plan->constraints.counts && heap_cycle(h) == HEAP_CYCLE_MARKING)
+            refcount_give_up_trace(h);
         ret->live_objects = h->live_objects;
         ret->live_bytes = h->live_bytes;
         return 0;

@@ -56,6 +56,8 @@ struct metadata {                            /* pointers into the segment */
     _Atomic uint64_t *live;                  /* of plans that slide, else NULL: bit a granule that a marked object covers */
     _Atomic uint32_t *offsets;               /* of plans that slide, else NULL: word for 64 granules; see space/slide/forward.h */
     _Atomic uint8_t *counts;                 /* of plans that count references, else NULL: byte for two granules; see refcount.h */
+    _Atomic uint64_t *traced;                /* of the same, else NULL: bit a granule: marked by the trace beside clients; see refcount_trace.c */
+    _Atomic uint16_t *traced_charge;         /* of the same, else NULL: as charged, the trace's own */
     size_t bytes;
 };
 

@@ -304,7 +304,8 @@ void line_blocks_after_sweep_stw(struct heap *h, enum block_kind kind, const str
 
 /* what was dropped */
 
-/* A line is in use that an object's header is in, or that one from before reaches into. */
+/* A line is in use that an object's header is in, or that one from before reaches into; and, whatever a forged size has done to that,
+ * where its bit is (I3). */
 static void find_used_lines(const struct heap *h, uint32_t block)
 {
     const _Atomic uint64_t *vo = heap_vo(h) + (size_t)block * BLOCK_WORDS;
@@ -312,10 +313,10 @@ static void find_used_lines(const struct heap *h, uint32_t block)
 
     for (uint32_t i = 0; i < BLOCK_WORDS; i++) { /* two lines each; a header is one granule before its object's bit */
         uint64_t next = i + 1 < BLOCK_WORDS ? at_load_relaxed(&vo[i + 1]) : 0;
-        uint64_t headers = at_load_relaxed(&vo[i]) >> 1 | next << 63;
-        for (uint32_t half = 0; half < 2; half++, headers >>= MM_LINE_GRANULES) {
+        uint64_t used = at_load_relaxed(&vo[i]) | at_load_relaxed(&vo[i]) >> 1 | next << 63;
+        for (uint32_t half = 0; half < 2; half++, used >>= MM_LINE_GRANULES) {
             uint8_t crossed = lines[2 * i + half] & LINE_CROSSED;
-            lines[2 * i + half] = crossed | ((uint32_t)headers != 0 || crossed != 0 ? LINE_MARKED : 0);
+            lines[2 * i + half] = crossed | ((uint32_t)used != 0 || crossed != 0 ? LINE_MARKED : 0);
         }
     }
 }

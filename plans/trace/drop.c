@@ -73,9 +73,25 @@ static void lose(void *context, uint64_t place, uint32_t reference)
     drop_reference(context, reference);
 }
 
+static void lose_gray(void *context, uint64_t place, uint32_t reference)
+{
+    struct tracer *r = context;
+
+    (void)place;
+    drop_reference(r, reference);
+    refcount_gray(r->t->heap, reference); /* if it is still there */
+}
+
+/* refcount_trace.c T3 */
+static bool leaves_gray(const struct trace *t, const struct object *o)
+{
+    return t->gray != NULL && (t->gray->rescan || !bitmap_test(t->heap->meta.traced, o->granule) ||
+                               (o->program->shape == SCAN_ARRAY && o->length > stack_slice_elements(o->program, 1)));
+}
+
 /* scanning */
 
-static void scan_array(struct tracer *r, const struct object *o, reference_visit visit)
+static inline void scan_array(struct tracer *r, const struct object *o, reference_visit visit)
 {
     uint32_t slice = stack_slice_elements(o->program, 1);
 
@@ -110,16 +126,24 @@ static bool load(struct tracer *r, uint32_t granule, struct object *o)
     return o->program->shape != SCAN_LEAF;
 }
 
+static inline void scan(struct tracer *r, const struct object *o, reference_visit visit)
+{
+    stack_make_room(r, r->t->objects, o->program->ref_count);
+    object_each_fixed(r->t->arena, o->granule, o->program, visit, r);
+    if (o->program->shape == SCAN_ARRAY)
+        scan_array(r, o, visit);
+}
+
 static void visit(struct tracer *r, uint32_t granule)
 {
     struct object o;
 
     if (!load(r, granule, &o))
         return;
-    stack_make_room(r, r->t->objects, o.program->ref_count);
-    object_each_fixed(r->t->arena, granule, o.program, lose, r);
-    if (o.program->shape == SCAN_ARRAY)
-        scan_array(r, &o, lose);
+    if (MM_UNLIKELY(leaves_gray(r->t, &o)))
+        scan(r, &o, lose_gray);
+    else
+        scan(r, &o, lose);
 }
 
 void drop_drain(struct tracer *r)
@@ -150,7 +174,7 @@ void drop_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w
     uint32_t step = stack_slice_elements(s.program, 1);
 
     while (stack_slice_next(&r, &s, step)) {
-        object_each_element(t->arena, s.granule, s.program, s.at, s.stop, lose, &r);
+        object_each_element(t->arena, s.granule, s.program, s.at, s.stop, t->gray == NULL ? lose : lose_gray, &r);
         drop_drain(&r);
     }
 }
@@ -186,8 +210,8 @@ static void lose_to_marked(void *context, uint64_t place, uint32_t reference)
     const struct heap *h = r->t->heap;
 
     (void)place;
-    if (reference != 0 && object_place(h, reference) != BLOCK_UNCOMMITTED && bitmap_test(heap_marks(h), reference))
-        (void)refcount_down(h, reference); /* what refers to it and is marked still does, or the log has it */
+    if (reference != 0 && object_place(h, reference) != BLOCK_UNCOMMITTED && bitmap_test(h->meta.traced, reference))
+        drop_reference(r, reference); /* others that are marked may still refer to it */
 }
 
 static void drop_one(struct tracer *r, uint32_t granule)
@@ -197,8 +221,12 @@ static void drop_one(struct tracer *r, uint32_t granule)
     if (!claim(r->t->heap, granule) || !load(r, granule, &o))
         return;
     object_each_fixed(r->t->arena, granule, o.program, lose_to_marked, r);
-    if (o.program->shape == SCAN_ARRAY)
-        object_each_element(r->t->arena, granule, o.program, 0, o.length, lose_to_marked, r);
+    for (uint32_t at = 0, end; o.program->shape == SCAN_ARRAY && at < o.length; at = end) {
+        end = (uint32_t)MM_MIN((uint64_t)at + STACK_SLICE_ITEMS / 4, o.length);
+        object_each_element(r->t->arena, granule, o.program, at, end, lose_to_marked, r);
+        drop_drain(r);
+    }
+    drop_drain(r);
 }
 
 void drop_unmarked(struct tracer *r, uint32_t block)
@@ -207,6 +235,6 @@ void drop_unmarked(struct tracer *r, uint32_t block)
     uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
 
     for (at = bitmap_find_set(heap_vo(h), at, end); at < end; at = bitmap_find_set(heap_vo(h), at + 1, end))
-        if (!bitmap_test(heap_marks(h), at) && object_place(h, (uint32_t)at) != BLOCK_UNCOMMITTED)
+        if (!bitmap_test(h->meta.traced, at) && object_place(h, (uint32_t)at) != BLOCK_UNCOMMITTED)
             drop_one(r, (uint32_t)at);
 }

@@ -16,11 +16,16 @@ static inline bool settle_try_mark(const struct trace *t, uint32_t granule)
         return false;
     if (t->only_old && !bitmap_test(heap_vo(t->heap), granule))
         return false;
-    if (!t->alone)
-        return bitmap_set_shared(t->marks, granule);
-    if (bitmap_test(t->marks, granule))
-        return false;
-    bitmap_set(t->marks, granule);
+    if (!t->alone) {
+        if (!bitmap_set_shared(t->marks, granule))
+            return false;
+    } else {
+        if (bitmap_test(t->marks, granule))
+            return false;
+        bitmap_set(t->marks, granule);
+    }
+    if (MM_UNLIKELY(t->also != NULL))
+        (void)bitmap_set_shared(t->also, granule);
     return true;
 }
 
@@ -67,7 +72,7 @@ static inline void settle_mark_live(const struct trace *t, uint32_t granule, uin
 /* Racing workers may lose a charge: each of them once a block and object at the most. */
 static inline bool settle_charge(const struct trace *t, uint32_t granule, uint32_t granules)
 {
-    _Atomic uint16_t *charged = &t->heap->meta.charged[granule / MM_BLOCK_GRANULES];
+    _Atomic uint16_t *charged = &t->charged[granule / MM_BLOCK_GRANULES];
     uint32_t sum = at_load_relaxed(charged) + granules;
 
     if (sum > MM_BLOCK_GRANULES)

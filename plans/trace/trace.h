@@ -13,6 +13,7 @@
 
 #include "plans/heap/state.h"
 #include "plans/trace/copy.h"
+#include "plans/trace/gray.h"
 #include "plans/work/engine.h"
 
 struct trace_tally {                         /* one worker's */
@@ -27,6 +28,9 @@ struct trace {                               /* constant while it runs, but for 
     struct heap *heap;
     foreign arena;
     _Atomic uint64_t *marks, *settled;       /* heap_mark_bits(), heap_scratch_bits() */
+    _Atomic uint64_t *also;                  /* whatever is marked is marked there, too; or NULL */
+    _Atomic uint16_t *charged;               /* metadata.charged, or a trace's own */
+    struct gray *gray;                       /* a trace that may be interrupted, or what is dropped while there is one; or NULL */
     bool alone;                              /* one worker: mark bits need no locked instruction */
     bool young;                              /* what is old is marked */
     bool counts;                             /* each reference that is followed is counted: refcount.h */
@@ -40,6 +44,8 @@ struct trace {                               /* constant while it runs, but for 
 };
 
 void trace_init(struct trace *t, struct heap *h, bool alone);
+/* Of plans that count: beside clients, with marks of its own (refcount_trace.c). */
+void trace_init_traced(struct trace *t, struct heap *h, bool alone);
 
 struct tracer {                              /* what one packet's run carries about */
     struct trace *t;
