@@ -48,7 +48,7 @@ static void publish_pause(struct shared_heap *h, struct collector_task *t)
     struct shm_control *c = h->control;
 
     t->ended = !heap_in_collection(h->heap) && heap_cycle(h->heap) != HEAP_CYCLE_CLEARED;
-    if (t->collection.counts)
+    if (t->collection.counts || (!t->ended && heap_plan_counts(h->heap)))
         note_new_bytes(h, t);
     if (t->ended)
         collector_publish_end(h, t);

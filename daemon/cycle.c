@@ -8,11 +8,12 @@
  *   P4  a final mark that was given up is tried again: a cycle that has begun comes to its end
  *   P5  a plan that counts begins a cycle when it wants one. What a stop has left to be counted comes before the next stop, and its
  *       collection has ended when that is swept: then what it freed is there
- *   P6  its marking makes way for stops that come meanwhile, and goes on after them    */
+ *   P6  its marking, and its counting, make way for stops that come meanwhile. Marking goes on after them; counting, which they need, within */
 #include "daemon/cycle.h"
 
 #include <errno.h>
 
+#include "daemon/grants.h"
 #include "daemon/log.h"
 #include "daemon/server.h"
 #include "daemon/session.h"
@@ -87,9 +88,21 @@ static bool marks_on(struct shared_heap *h)
     return on;
 }
 
+/* Not beyond a nursery granted since the last stop: the next one, with all workers, does what is left (P6). */
+static bool counts_on(struct shared_heap *h)
+{
+    bool on = h->promised <= h->completed || !grants_nursery_is_full(h);
+
+    if (on)
+        heap_interrupt(h->heap, false);
+    return on;
+}
+
 void cycle_hurry(struct shared_heap *h)
 {
-    if (h->promised > h->completed && h->collector.task.work == WORK_MARK)
+    enum collector_work work = h->collector.task.work;
+
+    if (h->promised > h->completed && (work == WORK_MARK || (work == WORK_COUNT && grants_nursery_is_full(h))))
         heap_interrupt(h->heap, true);
 }
 
@@ -97,7 +110,7 @@ bool cycle_next_work(struct shared_heap *h, enum collector_work *ret_work)
 {
     switch (heap_cycle(h->heap)) {
     case HEAP_CYCLE_NONE: return begin(h, ret_work);
-    case HEAP_CYCLE_COUNTING: *ret_work = WORK_COUNT; return true;
+    case HEAP_CYCLE_COUNTING: *ret_work = counts_on(h) ? WORK_COUNT : WORK_COLLECT; return true;
     case HEAP_CYCLE_CLEARED: *ret_work = WORK_COLLECT; return true;
     case HEAP_CYCLE_MARKING: *ret_work = marks_on(h) ? WORK_MARK : WORK_COLLECT; return true;
     case HEAP_CYCLE_SWEEPING: *ret_work = WORK_SWEEP; return true;
@@ -130,7 +143,7 @@ static void marked(struct shared_heap *h, const struct collector_task *task)
 
 static void counted(struct shared_heap *h, const struct collector_task *task)
 {
-    if (task->error != 0 || !shared_heap_try_lock(h))
+    if (task->error != 0 || !heap_counted(h->heap) || !shared_heap_try_lock(h))
         return; /* once more */
     heap_end_count(h->heap);
     shared_heap_unlock(h);

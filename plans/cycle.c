@@ -334,6 +334,12 @@ bool heap_marked(const struct heap *h)
 void heap_interrupt(struct heap *h, bool now)
 {
     at_store_relaxed(&h->count.gray.interrupted, now);
+    at_store_relaxed(&h->count.undone.interrupted, now);
+}
+
+bool heap_counted(const struct heap *h)
+{
+    return !h->count.unfinished;
 }
 
 bool heap_in_collection(const struct heap *h)

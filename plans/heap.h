@@ -186,8 +186,8 @@ int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap
 
 /* Collections that go on while clients run, of plans that have them (plans/cycle.h). What comes next is what heap_cycle() says:
  *   NONE      a collection may begin: heap_begin_cycle(), then heap_clear(), on any thread, beside the heap's caller
- *   COUNTING  heap_count(), beside the heap's caller; then heap_end_count(), by the heap's caller: SWEEPING (plans that count references:
- *             plans/refcount.h). A heap_collect_stw() that comes first does that, too
+ *   COUNTING  heap_count(), beside the heap's caller, until heap_counted(); then heap_end_count(), by the heap's caller: SWEEPING (plans that
+ *             count references: plans/refcount.h). A heap_collect_stw() that comes first does that, too
  *   CLEARED   heap_collect_stw(): the initial mark; it becomes MARKING (or, if a whole collection is wanted: NONE)
  *   MARKING   heap_take_log(), by the heap's caller; then heap_mark(), beside it; as often as heap_logged() says it is worth while. Then
  *             heap_collect_stw(): the final mark; it becomes SWEEPING (or, with sanity, or if the log is incomplete: NONE)
@@ -207,7 +207,10 @@ void heap_cancel_cycle(struct heap *heap);                           /* CLEARED:
 int heap_clear(struct heap *heap, struct engine *engine);
 /* Of plans that count: nothing is left to be marked: the next stop is the last. Of others always, but for what is logged. */
 bool heap_marked(const struct heap *heap);
-/* Of plans that count: a heap_mark() that runs, or is called, does no more than it must, until this is taken back. Any thread. */
+/* heap_count() was not interrupted: there is nothing more to be done by another. */
+bool heap_counted(const struct heap *heap);
+/* Of plans that count: a heap_mark() or heap_count() that runs, or is called, does no more than it must, until this is taken back.
+ * Any thread. */
 void heap_interrupt(struct heap *heap, bool now);
 /* One has begun, and has not ended. Of plans that count it has when what its stop left to be done is swept, whether a trace is
  * under way or not; of others the whole of a cycle is one. */

@@ -180,8 +180,10 @@ static int sweep_all(struct heap *h, struct engine *engine)
 static int finish_pending(struct heap *h, struct engine *engine)
 {
     struct heap_collection unused;
-    int r = heap_count(h, engine);
+    int r;
 
+    heap_interrupt(h, false);
+    r = heap_count(h, engine);
     if (r < 0)
         return r;
     heap_end_count(h);
@@ -198,6 +200,7 @@ static int settle(struct heap *h, struct engine *engine, bool young)
         return finish_pending(h, engine);
     if (!young) {
         refcount_end_trace(h);
+        refcount_forget_undone(h);
         at_store_relaxed(&h->cycle.state, HEAP_CYCLE_NONE);
     }
     return 0;
@@ -252,6 +255,9 @@ void refcount_fini(struct refcount *c)
     free(c->rows);
     free(c->taken.items);
     free(c->taken.slices);
+    free(c->redone.items);
+    free(c->redone.slices);
     gray_fini(&c->gray);
+    gray_fini(&c->undone);
     *c = (struct refcount){ 0 };
 }

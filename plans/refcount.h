@@ -73,6 +73,7 @@ int refcount_mark(struct heap *h, struct engine *engine);
 int refcount_finish_mark_stw(struct heap *h, struct engine *engine); /* with what the pause's rows have */
 bool refcount_is_unmarked(const struct heap *h, uint32_t granule);
 void refcount_gray(struct heap *h, uint32_t granule);                /* it is to be marked, if it is not; any worker */
+void refcount_forget_undone(struct heap *h);                         /* nothing is left of the last pause's counting */
 void refcount_note_looked(struct heap *h);                           /* everything was looked at, and what is dead is swept */
 
 /* Bodies of what heap.h says of cycles, under plans that count. */

@@ -3,6 +3,8 @@
  *   D1  nobody but these packets writes VO bits and counts while clients run; grants go on: G is closed, and they look at lines alone
  *   D2  dropping and sweeping take turns: nothing is swept before all is dropped, so that headers and fields stand until they are read.
  *       What was dropped is in blocks flagged BLOCK_UNSWEPT, which the sweep has for itself (cycle.c Y5)
+ *   D4  dropping may be interrupted: what is dropped and not looked at is left (trace/gray.h), and looked at before anything is swept, and
+ *       before the next pause counts
  *   D3  the sweep after a trace's last pause drops first what is not marked: its references to what is marked are lost, so that R1
  *       holds, and what had no others goes, too        */
 #include <errno.h>
@@ -31,6 +33,8 @@ static void fetch_old(const struct heap *h, uint64_t old)
         }
 }
 
+static void run_undone(struct worker *w, struct packet *p);
+static void run_undone_slices(struct worker *w, struct packet *p);
 static void run_released(struct worker *w, struct packet *p);
 static void run_rows(struct worker *w, struct packet *p);
 static void run_objects(struct worker *w, struct packet *p);
@@ -43,7 +47,9 @@ enum { STAGE_DROP, STAGE_SWEEP, STAGES };
 static const char *const stage_names[STAGES] = { "drop", "sweep" };
 
 /* clang-format off */
-static const struct packet_kind DROP_RELEASED = { "DROP_RELEASED", STAGE_DROP,  run_released, 512 /* objects */ },
+static const struct packet_kind DROP_UNDONE   = { "DROP_UNDONE",   STAGE_DROP,  run_undone,   256 /* objects */ },
+                                UNDONE_SLICES = { "UNDONE_SLICES", STAGE_DROP,  run_undone_slices, 1 /* slice */ },
+                                DROP_RELEASED = { "DROP_RELEASED", STAGE_DROP,  run_released, 512 /* objects */ },
                                 LOSE_OLD      = { "LOSE_OLD",      STAGE_DROP,  run_rows,     256 /* rows */ },
                                 DROP_OBJECTS  = { "DROP_OBJECTS",  STAGE_DROP,  run_objects,    0 /* a packet */ },
                                 DROP_SLICE    = { "DROP_SLICE",    STAGE_DROP,  run_slice,      0 /* 512 references */ },
@@ -58,7 +64,7 @@ static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
 {
     struct collection *c = job_context(job);
 
-    return stage == STAGE_DROP && trace_on_drained(&c->trace, tally_of(w), w, drop_run_rescan);
+    return stage == STAGE_DROP && !drop_interrupted(&c->trace) && trace_on_drained(&c->trace, tally_of(w), w, drop_run_rescan);
 }
 
 static void fold(struct heap *h, struct job *job, unsigned workers)
@@ -103,14 +109,39 @@ static void clear_charges(struct heap *h)
 
 /* ---- dropping ---- */
 
+/* What an interrupted run has left. Another interruption leaves the rest of it to the next. */
+static void run_undone(struct worker *w, struct packet *p)
+{
+    struct collection *c = collection_of(w);
+    struct tracer r = { &c->trace, tally_of(w), w, p };
+    const uint32_t *items = c->heap->count.redone.items;
+
+    stage_split(w, p);
+    for (uint64_t i = p->args[0]; i < p->args[1]; i++) {
+        if (drop_interrupted(r.t) && gray_add(r.t->undone, items + i, p->args[1] - i))
+            return;
+        drop_resume(&r, items[i]);
+    }
+}
+
+static void run_undone_slices(struct worker *w, struct packet *p)
+{
+    struct collection *c = collection_of(w);
+    struct tracer r = { &c->trace, tally_of(w), w, p };
+
+    stage_split(w, p);
+    for (uint64_t i = p->args[0]; i < p->args[1]; i++)
+        drop_resume_slice(&r, &c->heap->count.redone.slices[i]);
+}
+
 static void run_released(struct worker *w, struct packet *p)
 {
     struct collection *c = collection_of(w);
     struct tracer r = { &c->trace, tally_of(w), w, p };
 
     stage_split(w, p);
-    for (uint64_t i = p->args[0]; i < p->args[1]; i++) {
-        drop_unheld(&r, c->heap->count.released[i]);
+    for (uint64_t i = p->args[0]; i < p->args[1] && !drop_interrupted(r.t); i++) {
+        drop_unheld(&r, c->heap->count.released[i]); /* twice does no harm */
         drop_drain(&r);
     }
 }
@@ -128,8 +159,9 @@ static void run_rows(struct worker *w, struct packet *p)
     struct tracer r = { &c->trace, tally_of(w), w, p };
 
     stage_split(w, p);
-    for (uint64_t i = p->args[0]; i < p->args[1]; i++) {
+    for (uint64_t i = p->args[0]; i < p->args[1] && !drop_interrupted(r.t); i++) {
         uint64_t old = c->heap->count.rows[i].old;
+        c->heap->count.rows[i].old = 0;
         if (i + AHEAD < p->args[1])
             fetch_old(c->heap, c->heap->count.rows[i + AHEAD].old);
         lose_old(&r, (uint32_t)old);
@@ -166,12 +198,28 @@ int heap_count(struct heap *h, struct engine *engine)
     if (r < 0)
         return r;
     clear_charges(h);
-    if (!stage_add_range(job, &DROP_RELEASED, 0, count->released_count) || !stage_add_range(job, &LOSE_OLD, 0, count->row_count))
+    c.trace.undone = &count->undone;
+    at_store_relaxed(&c.trace.overflowed, count->undone.rescan);
+    gray_swap(&count->undone, &count->redone);
+    if (!stage_add_range(job, &DROP_UNDONE, 0, count->redone.count) || !stage_add_range(job, &UNDONE_SLICES, 0, count->redone.slice_count) ||
+        !stage_add_range(job, &DROP_RELEASED, 0, count->released_count) || !stage_add_range(job, &LOSE_OLD, 0, count->row_count)) {
+        gray_swap(&count->undone, &count->redone);
         return -ENOMEM;
+    }
     engine_run(engine, job);
     fold(h, job, c.workers);
-    count->released_count = count->row_count = 0;
+    count->redone.count = count->redone.slice_count = 0;
+    count->undone.rescan = at_load_relaxed(&c.trace.overflowed) != 0;
+    count->unfinished = gray_interrupted(&count->undone);
+    if (!count->unfinished)
+        count->released_count = count->row_count = 0;
     return 0;
+}
+
+void refcount_forget_undone(struct heap *h)
+{
+    gray_clear(&h->count.undone);
+    h->count.unfinished = false;
 }
 
 static void begin_sweep(struct heap *h)
@@ -185,7 +233,7 @@ static void begin_sweep(struct heap *h)
 
 void heap_end_count(struct heap *h)
 {
-    MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_COUNTING);
+    MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_COUNTING && heap_counted(h));
     h->count.fresh = false;
     begin_sweep(h);
 }

@@ -17,12 +17,10 @@ struct refcount {
     struct logged *rows;                     /* looked at by the last pause: of each, old has the references that are lost */
     size_t row_count, row_capacity;
     struct gray gray;                        /* of the trace that is active: what is left to be done */
-    struct gray_taken {                      /* and what heap_mark() is at */
-        uint32_t *items;
-        size_t count, capacity;
-        struct gray_slice *slices;
-        size_t slice_count, slice_capacity;
-    } taken;
+    struct gray_taken taken;                 /* and what heap_mark() is at */
+    struct gray undone;                      /* of heap_count(), which was interrupted: dropped, and still to be looked at */
+    struct gray_taken redone;
+    bool unfinished;                         /* it is to go on; what has been done of rows and of what was held is 0 there */
     bool traces;                             /* one is active: refcount_trace.c */
     bool fresh;                              /* what is being counted died before the trace began, and is none of its business */
     bool immortals_marked;                   /* by it */

@@ -190,20 +190,6 @@ static void run_rows(struct worker *w, struct packet *p)
     trace_roots_end(&r);
 }
 
-/* What is gray is this run's, and what it leaves is new. The lock goes with the memory. */
-static void take_gray(struct refcount *c)
-{
-    struct gray_taken now = { c->gray.items, c->gray.count, c->gray.capacity, c->gray.slices, c->gray.slice_count, c->gray.slice_capacity };
-
-    c->gray.items = c->taken.items;
-    c->gray.capacity = c->taken.capacity;
-    c->gray.slices = c->taken.slices;
-    c->gray.slice_capacity = c->taken.slice_capacity;
-    c->gray.count = c->taken.count;
-    c->gray.slice_count = c->taken.slice_count;
-    c->taken = now;
-}
-
 static bool add_packets(struct heap *h, struct job *job, size_t rows)
 {
     const struct refcount *c = &h->count;
@@ -222,9 +208,9 @@ static int run(struct heap *h, struct engine *engine, size_t rows)
     if (r < 0)
         return r;
     at_store_relaxed(&c.trace.overflowed, h->count.gray.rescan);
-    take_gray(&h->count);
+    gray_swap(&h->count.gray, &h->count.taken);
     if (!add_packets(h, job, rows)) {
-        take_gray(&h->count); /* back */
+        gray_swap(&h->count.gray, &h->count.taken); /* back */
         return -ENOMEM;
     }
     engine_run(engine, job);

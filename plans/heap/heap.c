@@ -124,6 +124,7 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     settle_nursery(h);
     h->log.active |= plan->constraints.counts;
     gray_init(&h->count.gray);
+    gray_init(&h->count.undone);
     pthread_mutex_init(&h->block_lock, NULL);
     layout_place(&h->meta, shm_segment_address(private), bytes, plan_slides(plan), plan->constraints.counts);
     blocks_init(&h->blocks, &h->meta, bytes, config->limit_bytes == 0 ? bytes : config->limit_bytes);

@@ -146,6 +146,44 @@ static void visit(struct tracer *r, uint32_t granule)
         scan(r, &o, lose);
 }
 
+bool drop_interrupted(const struct trace *t)
+{
+    return t->undone != NULL && !t->bounded && gray_interrupted(t->undone);
+}
+
+/* Without memory for that it goes on now. */
+static bool leave_undone(struct tracer *r)
+{
+    if (!gray_add(r->t->undone, r->stack->items, r->stack->count))
+        return false;
+    r->stack->count = 0;
+    return true;
+}
+
+void drop_resume(struct tracer *r, uint32_t granule)
+{
+    visit(r, granule);
+    drop_drain(r);
+}
+
+void drop_resume_slice(struct tracer *r, const struct gray_slice *s)
+{
+    const struct heap *h = r->t->heap;
+    struct object o;
+
+    if (!object_load(h, s->granule, blocks_kind(&h->blocks, s->granule / MM_BLOCK_GRANULES), &o) || o.program->shape != SCAN_ARRAY)
+        return;
+    o.length = MM_MIN(o.length, s->end);
+    uint32_t slice = stack_slice_elements(o.program, 1);
+    for (uint32_t at = s->at, end; at < o.length; at = end) {
+        end = o.length - at > slice ? at + slice : o.length;
+        object_each_element(r->t->arena, o.granule, o.program, at, end, r->t->gray == NULL ? lose : lose_gray, r);
+        drop_drain(r);
+        if (drop_interrupted(r->t) && end < o.length && gray_add_slice(r->t->undone, (struct gray_slice){ o.granule, end, o.length }))
+            return;
+    }
+}
+
 void drop_drain(struct tracer *r)
 {
     struct packet *stack = r->stack;
@@ -155,6 +193,8 @@ void drop_drain(struct tracer *r)
         visit(r, stack->items[--stack->count]);
         if (++visits % STACK_SHARE_EVERY != 0 || r->t->bounded)
             continue;
+        if (MM_UNLIKELY(drop_interrupted(r->t)) && leave_undone(r))
+            return;
         if (stack->count >= STACK_SHARE_MIN && worker_others_idle_racy(r->worker))
             stack_give_half(r, r->t->objects);
         if (MM_UNLIKELY(worker_should_yield(r->worker)) && stack->count > 0 && stack_leave(r, r->t->objects))
@@ -164,7 +204,10 @@ void drop_drain(struct tracer *r)
 
 void drop_run_objects(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)
 {
-    drop_drain(&(struct tracer){ t, tally, w, p });
+    struct tracer r = { t, tally, w, p };
+
+    if (!drop_interrupted(t) || !leave_undone(&r))
+        drop_drain(&r);
 }
 
 void drop_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)
@@ -174,6 +217,8 @@ void drop_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w
     uint32_t step = stack_slice_elements(s.program, 1);
 
     while (stack_slice_next(&r, &s, step)) {
+        if (drop_interrupted(t) && gray_add_slice(t->undone, (struct gray_slice){ s.granule, s.at, s.end }))
+            return;
         object_each_element(t->arena, s.granule, s.program, s.at, s.stop, t->gray == NULL ? lose : lose_gray, &r);
         drop_drain(&r);
     }
@@ -198,7 +243,9 @@ void drop_run_rescan(struct trace *t, struct trace_tally *tally, struct worker *
     if (!t->bounded)
         trace_split_range(w, p, MM_COMMIT_BLOCKS);
     for (uint64_t block = p->args[0]; block < p->args[1]; block++)
-        if (block_kind_in_use(blocks_kind(&t->heap->blocks, (uint32_t)block)))
+        if (drop_interrupted(t))
+            at_store_relaxed(&t->overflowed, 1); /* later */
+        else if (block_kind_in_use(blocks_kind(&t->heap->blocks, (uint32_t)block)))
             rescan_block(&r, (uint32_t)block);
 }
 

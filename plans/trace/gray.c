@@ -26,7 +26,20 @@ void gray_clear(struct gray *g)
     at_store_relaxed(&g->lost, 0);
 }
 
-/* Room for @more rows of @size bytes in @rows. */
+void gray_swap(struct gray *g, struct gray_taken *t)
+{
+    struct gray_taken now = { g->items, g->count, g->capacity, g->slices, g->slice_count, g->slice_capacity };
+
+    g->items = t->items;
+    g->count = t->count;
+    g->capacity = t->capacity;
+    g->slices = t->slices;
+    g->slice_count = t->slice_count;
+    g->slice_capacity = t->slice_capacity;
+    *t = now;
+}
+
+/* Room for @needed rows of @size bytes in @rows. */
 static bool grow(void **rows, size_t *capacity, size_t needed, size_t size)
 {
     size_t wanted = MM_MAX(*capacity, (size_t)FIRST);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Gray: what a trace still has to look at while none of its packets runs: so a pause may come in the middle of it (refcount_trace.c).
- *   Items    granules. Of one whose object has been dropped meanwhile nothing follows: who dropped it has left what it referred to here
- *   Slices   parts of arrays that are marked already
+/* Gray: what packets that were interrupted have left to be done, so that a pause may come in the middle of it. There are two: what a
+ * trace is still to look at (refcount_trace.c), and what has been dropped and is still to be looked at (refcount_beside.c).
+ *   Items    granules. Of a trace's, nothing follows when its object has been dropped meanwhile: who did it has left what it referred to
+ *   Slices   parts of arrays
  *   Interrupted  packets that see it leave here what they have, and end
  *   Owner    the heap     Threads  add: any worker; the rest: the heap's caller while no packet of the trace runs; interrupted: any     */
 #include <pthread.h>
@@ -21,9 +22,16 @@ struct gray {
     size_t count, capacity;
     struct gray_slice *slices;
     size_t slice_count, slice_capacity;
-    bool rescan;                             /* some references of marked objects are nowhere: they are to be looked at once more */
+    bool rescan;                             /* something is in neither of them: a rescan is to find it */
     _Atomic uint32_t interrupted;
     _Atomic uint32_t lost;                   /* something could not be added that is nowhere else: the trace is worth nothing */
+};
+
+struct gray_taken {                          /* what a run begins with */
+    uint32_t *items;
+    size_t count, capacity;
+    struct gray_slice *slices;
+    size_t slice_count, slice_capacity;
 };
 
 void gray_init(struct gray *g);
@@ -37,6 +45,8 @@ static inline bool gray_interrupted(const struct gray *g)
 {
     return at_load_relaxed(&g->interrupted) != 0;
 }
+/* What is there is @t's, and what was @t's is there. */
+void gray_swap(struct gray *g, struct gray_taken *t);
 /* False: no memory. */
 bool gray_add(struct gray *g, const uint32_t *items, size_t count);
 bool gray_add_slice(struct gray *g, struct gray_slice slice);

@@ -30,6 +30,7 @@ struct trace {                               /* constant while it runs, but for 
     _Atomic uint64_t *marks, *settled;       /* heap_mark_bits(), heap_scratch_bits() */
     _Atomic uint64_t *also;                  /* whatever is marked is marked there, too; or NULL */
     _Atomic uint16_t *charged;               /* metadata.charged, or a trace's own */
+    struct gray *undone;                     /* of a run that drops: it may be interrupted; or NULL */
     struct gray *gray;                       /* a trace that may be interrupted, or what is dropped while there is one; or NULL */
     bool alone;                              /* one worker: mark bits need no locked instruction */
     bool young;                              /* what is old is marked */
