@@ -18,6 +18,7 @@
 #include "plans/heap/walk.h"
 #include "plans/room.h"
 #include "plans/schedule.h"
+#include "plans/trace/trace.h"
 
 /* ---- roots and survivors ---- */
 
@@ -36,10 +37,8 @@ void refcount_stick(const struct heap *h, uint32_t granule)
 }
 
 /* Others may set bits of the same lines. */
-void refcount_arm(const struct heap *h, const struct object *o)
+static void arm(const struct heap *h, uint64_t at, uint64_t end)
 {
-    uint64_t at = o->granule, end = at + o->granules - 1;
-
     while (at < end) {
         uint64_t line = at / MM_LINE_GRANULES, next = MM_MIN(end, (line + 1) * MM_LINE_GRANULES);
         uint32_t ones = next - at == MM_LINE_GRANULES ? UINT32_MAX : (UINT32_C(1) << (next - at)) - 1;
@@ -47,6 +46,11 @@ void refcount_arm(const struct heap *h, const struct object *o)
         at_store_relaxed(&h->log.lines[line], 1);
         at = next;
     }
+}
+
+void refcount_arm(const struct heap *h, const struct object *o)
+{
+    arm(h, o->granule, (uint64_t)o->granule + o->granules - 1);
 }
 
 /* Nothing old would have to stay behind. */
@@ -64,6 +68,12 @@ bool refcount_moves_block(const struct heap *h, uint32_t block, enum block_kind 
 
 /* ---- counting anew ---- */
 
+struct sweeper {
+    struct heap *heap;
+    struct worker *worker;
+    const struct packet_kind *elements;
+};
+
 void refcount_clear_block(const struct heap *h, uint32_t block)
 {
     memset((void *)refcount_of(h, block * MM_BLOCK_GRANULES), 0, MM_BLOCK_GRANULES / 2);
@@ -78,9 +88,38 @@ static void count_reference(void *context, uint64_t place, uint32_t reference)
         refcount_up(h, reference);
 }
 
-/* @room: what the block's objects may still claim to fill (settle.h T4). */
-static void count_object(struct heap *h, uint32_t granule, enum block_kind kind, uint64_t *room)
+/* Elements [args[0], args[1]) of an array. */
+void refcount_count_elements(struct heap *h, struct worker *w, struct packet *p)
 {
+    const struct scan_program *program = (const void *)(uintptr_t)p->args[3];
+    uint32_t granule = (uint32_t)p->args[2];
+
+    trace_split_range(w, p, p->kind->grain);
+    uint64_t from = program->fixed_bytes + p->args[0] * program->element_bytes;
+    uint64_t end = program->fixed_bytes + p->args[1] * program->element_bytes;
+    arm(h, granule + from / MM_GRANULE_BYTES, granule + (end + MM_GRANULE_BYTES - 1) / MM_GRANULE_BYTES);
+    object_each_element(h->arena, granule, program, (uint32_t)p->args[0], (uint32_t)p->args[1], count_reference, h);
+}
+
+/* A large array is many packets' work. False: there are none. */
+static bool leave_elements(struct worker *w, const struct packet_kind *elements, const struct object *o)
+{
+    struct packet *p = o->length <= elements->grain ? NULL : worker_packet_try_new(w, elements);
+
+    if (p == NULL)
+        return false;
+    p->args[0] = 0;
+    p->args[1] = o->length;
+    p->args[2] = o->granule;
+    p->args[3] = (uintptr_t)o->program;
+    worker_packet_push(w, p);
+    return true;
+}
+
+/* @room: what the block's objects may still claim to fill (settle.h T4). */
+static void count_object(struct sweeper *s, uint32_t granule, enum block_kind kind, uint64_t *room)
+{
+    struct heap *h = s->heap;
     struct object o;
 
     if (!object_load(h, granule, kind, &o) || o.program->shape == SCAN_LEAF)
@@ -88,30 +127,33 @@ static void count_object(struct heap *h, uint32_t granule, enum block_kind kind,
     if (o.granules > MM_LINE_GRANULES && o.granules > *room)
         return;
     *room -= o.granules > MM_LINE_GRANULES ? o.granules : 0;
-    refcount_arm(h, &o);
     object_each_fixed(h->arena, granule, o.program, count_reference, h);
+    if (o.program->shape == SCAN_ARRAY && leave_elements(s->worker, s->elements, &o)) {
+        arm(h, granule, granule + o.program->fixed_bytes / MM_GRANULE_BYTES);
+        return;
+    }
+    refcount_arm(h, &o);
     if (o.program->shape == SCAN_ARRAY)
         object_each_element(h->arena, granule, o.program, 0, o.length, count_reference, h);
 }
 
-static void count_block(struct heap *h, uint32_t block, enum block_kind kind)
+static void count_block(struct sweeper *s, uint32_t block, enum block_kind kind)
 {
+    struct heap *h = s->heap;
     uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
     uint64_t room = kind == BLOCK_LARGE ? UINT64_MAX : MM_BLOCK_GRANULES;
 
     for (at = bitmap_find_set(heap_marks(h), at, end); at < end; at = bitmap_find_set(heap_marks(h), at + 1, end))
         if (object_place(h, (uint32_t)at) != BLOCK_UNCOMMITTED)
-            count_object(h, (uint32_t)at, kind, &room);
+            count_object(s, (uint32_t)at, kind, &room);
 }
 
-void refcount_block_swept(struct heap *h, uint32_t block)
+void refcount_block_swept(struct heap *h, struct worker *w, const struct packet_kind *elements, uint32_t block)
 {
     enum block_kind kind = blocks_kind(&h->blocks, block);
 
-    if (!block_kind_in_use(kind))
-        return;
-    if (!h->young)
-        count_block(h, block, kind);
+    if (!h->young && block_kind_in_use(kind))
+        count_block(&(struct sweeper){ h, w, elements }, block, kind);
 }
 
 /* ---- a collection ---- */

@@ -62,7 +62,9 @@ void refcount_hold(struct heap *h, uint32_t granule);                /* a root r
 void refcount_stick(const struct heap *h, uint32_t granule);         /* it lives for ever */
 bool refcount_moves_block(const struct heap *h, uint32_t block, enum block_kind kind);  /* a young one: out of this block? */
 void refcount_clear_block(const struct heap *h, uint32_t block);     /* a whole one: before anything is marked */
-void refcount_block_swept(struct heap *h, uint32_t block);           /* all is marked and moved; a whole one counts what is in it */
+/* All is marked and moved; a whole one counts what is in @block, and leaves large arrays to packets of kind @elements, which run the other. */
+void refcount_block_swept(struct heap *h, struct worker *w, const struct packet_kind *elements, uint32_t block);
+void refcount_count_elements(struct heap *h, struct worker *w, struct packet *p);
 
 /* Traces: refcount_trace.c. What is unmarked is an old object, and nothing else. */
 bool refcount_begin_trace_stw(struct heap *h);                       /* after a pause; false: no memory for it */
