@@ -17,6 +17,7 @@
 
 #include "plans/heap.h"
 #include "plans/heap/state.h"
+#include "plans/trace/trace.h"
 
 #define REFCOUNT_HELD 0x80u                      /* by a root, at the last pause */
 #define REFCOUNT_STUCK 0x7fu                     /* no longer counted */
@@ -45,6 +46,19 @@ static inline bool refcount_down(const struct heap *h, uint32_t granule)
         if (at_cas_acq_rel(count, &was, (uint8_t)(was - 1)))
             return was == 1;
     return false;
+}
+
+/* What @granule takes the place of in @later: the oldest there, or 0. */
+static inline uint32_t refcount_fetch(const struct heap *h, struct trace_later *later, uint32_t granule)
+{
+    uint32_t *place = &later->items[later->at++ % TRACE_LATER], oldest = *place;
+
+    if (granule != 0) {
+        __builtin_prefetch((const void *)&heap_vo(h)[granule / 64]);
+        __builtin_prefetch((const void *)refcount_of(h, granule));
+    }
+    *place = granule;
+    return oldest;
 }
 
 /* Stores to it are to be logged from now on. The world is stopped, or nobody knows the object. */

@@ -69,8 +69,21 @@ void drop_unheld(struct tracer *r, uint32_t granule)
 
 static void lose(void *context, uint64_t place, uint32_t reference)
 {
+    struct tracer *r = context;
+
     (void)place;
-    drop_reference(context, reference);
+    if (reference != 0 && object_place(r->t->heap, reference) != BLOCK_UNCOMMITTED)
+        reference = refcount_fetch(r->t->heap, &r->tally->later, reference);
+    drop_reference(r, reference);
+}
+
+/* All that has been fetched. True: something was dropped by that. */
+static bool lose_rest(struct tracer *r)
+{
+    stack_make_room(r, r->t->objects, TRACE_LATER);
+    for (unsigned i = 0; i < TRACE_LATER; i++)
+        drop_reference(r, refcount_fetch(r->t->heap, &r->tally->later, 0));
+    return r->stack->count > 0;
 }
 
 static void lose_gray(void *context, uint64_t place, uint32_t reference)
@@ -154,6 +167,7 @@ bool drop_interrupted(const struct trace *t)
 /* Without memory for that it goes on now. */
 static bool leave_undone(struct tracer *r)
 {
+    (void)lose_rest(r);
     if (!gray_add(r->t->undone, r->stack->items, r->stack->count))
         return false;
     r->stack->count = 0;
@@ -189,7 +203,7 @@ void drop_drain(struct tracer *r)
     struct packet *stack = r->stack;
     unsigned visits = 0;
 
-    while (stack->count > 0) {
+    while (stack->count > 0 || lose_rest(r)) {
         visit(r, stack->items[--stack->count]);
         if (++visits % STACK_SHARE_EVERY != 0 || r->t->bounded)
             continue;
@@ -197,7 +211,7 @@ void drop_drain(struct tracer *r)
             return;
         if (stack->count >= STACK_SHARE_MIN && worker_others_idle_racy(r->worker))
             stack_give_half(r, r->t->objects);
-        if (MM_UNLIKELY(worker_should_yield(r->worker)) && stack->count > 0 && stack_leave(r, r->t->objects))
+        if (MM_UNLIKELY(worker_should_yield(r->worker)) && lose_rest(r) && stack_leave(r, r->t->objects))
             return;
     }
 }

@@ -270,6 +270,24 @@ void evacuate_piece(struct tracer *r, const struct object *o, struct piece piece
 
 /* the closure */
 
+static void count_old(const struct trace *t, uint32_t granule)
+{
+    if (granule != 0 && bitmap_test(t->marks, granule)) /* else it is forged */
+        refcount_up(t->heap, granule);
+}
+
+/* Where nothing is young nothing moves, and nothing follows: there is time to fetch it. */
+static inline bool is_settled_old(const struct trace *t, uint32_t granule)
+{
+    return t->counts && !blocks_flag(&t->heap->blocks, granule / MM_BLOCK_GRANULES, BLOCK_YOUNG);
+}
+
+static void count_rest(struct tracer *r)
+{
+    for (unsigned i = 0; r->t->counts && i < TRACE_LATER; i++)
+        count_old(r->t, refcount_fetch(r->t->heap, &r->tally->later, 0));
+}
+
 static inline void follow(struct tracer *r, uint64_t place)
 {
     uint32_t target = foreign_load32(r->t->arena, place * 4), now;
@@ -280,11 +298,15 @@ static inline void follow(struct tracer *r, uint64_t place)
         r->tally->forged_refs++;
         return;
     }
+    if (is_settled_old(r->t, target)) {
+        count_old(r->t, refcount_fetch(r->t->heap, &r->tally->later, target));
+        return;
+    }
     now = visit(r, target);
     if (now != target)
         foreign_store32(r->t->arena, place * 4, now);
-    if (r->t->counts && bitmap_test(r->t->marks, now)) /* else it is forged */
-        refcount_up(r->t->heap, now);
+    if (r->t->counts)
+        count_old(r->t, now);
 }
 
 /* Of what was on the stack from the beginning, as roots' places are, it is long ago that anything was fetched: the places of those
@@ -320,8 +342,9 @@ static void drain(struct tracer *r)
         if (stack->count >= STACK_SHARE_MIN && worker_others_idle_racy(r->worker))
             stack_give_half(r, r->t->slots);
         if (MM_UNLIKELY(worker_should_yield(r->worker)) && stack->count > 0 && stack_leave(r, r->t->slots))
-            return;
+            break;
     }
+    count_rest(r);
 }
 
 void evacuate_run_slots(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)

@@ -16,12 +16,20 @@
 #include "plans/trace/gray.h"
 #include "plans/work/engine.h"
 
+/* Objects whose VO bits and counts are on their way into the cache: what is to be done to the oldest is done when the next one comes. */
+#define TRACE_LATER 16u                      /* a power of two */
+struct trace_later {
+    uint32_t items[TRACE_LATER];             /* 0: none */
+    uint32_t at;
+};
+
 struct trace_tally {                         /* one worker's */
     uint64_t objects, bytes;
     uint64_t moved_objects, moved_bytes;
     uint64_t kind_bytes[BLOCK_KINDS];        /* if the heap wants it */
     uint32_t forged_refs, bad_headers;
     struct copy_room room;
+    struct trace_later later;                /* empty between packets */
 };
 
 struct trace {                               /* constant while it runs, but for overflowed */
