@@ -30,7 +30,7 @@ static const char *const stage_names[STAGES] = { "clear", "roots", "closure" };
 
 /* clang-format off */
 static const struct packet_kind CLEAR_TRACED  = { "CLEAR_TRACED",  STAGE_CLEAR,   run_clear,    256 /* blocks */ },
-                                MARK_GRAY     = { "MARK_GRAY",     STAGE_ROOTS,   run_gray,     256 /* objects */ },
+                                MARK_GRAY     = { "MARK_GRAY",     STAGE_CLOSURE, run_gray,     512 /* objects */ },
                                 RESUME_SLICES = { "RESUME_SLICES", STAGE_ROOTS,   run_slices,    64 /* slices */ },
                                 SCAN_IMMORTAL = { "SCAN_IMMORTAL", STAGE_ROOTS,   run_immortal,  16 /* blocks */ },
                                 MARK_OLD      = { "MARK_OLD",      STAGE_ROOTS,   run_rows,     256 /* rows */ },
@@ -109,17 +109,22 @@ bool refcount_is_unmarked(const struct heap *h, uint32_t granule)
     return is_old(h, granule) && !bitmap_test(h->meta.traced, granule);
 }
 
+/* As what is on a stack. Where there is no object any more there is no VO bit, and that is asked first. If this is interrupted before
+ * it has begun, all of it goes back at once. */
 static void run_gray(struct worker *w, struct packet *p)
 {
     struct collection *c = collection_of(w);
-    struct tracer r = { &c->trace, tally_of(w), w, NULL };
     const uint32_t *items = c->heap->count.taken.items;
 
-    stage_split(w, p);
-    for (uint64_t i = p->args[0]; i < p->args[1]; i++)
-        if (refcount_is_unmarked(c->heap, items[i]))
-            mark_root(&r, items[i]);
-    trace_roots_end(&r);
+    if (!gray_interrupted(&c->heap->count.gray) || !gray_add(&c->heap->count.gray, items + p->args[0], p->args[1] - p->args[0])) {
+        stage_split(w, p);
+        for (uint64_t at = p->args[0], end; at < p->args[1]; at = end) { /* all of it, if there were no packets to split it */
+            end = MM_MIN(at + MARK_GRAY.grain, p->args[1]);
+            p->count = (uint32_t)(end - at);
+            memcpy(p->items, items + at, p->count * sizeof(*items));
+            mark_run_objects(&c->trace, tally_of(w), w, p);
+        }
+    }
 }
 
 static void mark_reference(void *context, uint64_t place, uint32_t reference)
