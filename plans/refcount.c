@@ -241,6 +241,7 @@ static int settle(struct heap *h, struct engine *engine, bool young)
     if (heap_cycle(h) == HEAP_CYCLE_COUNTING && young)
         return finish_pending(h, engine);
     if (!young) {
+        h->count.inexact |= heap_cycle(h) == HEAP_CYCLE_COUNTING; /* if it fails: what is forgotten is in the counts */
         refcount_end_trace(h);
         refcount_forget_undone(h);
         at_store_relaxed(&h->cycle.state, HEAP_CYCLE_NONE);
@@ -272,8 +273,10 @@ static int collect(struct heap *h, struct engine *engine, const struct heap_stop
     bool ends = h->count.traces && gray_is_empty(&h->count.gray);
     if (r == 0)
         r = schedule_collect_stw(h, engine, stop, ret);
-    if (r < 0)
+    if (r < 0) {
+        h->young = h->evacuates = h->defrags = false; /* a trace may go on */
         return r;
+    }
     ret->counts = ret->kind == HEAP_PAUSE_REFCOUNT;
     ret->fell_back = traced && !ret->counts && !(stop->whole || stop->full_heap || stop->emergency);
     if (ret->counts) {

@@ -7,7 +7,7 @@
  *           those of young objects that it finds, which are old from then on. What has a count, or is held, survives
  *   After   beside the clients: what stood in those fields before loses a reference each, what no root holds any more is looked at,
  *           and what has nothing left is dropped, with the references in it. Nobody can reach it, so nobody writes to it
- *   Cycles  and what is stuck, are found by a trace now and then: refcount.c R5, and cycle.c
+ *   Cycles  and what is stuck, are found by a trace now and then, beside which all this goes on: refcount_trace.c
  *   Whole   a collection of everything counts anew; whatever was still to be done before is forgotten
  *   From    Deutsch and Bobrow, CACM 1976 (roots are not counted); Levanoni and Petrank, OOPSLA 2001 (coalescing); Shahriyar et al., OOPSLA
  *           2013 (young objects are counted when they survive); Zhao, Blackburn and McKinley, PLDI 2022 (LXR)     docs/plans.md#lxr */

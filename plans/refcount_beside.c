@@ -3,10 +3,10 @@
  *   D1  nobody but these packets writes VO bits and counts while clients run; grants go on: G is closed, and they look at lines alone
  *   D2  dropping and sweeping take turns: nothing is swept before all is dropped, so that headers and fields stand until they are read.
  *       What was dropped is in blocks flagged BLOCK_UNSWEPT, which the sweep has for itself (cycle.c Y5)
- *   D4  dropping may be interrupted: what is dropped and not looked at is left (trace/gray.h), and looked at before anything is swept, and
- *       before the next pause counts
  *   D3  the sweep after a trace's last pause drops first what is not marked: its references to what is marked are lost, so that R1
- *       holds, and what had no others goes, too        */
+ *       holds, and what had no others goes, too
+ *   D4  dropping may be interrupted: what is dropped and not looked at is left (trace/gray.h), and looked at before anything is swept, and
+ *       before the next pause counts      */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
