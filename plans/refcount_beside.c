@@ -219,6 +219,7 @@ int heap_count(struct heap *h, struct engine *engine)
 void refcount_forget_undone(struct heap *h)
 {
     gray_clear(&h->count.undone);
+    h->count.dropped_objects = h->count.dropped_bytes = 0; /* all that lives is counted by who does this */
     h->count.unfinished = false;
 }
 
