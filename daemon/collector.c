@@ -37,7 +37,7 @@ void collector_publish_end(struct shared_heap *h, struct collector_task *t)
 {
     struct shm_control *c = h->control;
 
-    if (t->collection.kind != HEAP_PAUSE_REFCOUNT && !t->collection.nursery_begun) /* whose pause has noted it */
+    if (!t->collection.counts && !t->collection.nursery_begun) /* whose pause has noted it */
         note_new_bytes(h, t);
     at_store_relaxed(&c->live_bytes, t->collection.live_bytes);
     at_store_relaxed(&c->live_objects, t->collection.live_objects);
@@ -48,8 +48,8 @@ static void publish_pause(struct shared_heap *h, struct collector_task *t)
 {
     struct shm_control *c = h->control;
 
-    t->ended = heap_cycle(h->heap) == HEAP_CYCLE_NONE;
-    if (t->collection.kind == HEAP_PAUSE_REFCOUNT || t->collection.begins_nursery)
+    t->ended = !heap_in_collection(h->heap) && heap_cycle(h->heap) != HEAP_CYCLE_CLEARED;
+    if (t->collection.counts || t->collection.begins_nursery || (!t->ended && heap_plan_counts(h->heap)))
         note_new_bytes(h, t);
     if (t->ended)
         collector_publish_end(h, t);

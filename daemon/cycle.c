@@ -11,11 +11,13 @@
  *       collection has ended when that is swept: then what it freed is there
  *   P6  the first stop may be put off, again and again, for a thread that is slow (patience.h); until then the cycle is CLEARED
  *   P7  a plan that has young collections, too, begins a cycle when the last of them has left less than P3 asks for; at once, since that
- *       is when there is most. What is granted while it runs is the next young collection's, which comes before the next cycle */
+ *       is when there is most. What is granted while it runs is the next young collection's, which comes before the next cycle
+ *   P8  of a plan that counts, its marking, and its counting, make way for stops that come meanwhile. Marking goes on after them; counting, which they need, within */
 #include "daemon/cycle.h"
 
 #include <errno.h>
 
+#include "daemon/grants.h"
 #include "daemon/log.h"
 #include "daemon/patience.h"
 #include "daemon/server.h"
@@ -87,13 +89,42 @@ static bool begin(struct shared_heap *h, enum collector_work *ret_work)
     return true;
 }
 
+/* Of plans that count, until nothing is left to be marked, or a pause is wanted meanwhile (P6). */
+static bool marks_on(struct shared_heap *h)
+{
+    if (!heap_plan_counts(h->heap))
+        return !h->pace.marked;
+    bool on = h->promised <= h->completed && !heap_marked(h->heap);
+    if (on)
+        heap_interrupt(h->heap, false);
+    return on;
+}
+
+/* Not beyond a nursery granted since the last stop: the next one, with all workers, does what is left (P6). */
+static bool counts_on(struct shared_heap *h)
+{
+    bool on = h->promised <= h->completed || !grants_nursery_is_full(h);
+
+    if (on)
+        heap_interrupt(h->heap, false);
+    return on;
+}
+
+void cycle_hurry(struct shared_heap *h)
+{
+    enum collector_work work = h->collector.task.work;
+
+    if (h->promised > h->completed && (work == WORK_MARK || (work == WORK_COUNT && grants_nursery_is_full(h))))
+        heap_interrupt(h->heap, true);
+}
+
 bool cycle_next_work(struct shared_heap *h, enum collector_work *ret_work)
 {
     switch (heap_cycle(h->heap)) {
     case HEAP_CYCLE_NONE: return begin(h, ret_work);
-    case HEAP_CYCLE_COUNTING: *ret_work = WORK_COUNT; return true;
+    case HEAP_CYCLE_COUNTING: *ret_work = counts_on(h) ? WORK_COUNT : WORK_COLLECT; return true;
     case HEAP_CYCLE_CLEARED: *ret_work = WORK_COLLECT; return true;
-    case HEAP_CYCLE_MARKING: *ret_work = h->pace.marked ? WORK_COLLECT : WORK_MARK; return true;
+    case HEAP_CYCLE_MARKING: *ret_work = marks_on(h) ? WORK_MARK : WORK_COLLECT; return true;
     case HEAP_CYCLE_SWEEPING: *ret_work = WORK_SWEEP; return true;
     }
     return false;
@@ -122,8 +153,8 @@ static void look_at_log(struct shared_heap *h, bool failed)
 
 static void marked(struct shared_heap *h, const struct collector_task *task)
 {
-    if (!shared_heap_try_lock(h))
-        return; /* never: the collector has nothing to do */
+    if (heap_plan_counts(h->heap) || !shared_heap_try_lock(h))
+        return; /* the latter never: the collector has nothing to do */
     if (task->error == 0 && heap_end_mark(h->heap))
         shared_heap_show_barrier(h);
     else
@@ -133,7 +164,7 @@ static void marked(struct shared_heap *h, const struct collector_task *task)
 
 static void counted(struct shared_heap *h, const struct collector_task *task)
 {
-    if (task->error != 0 || !shared_heap_try_lock(h))
+    if (task->error != 0 || !heap_counted(h->heap) || !shared_heap_try_lock(h))
         return; /* once more */
     heap_end_count(h->heap);
     shared_heap_unlock(h);
@@ -150,16 +181,13 @@ static void swept(struct shared_heap *h, const struct collector_task *task)
         return;
     }
     heap_end_cycle(h->heap, &cycle.collection);
-    bool ended = heap_cycle(h->heap) == HEAP_CYCLE_NONE; /* P5 */
+    bool over = heap_cycle(h->heap) == HEAP_CYCLE_NONE; /* else a trace goes on (P5, P6) */
     cycle.collection.duration_ns = h->pace.beside_ns;
-    if (ended)
-        collector_publish_end(h, &cycle);
+    collector_publish_end(h, &cycle);
     shared_heap_unlock(h);
-    if (!ended)
-        return;
-    if (h->pace.began_granted != 0)
+    if (over && h->pace.began_granted != 0)
         note_taken(h);
-    h->pace.began_granted = 0;
+    h->pace.began_granted = over ? 0 : h->pace.began_granted;
     h->pace.beside_ns = 0;
     shared_heap_collection_ended(h, &cycle);
 }

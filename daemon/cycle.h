@@ -22,6 +22,8 @@ struct pace {                                 /* of cycles of one heap */
 
 /* The next task of a cycle, or of one that is to begin because a collection is promised. False: none. */
 bool cycle_next_work(struct shared_heap *h, enum collector_work *ret_work);
+/* The collector is busy: if that is with something that may wait, and a stop is wanted, it comes to an end soon. */
+void cycle_hurry(struct shared_heap *h);
 /* Less is left to be granted than a cycle takes: it should begin now. */
 bool cycle_is_due_locked(struct shared_heap *h);
 /* A task of a cycle, not a stop, is done. */

@@ -89,6 +89,13 @@ static bool is_due(const struct shared_heap *h, uint64_t nursery_bytes)
     return (stresses(h) && since >= h->settings.stress_bytes) || (nursery_bytes > 0 && since >= nursery_bytes);
 }
 
+bool grants_nursery_is_full(const struct shared_heap *h)
+{
+    uint64_t bytes = heap_nursery_bytes(h->heap);
+
+    return bytes > 0 && granted_since_collection(h) >= bytes;
+}
+
 /* What a grant to @w may be asked to bring; 0: nothing before a collection. A grant's last piece may go beyond what it was
  * asked for by all but a byte. */
 static uint64_t stress_allows(const struct shared_heap *h, const struct grant_wait *w)

@@ -299,6 +299,8 @@ static void start_next(struct shared_heap *h)
 {
     enum collector_work work;
 
+    if (h->collector.busy)
+        cycle_hurry(h);
     if (h->collector.busy || h->end_posted)
         return;
     if (h->ending) {
@@ -364,9 +366,7 @@ uint64_t shared_heap_promise_collection_locked(struct shared_heap *h)
 /* The one under way, if it has begun, looks at the heap as it was. */
 uint64_t shared_heap_promise_unbegun_locked(struct shared_heap *h)
 {
-    enum heap_cycle cycle = heap_cycle(h->heap);
-    bool begun = cycle != HEAP_CYCLE_NONE && cycle != HEAP_CYCLE_CLEARED;
-    uint64_t next = shared_heap_next_collection_locked(h) + begun;
+    uint64_t next = shared_heap_next_collection_locked(h) + heap_in_collection(h->heap);
 
     h->promised = MM_MAX(h->promised, next);
     return next;

@@ -38,7 +38,6 @@ static void run_arm_blocks(struct worker *w, struct packet *p);
 static void run_arm_rows(struct worker *w, struct packet *p);
 static void run_mark_seeds(struct worker *w, struct packet *p);
 static void run_mark_old(struct worker *w, struct packet *p);
-static void run_immortal(struct worker *w, struct packet *p);
 static void run_keep_all(struct worker *w, struct packet *p);
 static void run_promote(struct worker *w, struct packet *p);
 static void run_flag(struct worker *w, struct packet *p);
@@ -53,7 +52,7 @@ static const struct packet_kind CLEAR_BLOCKS   = { "CLEAR_BLOCKS",   STAGE_CLEAR
                                 ARM_BLOCKS     = { "ARM_BLOCKS",     STAGE_SEED,    run_arm_blocks,     64 /* blocks */ },
                                 ARM_ROWS       = { "ARM_ROWS",       STAGE_SEED,    run_arm_rows,       1024 /* rows */ },
                                 MARK_SEEDS     = { "MARK_SEEDS",     STAGE_ROOTS,   run_mark_seeds,     256 /* objects */ },
-                                SCAN_IMMORTAL  = { "SCAN_IMMORTAL",  STAGE_ROOTS,   run_immortal,       16 /* blocks */ },
+                                SCAN_IMMORTAL  = { "SCAN_IMMORTAL",  STAGE_ROOTS,   stage_immortal,       16 /* blocks */ },
                                 MARK_OLD       = { "MARK_OLD",       STAGE_ROOTS,   run_mark_old,       256 /* rows */ },
                                 MARK_OBJECTS   = { "MARK_OBJECTS",   STAGE_CLOSURE, stage_objects,      0 /* a packet */ },
                                 SCAN_SLICE     = { "SCAN_SLICE",     STAGE_CLOSURE, stage_slice,        0 /* 512 references */ },
@@ -141,6 +140,11 @@ bool heap_plan_is_concurrent(const struct heap *h)
     return h->plan->constraints.concurrent;
 }
 
+bool heap_plan_counts(const struct heap *h)
+{
+    return h->plan->constraints.counts;
+}
+
 enum heap_cycle heap_cycle(const struct heap *h)
 {
     return (enum heap_cycle)at_load_relaxed(&h->cycle.state);
@@ -167,6 +171,8 @@ void heap_cancel_cycle(struct heap *h)
 int heap_clear(struct heap *h, struct engine *engine)
 {
     MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_CLEARED);
+    if (h->plan->constraints.counts)
+        return refcount_clear_traced(h, engine);
     return run_one(h, engine, &CLEAR_BLOCKS, blocks_high(&h->blocks));
 }
 
@@ -264,19 +270,6 @@ static int seed(struct collection *c, struct engine *engine, struct heap_collect
     else
         grants_end_unchanged_stw(h, c->stop);
     return r;
-}
-
-int cycle_begin_with(struct heap *h, const uint32_t *granules, size_t count)
-{
-    if (!make_seeds(&h->cycle, count))
-        return -ENOMEM;
-    memcpy(h->cycle.seeds, granules, count * sizeof(*granules));
-    at_store_relaxed(&h->cycle.seed_count, count);
-    h->cycle.sum = (struct heap_collection){ .kind = HEAP_PAUSE_FINAL_MARK };
-    h->cycle.seeded = false;
-    become(h, HEAP_CYCLE_MARKING);
-    at_store_release(&h->meta.header->journal, HEAP_MARK);
-    return 0;
 }
 
 int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
@@ -411,49 +404,43 @@ static void run_mark_old(struct worker *w, struct packet *p)
     trace_roots_end(&r);
 }
 
+bool heap_marked(const struct heap *h)
+{
+    return !h->plan->constraints.counts || gray_is_empty(&h->count.gray);
+}
+
+void heap_interrupt(struct heap *h, bool now)
+{
+    at_store_relaxed(&h->count.gray.interrupted, now);
+    at_store_relaxed(&h->count.undone.interrupted, now);
+}
+
+bool heap_counted(const struct heap *h)
+{
+    return !h->count.unfinished;
+}
+
+bool heap_in_collection(const struct heap *h)
+{
+    enum heap_cycle cycle = heap_cycle(h);
+
+    return cycle == HEAP_CYCLE_COUNTING || cycle == HEAP_CYCLE_SWEEPING ||
+           (cycle == HEAP_CYCLE_MARKING && !h->plan->constraints.counts);
+}
+
 size_t heap_logged(const struct heap *h)
 {
     return h->log.count - h->cycle.taken;
 }
 
-/* Of plans that count what is new is nobody's business here, and G is not open. */
-static void mark_old_immortals(struct heap *h, struct tracer *r, uint32_t block)
-{
-    uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
-
-    for (at = bitmap_find_set(heap_vo(h), at, end); at < end; at = bitmap_find_set(heap_vo(h), at + 1, end))
-        if (object_place(h, (uint32_t)at) != BLOCK_UNCOMMITTED)
-            mark_root(r, (uint32_t)at);
-}
-
-static void run_immortal(struct worker *w, struct packet *p)
-{
-    struct collection *c = collection_of(w);
-    struct tracer r = { &c->trace, tally_of(w), w, NULL };
-
-    if (!c->heap->plan->constraints.counts) {
-        stage_immortal(w, p);
-        return;
-    }
-    stage_split(w, p);
-    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
-        if (blocks_kind(&c->heap->blocks, block) == BLOCK_IMMORTAL)
-            mark_old_immortals(c->heap, &r, block);
-    trace_roots_end(&r);
-}
-
 void heap_take_log(struct heap *h)
 {
-    if (h->plan->constraints.counts) {
-        refcount_take_log(h);
-        return;
-    }
     struct cycle *cycle = &h->cycle;
     struct log *log = &h->log;
     struct logged *rows = cycle->rows;
     size_t capacity = cycle->row_capacity;
 
-    if (cycle->row_count > 0)
+    if (cycle->row_count > 0 || h->plan->constraints.counts)
         return; /* heap_mark() had no memory for those: they come first */
     cycle->sum.logged_units += heap_logged(h);
     if (heap_shares_log(h)) {
@@ -479,6 +466,8 @@ int heap_mark(struct heap *h, struct engine *engine)
                               { &MARK_OLD, 0, cycle->row_count } };
 
     MM_ASSERT(heap_cycle(h) == HEAP_CYCLE_MARKING);
+    if (h->plan->constraints.counts)
+        return refcount_mark(h, engine);
     uint64_t before = cycle->sum.live_objects;
     int r = run(&c, engine, ranges, MM_ARRAY_LEN(ranges), NULL);
     cycle->closed = r == 0 && cycle->took_all && cycle->sum.live_objects == before;

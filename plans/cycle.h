@@ -40,8 +40,6 @@ struct cycle {
 /* The two stops. Errors: -ENOMEM; then nothing has changed. */
 int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
 int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
-/* For plans that find the roots' objects by themselves: these are the snapshot's. It is MARKING then. */
-int cycle_begin_with(struct heap *h, const uint32_t *granules, size_t count);
 /* The world is still stopped: it is SWEEPING. Then all of it at once, to its end: 0, -ENOMEM. */
 void cycle_begin_sweep(struct heap *h);
 int cycle_sweep_stw(struct heap *h, struct engine *engine, struct heap_collection *ret);

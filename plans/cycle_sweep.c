@@ -135,7 +135,7 @@ static void take_back(struct heap *h)
 bool heap_take_swept(struct heap *h)
 {
     if (h->plan->constraints.counts)
-        return false;
+        return refcount_take_swept(h);
     take_back(h);
     return h->cycle.swept_end < blocks_high(&h->blocks);
 }

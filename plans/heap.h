@@ -167,6 +167,7 @@ struct heap_collection {                      /* what it did */
     uint64_t new_bytes, survived_bytes;       /* granted since the collection before; what of that lives (young pauses) */
     bool nursery_begun;                       /* a cycle, one of whose stops began the next nursery: what was granted since is young still */
     bool begins_nursery;                      /* what is granted from this stop on, while it goes on, counts for the next nursery */
+    bool counts;                              /* it was a pause that counts: what was new has been looked at */
     bool fell_back;                           /* a concurrent collection could not be finished, and became this one */
     uint64_t logged_units;                    /* of the write barrier's log, looked at */
     uint64_t live_objects, live_bytes, freed_bytes;
@@ -187,8 +188,8 @@ int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap
 
 /* Collections that go on while clients run, of plans that have them (plans/cycle.h). What comes next is what heap_cycle() says:
  *   NONE      a collection may begin: heap_begin_cycle(), then heap_clear(), on any thread, beside the heap's caller
- *   COUNTING  heap_count(), beside the heap's caller; then heap_end_count(), by the heap's caller: SWEEPING (plans that count references:
- *             plans/refcount.h). A heap_collect_stw() that comes first does that, too
+ *   COUNTING  heap_count(), beside the heap's caller, until heap_counted(); then heap_end_count(), by the heap's caller: SWEEPING (plans that
+ *             count references: plans/refcount.h). A heap_collect_stw() that comes first does that, too
  *   CLEARED   heap_collect_stw(): the initial mark; it becomes MARKING (or, if a whole collection is wanted: NONE)
  *   MARKING   heap_take_log(), by the heap's caller; then heap_mark(), beside it; as often as heap_logged() says it is worth while. Then
  *             heap_collect_stw(): the final mark; it becomes SWEEPING (or, with sanity, or if the log is incomplete: NONE).
@@ -200,6 +201,7 @@ int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap
  * In a cycle the heap's caller seals no mutator and does not verify, nor count by type: they wait for its end. */
 enum heap_cycle { HEAP_CYCLE_NONE, HEAP_CYCLE_COUNTING, HEAP_CYCLE_CLEARED, HEAP_CYCLE_MARKING, HEAP_CYCLE_SWEEPING };
 bool heap_plan_is_concurrent(const struct heap *heap);
+bool heap_plan_counts(const struct heap *heap);
 /* NONE, and a cycle would find what nothing else does: of plans that count, not always. */
 bool heap_wants_cycle(const struct heap *heap);
 /* Of plans with both: the next collection is to be a young one, if a cycle lets clients be granted about @needed_bytes. Else false. */
@@ -209,6 +211,16 @@ void heap_begin_cycle(struct heap *heap);                            /* NONE: it
 void heap_cancel_cycle(struct heap *heap);                           /* CLEARED: NONE again */
 /* Each 0, or -ENOMEM: nothing has changed. */
 int heap_clear(struct heap *heap, struct engine *engine);
+/* Of plans that count: nothing is left to be marked: the next stop is the last. Of others always, but for what is logged. */
+bool heap_marked(const struct heap *heap);
+/* heap_count() was not interrupted: there is nothing more to be done by another. */
+bool heap_counted(const struct heap *heap);
+/* Of plans that count: a heap_mark() or heap_count() that runs, or is called, does no more than it must, until this is taken back.
+ * Any thread. */
+void heap_interrupt(struct heap *heap, bool now);
+/* One has begun, and has not ended. Of plans that count it has when what its stop left to be done is swept, whether a trace is
+ * under way or not; of others the whole of a cycle is one. */
+bool heap_in_collection(const struct heap *heap);
 size_t heap_logged(const struct heap *heap);                         /* entries drained that no collection has looked at */
 void heap_take_log(struct heap *heap);
 int heap_mark(struct heap *heap, struct engine *engine);

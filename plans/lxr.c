@@ -3,7 +3,7 @@
  *   Spaces  immix, large, nonmoving, immortal
  *   Most    a pause for what is young and for the fields that clients logged; what died of the old is dropped beside them (refcount.h)
  *   Moves   what survives its first pause, out of blocks that had nothing old, into gaps between old objects
- *   Cycles  a trace beside clients, when counts no longer find enough (refcount.c R5)
+ *   Cycles  a trace beside clients, when counts no longer find enough (refcount_trace.c)
  *   Whole   a collection that somebody asked for, and an emergency, is immix's
  *   From    Zhao, Blackburn and McKinley, PLDI 2022; MMTk's branch of that name                                docs/plans.md#lxr */
 #include "plans/heap/state.h"

@@ -6,9 +6,6 @@
  *   R2  an object without VO bit has a count byte of 0
  *   R3  exactly the fields of old objects that nobody has stored to since the last pause have their log bit set (refcount_arm())
  *   R4  nothing old is moved, but by a whole collection, which counts anew: what is held, released or in a row keeps its address
- *   R5  while a trace marks, counts rest: no pause counts between its two, and what the first one left to be done waits until its
- *       sweep is over. Something dropped meanwhile would have to be marked through, for the snapshot's sake; a trace is rare,
- *       and clients go on with what is free, as under concurrentimmix
  *   A lie (a forged row, a reference stored without the barrier) can drop what lives, in the liar's own heap, or keep what does not   */
 #include "plans/refcount.h"
 
@@ -21,6 +18,7 @@
 #include "plans/heap/walk.h"
 #include "plans/room.h"
 #include "plans/schedule.h"
+#include "plans/trace/trace.h"
 
 /* ---- roots and survivors ---- */
 
@@ -39,10 +37,8 @@ void refcount_stick(const struct heap *h, uint32_t granule)
 }
 
 /* Others may set bits of the same lines. */
-void refcount_arm(const struct heap *h, const struct object *o)
+static void arm(const struct heap *h, uint64_t at, uint64_t end)
 {
-    uint64_t at = o->granule, end = at + o->granules - 1;
-
     while (at < end) {
         uint64_t line = at / MM_LINE_GRANULES, next = MM_MIN(end, (line + 1) * MM_LINE_GRANULES);
         uint32_t ones = next - at == MM_LINE_GRANULES ? UINT32_MAX : (UINT32_C(1) << (next - at)) - 1;
@@ -50,6 +46,11 @@ void refcount_arm(const struct heap *h, const struct object *o)
         at_store_relaxed(&h->log.lines[line], 1);
         at = next;
     }
+}
+
+void refcount_arm(const struct heap *h, const struct object *o)
+{
+    arm(h, o->granule, (uint64_t)o->granule + o->granules - 1);
 }
 
 /* Nothing old would have to stay behind. */
@@ -67,6 +68,12 @@ bool refcount_moves_block(const struct heap *h, uint32_t block, enum block_kind 
 
 /* ---- counting anew ---- */
 
+struct sweeper {
+    struct heap *heap;
+    struct worker *worker;
+    const struct packet_kind *elements;
+};
+
 void refcount_clear_block(const struct heap *h, uint32_t block)
 {
     memset((void *)refcount_of(h, block * MM_BLOCK_GRANULES), 0, MM_BLOCK_GRANULES / 2);
@@ -81,9 +88,38 @@ static void count_reference(void *context, uint64_t place, uint32_t reference)
         refcount_up(h, reference);
 }
 
-/* @room: what the block's objects may still claim to fill (settle.h T4). */
-static void count_object(struct heap *h, uint32_t granule, enum block_kind kind, uint64_t *room)
+/* Elements [args[0], args[1]) of an array. */
+void refcount_count_elements(struct heap *h, struct worker *w, struct packet *p)
 {
+    const struct scan_program *program = (const void *)(uintptr_t)p->args[3];
+    uint32_t granule = (uint32_t)p->args[2];
+
+    trace_split_range(w, p, p->kind->grain);
+    uint64_t from = program->fixed_bytes + p->args[0] * program->element_bytes;
+    uint64_t end = program->fixed_bytes + p->args[1] * program->element_bytes;
+    arm(h, granule + from / MM_GRANULE_BYTES, granule + (end + MM_GRANULE_BYTES - 1) / MM_GRANULE_BYTES);
+    object_each_element(h->arena, granule, program, (uint32_t)p->args[0], (uint32_t)p->args[1], count_reference, h);
+}
+
+/* A large array is many packets' work. False: there are none. */
+static bool leave_elements(struct worker *w, const struct packet_kind *elements, const struct object *o)
+{
+    struct packet *p = o->length <= elements->grain ? NULL : worker_packet_try_new(w, elements);
+
+    if (p == NULL)
+        return false;
+    p->args[0] = 0;
+    p->args[1] = o->length;
+    p->args[2] = o->granule;
+    p->args[3] = (uintptr_t)o->program;
+    worker_packet_push(w, p);
+    return true;
+}
+
+/* @room: what the block's objects may still claim to fill (settle.h T4). */
+static void count_object(struct sweeper *s, uint32_t granule, enum block_kind kind, uint64_t *room)
+{
+    struct heap *h = s->heap;
     struct object o;
 
     if (!object_load(h, granule, kind, &o) || o.program->shape == SCAN_LEAF)
@@ -91,41 +127,33 @@ static void count_object(struct heap *h, uint32_t granule, enum block_kind kind,
     if (o.granules > MM_LINE_GRANULES && o.granules > *room)
         return;
     *room -= o.granules > MM_LINE_GRANULES ? o.granules : 0;
-    refcount_arm(h, &o);
     object_each_fixed(h->arena, granule, o.program, count_reference, h);
+    if (o.program->shape == SCAN_ARRAY && leave_elements(s->worker, s->elements, &o)) {
+        arm(h, granule, granule + o.program->fixed_bytes / MM_GRANULE_BYTES);
+        return;
+    }
+    refcount_arm(h, &o);
     if (o.program->shape == SCAN_ARRAY)
         object_each_element(h->arena, granule, o.program, 0, o.length, count_reference, h);
 }
 
-static void count_block(struct heap *h, uint32_t block, enum block_kind kind)
+static void count_block(struct sweeper *s, uint32_t block, enum block_kind kind)
 {
+    struct heap *h = s->heap;
     uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
     uint64_t room = kind == BLOCK_LARGE ? UINT64_MAX : MM_BLOCK_GRANULES;
 
     for (at = bitmap_find_set(heap_marks(h), at, end); at < end; at = bitmap_find_set(heap_marks(h), at + 1, end))
         if (object_place(h, (uint32_t)at) != BLOCK_UNCOMMITTED)
-            count_object(h, (uint32_t)at, kind, &room);
+            count_object(s, (uint32_t)at, kind, &room);
 }
 
-/* A young one has found the bits of G in what will be the trace's marks. */
-static void make_ready_again(struct heap *h, uint32_t block, enum block_kind kind)
-{
-    if (!block_kind_has_lines(kind))
-        return;
-    bitmap_clear_range(heap_marks(h), (uint64_t)block * MM_BLOCK_GRANULES, ((uint64_t)block + 1) * MM_BLOCK_GRANULES);
-    at_store_relaxed(&h->meta.charged[block], 0);
-}
-
-void refcount_block_swept(struct heap *h, uint32_t block)
+void refcount_block_swept(struct heap *h, struct worker *w, const struct packet_kind *elements, uint32_t block)
 {
     enum block_kind kind = blocks_kind(&h->blocks, block);
 
-    if (!block_kind_in_use(kind))
-        return;
-    if (!h->young)
-        count_block(h, block, kind);
-    else if (heap_cycle(h) == HEAP_CYCLE_CLEARED)
-        make_ready_again(h, block, kind);
+    if (!h->young && block_kind_in_use(kind))
+        count_block(&(struct sweeper){ h, w, elements }, block, kind);
 }
 
 /* ---- a collection ---- */
@@ -167,8 +195,8 @@ void refcount_end_stw(struct heap *h)
 
     h->evacuates = h->defrags = false; /* nothing that goes on beside clients moves anything */
     if (!h->young) {
-        c->used_after_trace = heap_used_bytes(h) - heap_hole_bytes(h);
-        c->trace_next = c->inexact = false;
+        refcount_note_looked(h);
+        c->inexact = false;
         return;
     }
     c->rows = log->rows;
@@ -180,105 +208,89 @@ void refcount_end_stw(struct heap *h)
 
 /* ---- pauses ---- */
 
+static int sweep_all(struct heap *h, struct engine *engine)
+{
+    int r;
+
+    do
+        r = heap_sweep(h, engine);
+    while (r == 0 && heap_take_swept(h));
+    return r;
+}
+
 /* What the last pause left to be done, in this one. */
 static int finish_pending(struct heap *h, struct engine *engine)
 {
     struct heap_collection unused;
-    int r = heap_count(h, engine);
+    int r;
 
+    heap_interrupt(h, false);
+    r = heap_count(h, engine);
     if (r < 0)
         return r;
     heap_end_count(h);
-    r = heap_sweep(h, engine);
+    r = sweep_all(h, engine);
     if (r == 0)
         heap_end_cycle(h, &unused);
     return r;
 }
 
-/* Another collection has come: counts are made ready for it, or forgotten. */
+/* Another collection has come: counts are made ready for it, or forgotten, and with them a trace. */
 static int settle(struct heap *h, struct engine *engine, bool young)
 {
     if (heap_cycle(h) == HEAP_CYCLE_COUNTING && young)
         return finish_pending(h, engine);
-    if (heap_cycle(h) != HEAP_CYCLE_CLEARED || !young)
+    if (!young) {
+        h->count.inexact |= heap_cycle(h) == HEAP_CYCLE_COUNTING; /* if it fails: what is forgotten is in the counts */
+        refcount_end_trace(h);
+        refcount_forget_undone(h);
         at_store_relaxed(&h->cycle.state, HEAP_CYCLE_NONE);
+    }
     return 0;
 }
 
-/* A pause that counts begins a trace, too: what is held is the snapshot's roots. Without memory for that it does not. */
-static void begin_trace(struct heap *h, struct heap_collection *ret)
+/* The pause that a trace begins with, and its last one, count like others. Without memory for it a trace does not begin, or is tried
+ * again after the next pause. */
+static void trace_in_pause(struct heap *h, struct engine *engine, bool begins, bool ends, struct heap_collection *ret)
 {
     h->young = h->evacuates = h->defrags = false;
-    h->count.marked_rows = 0;
-    at_store_relaxed(&h->cycle.state, HEAP_CYCLE_COUNTING);
-    if (cycle_begin_with(h, h->count.held, at_load_relaxed(&h->count.held_count)) == 0)
+    if (begins && refcount_begin_trace_stw(h))
         ret->kind = HEAP_PAUSE_INITIAL_MARK;
+    h->count.traced_high = h->count.traces ? MM_MAX(h->count.traced_high, blocks_high(&h->blocks)) : h->count.traced_high;
+    h->count.last_pause = ends && refcount_finish_mark_stw(h, engine) == 0;
+    if (h->count.last_pause)
+        ret->kind = HEAP_PAUSE_FINAL_MARK;
 }
 
 static int collect(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
-    bool young = generational_young_stw(h, stop), traces = heap_cycle(h) == HEAP_CYCLE_CLEARED && young;
+    bool young = generational_young_stw(h, stop), begins = heap_cycle(h) == HEAP_CYCLE_CLEARED && young;
+    bool traced = h->count.traces;
     int r = settle(h, engine, young);
 
     if (r == 0 && young && !generational_young_stw(h, stop)) /* what was dropped is not enough */
         return collect(h, engine, stop, ret);
+    bool ends = h->count.traces && gray_is_empty(&h->count.gray);
     if (r == 0)
         r = schedule_collect_stw(h, engine, stop, ret);
-    h->cycle.sum = *ret;
-    if (r == 0 && traces)
-        begin_trace(h, ret);
-    else if (r == 0 && ret->kind == HEAP_PAUSE_REFCOUNT)
+    if (r < 0) {
+        h->young = h->evacuates = h->defrags = false; /* a trace may go on */
+        return r;
+    }
+    ret->counts = ret->kind == HEAP_PAUSE_REFCOUNT;
+    ret->fell_back = traced && !ret->counts && !(stop->whole || stop->full_heap || stop->emergency);
+    if (ret->counts) {
+        trace_in_pause(h, engine, begins, ends, ret);
         at_store_relaxed(&h->cycle.state, HEAP_CYCLE_COUNTING);
-    return r;
-}
-
-/* Some of the snapshot is not known, and no count is right. */
-static int give_up(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
-{
-    at_store_relaxed(&h->cycle.state, HEAP_CYCLE_NONE);
-    ret->fell_back = true;
-    if (!stop->roots_overflowed)
-        return collect(h, engine, stop, ret);
-    ret->live_objects = h->live_objects; /* the next one will be whole, too */
-    ret->live_bytes = h->live_bytes;
+    }
+    h->cycle.sum = *ret;
     return 0;
-}
-
-/* Whatever else is wanted: a trace that has begun comes to its end first. */
-static int end_marking(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
-{
-    int r = h->cycle.row_count > 0 ? heap_mark(h, engine) : 0; /* memory was short for what had been taken */
-
-    if (r < 0)
-        return r;
-    heap_take_log(h);
-    if (h->log.lost)
-        return give_up(h, engine, stop, ret);
-    r = heap_mark(h, engine);
-    if (r < 0)
-        return r;
-    at_store_relaxed(&h->cycle.state, HEAP_CYCLE_SWEEPING);
-    h->cycle.swept = (struct sweep_tally){ 0 };
-    h->count.tracing = true;
-    ret->kind = HEAP_PAUSE_FINAL_MARK;
-    ret->live_objects = h->live_objects;
-    ret->live_bytes = h->live_bytes;
-    ret->logged_units = h->cycle.sum.logged_units;
-    ret->forged_refs = h->cycle.sum.forged_refs;
-    at_store_release(&h->meta.header->journal, HEAP_RELEASE);
-    if (!h->options.sanity)
-        return 0;
-    struct heap_collection unused;
-    r = heap_sweep(h, engine);
-    if (r == 0)
-        heap_end_cycle(h, &unused);
-    return r;
 }
 
 int refcount_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
     MM_ASSERT(heap_cycle(h) != HEAP_CYCLE_SWEEPING);
-    return heap_cycle(h) == HEAP_CYCLE_MARKING ? end_marking(h, engine, stop, ret) : collect(h, engine, stop, ret);
+    return collect(h, engine, stop, ret);
 }
 
 void refcount_fini(struct refcount *c)
@@ -286,5 +298,11 @@ void refcount_fini(struct refcount *c)
     free(c->held);
     free(c->released);
     free(c->rows);
+    free(c->taken.items);
+    free(c->taken.slices);
+    free(c->redone.items);
+    free(c->redone.slices);
+    gray_fini(&c->gray);
+    gray_fini(&c->undone);
     *c = (struct refcount){ 0 };
 }

@@ -7,7 +7,7 @@
  *           those of young objects that it finds, which are old from then on. What has a count, or is held, survives
  *   After   beside the clients: what stood in those fields before loses a reference each, what no root holds any more is looked at,
  *           and what has nothing left is dropped, with the references in it. Nobody can reach it, so nobody writes to it
- *   Cycles  and what is stuck, are found by a trace now and then: refcount.c R5, and cycle.c
+ *   Cycles  and what is stuck, are found by a trace now and then, beside which all this goes on: refcount_trace.c
  *   Whole   a collection of everything counts anew; whatever was still to be done before is forgotten
  *   From    Deutsch and Bobrow, CACM 1976 (roots are not counted); Levanoni and Petrank, OOPSLA 2001 (coalescing); Shahriyar et al., OOPSLA
  *           2013 (young objects are counted when they survive); Zhao, Blackburn and McKinley, PLDI 2022 (LXR)     docs/plans.md#lxr */
@@ -17,6 +17,7 @@
 
 #include "plans/heap.h"
 #include "plans/heap/state.h"
+#include "plans/trace/trace.h"
 
 #define REFCOUNT_HELD 0x80u                      /* by a root, at the last pause */
 #define REFCOUNT_STUCK 0x7fu                     /* no longer counted */
@@ -47,6 +48,19 @@ static inline bool refcount_down(const struct heap *h, uint32_t granule)
     return false;
 }
 
+/* What @granule takes the place of in @later: the oldest there, or 0. */
+static inline uint32_t refcount_fetch(const struct heap *h, struct trace_later *later, uint32_t granule)
+{
+    uint32_t *place = &later->items[later->at++ % TRACE_LATER], oldest = *place;
+
+    if (granule != 0) {
+        __builtin_prefetch((const void *)&heap_vo(h)[granule / 64]);
+        __builtin_prefetch((const void *)refcount_of(h, granule));
+    }
+    *place = granule;
+    return oldest;
+}
+
 /* Stores to it are to be logged from now on. The world is stopped, or nobody knows the object. */
 struct object;
 void refcount_arm(const struct heap *h, const struct object *o);
@@ -62,10 +76,24 @@ void refcount_hold(struct heap *h, uint32_t granule);                /* a root r
 void refcount_stick(const struct heap *h, uint32_t granule);         /* it lives for ever */
 bool refcount_moves_block(const struct heap *h, uint32_t block, enum block_kind kind);  /* a young one: out of this block? */
 void refcount_clear_block(const struct heap *h, uint32_t block);     /* a whole one: before anything is marked */
-void refcount_block_swept(struct heap *h, uint32_t block);           /* all is marked and moved; a whole one counts what is in it */
+/* All is marked and moved; a whole one counts what is in @block, and leaves large arrays to packets of kind @elements, which run the other. */
+void refcount_block_swept(struct heap *h, struct worker *w, const struct packet_kind *elements, uint32_t block);
+void refcount_count_elements(struct heap *h, struct worker *w, struct packet *p);
+
+/* Traces: refcount_trace.c. What is unmarked is an old object, and nothing else. */
+bool refcount_begin_trace_stw(struct heap *h);                       /* after a pause; false: no memory for it */
+void refcount_end_trace(struct heap *h);                             /* its marks say nothing any more */
+void refcount_give_up_trace(struct heap *h);                         /* MARKING: NONE again */
+int refcount_clear_traced(struct heap *h, struct engine *engine);
+int refcount_mark(struct heap *h, struct engine *engine);
+int refcount_finish_mark_stw(struct heap *h, struct engine *engine); /* with what the pause's rows have */
+bool refcount_is_unmarked(const struct heap *h, uint32_t granule);
+void refcount_gray(struct heap *h, uint32_t granule);                /* it is to be marked, if it is not; any worker */
+void refcount_forget_undone(struct heap *h);                         /* nothing is left of the last pause's counting */
+void refcount_note_looked(struct heap *h);                           /* everything was looked at, and what is dead is swept */
 
 /* Bodies of what heap.h says of cycles, under plans that count. */
 int refcount_sweep(struct heap *h, struct engine *engine);
+bool refcount_take_swept(struct heap *h);
 void refcount_end_cycle(struct heap *h, struct heap_collection *ret);
-void refcount_take_log(struct heap *h);
 void refcount_fini(struct refcount *count);

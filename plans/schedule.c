@@ -41,7 +41,8 @@ static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "s
     X(SLIDE_PARTS,         STAGE_SLIDE,    stage_slide,         1 /* group, or 16 blocks or 256 words to update */) \
     X(SLIDE_READY,         STAGE_SLIDE,    stage_slide_ready,   0 /* a group, and those that waited for it alone */) \
     X(UPDATE_ELEMENTS,     STAGE_SLIDE,    stage_elements,      0 /* 4096 references */) \
-    X(SWEEP_BLOCKS,        STAGE_RELEASE,  stage_sweep,        64 /* blocks */)
+    X(SWEEP_BLOCKS,        STAGE_RELEASE,  stage_sweep,        64 /* blocks */) \
+    X(COUNT_ELEMENTS,      STAGE_RELEASE,  stage_count_elements, 16384 /* elements */)
 
 enum packet_name {
 #define X(name, stage, run, grain) name,
@@ -183,6 +184,7 @@ static void begin(struct collection *c, struct engine *engine)
     c->trace.rescan = &kinds[RESCAN_BLOCKS];
     c->slide.ready = &kinds[SLIDE_READY];
     c->slide.elements = &kinds[UPDATE_ELEMENTS];
+    c->elements = &kinds[COUNT_ELEMENTS];
     h->evacuates = h->plan->constraints.trace == PLAN_TRACE_EVACUATE;
     h->defrags = false;
     h->copy_cursor = 0;

@@ -123,7 +123,9 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     h->check = wants_checks();
     h->options = config->options;
     settle_nursery(h);
-    h->log.active |= plan->constraints.generational; /* of others with cycles it rests until one begins */
+    h->log.active |= plan->constraints.counts || plan->constraints.generational; /* of others with cycles it rests until one begins */
+    gray_init(&h->count.gray);
+    gray_init(&h->count.undone);
     pthread_mutex_init(&h->block_lock, NULL);
     layout_place(&h->meta, shm_segment_address(private), bytes, plan_slides(plan), plan->constraints.counts);
     blocks_init(&h->blocks, &h->meta, bytes, config->limit_bytes == 0 ? bytes : config->limit_bytes);
@@ -337,7 +339,7 @@ const char *heap_pause_name(enum heap_pause kind)
 /* A cycle has made marks ready: it begins, unless more is wanted than it can do. */
 static bool should_begin_cycle(const struct heap *h, const struct heap_stop *stop)
 {
-    return heap_cycle(h) == HEAP_CYCLE_CLEARED && !stop->whole && !stop->full_heap && !stop->emergency;
+    return heap_cycle(h) == HEAP_CYCLE_CLEARED && !h->plan->constraints.counts && !stop->whole && !stop->full_heap && !stop->emergency;
 }
 
 /* It is not known which fields are armed, or what refers to what is young (cycle.c Y7, cycle_log.c L8). */
@@ -374,8 +376,10 @@ int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_st
     *ret = (struct heap_collection){ 0 };
     if (!heap_plan_collects(h))
         return -ENOTSUP;
-    bool in_cycle = heap_cycle(h) == HEAP_CYCLE_MARKING; /* the roots that count are those of its first stop */
+    bool in_cycle = heap_cycle(h) == HEAP_CYCLE_MARKING && !h->plan->constraints.counts; /* the roots that count are those of its first stop */
     if (stop->roots_overflowed && !in_cycle) { /* whatever is unmarked may be alive: what was known stays known */
+        if (h->plan->constraints.counts && heap_cycle(h) == HEAP_CYCLE_MARKING)
+            refcount_give_up_trace(h);
         ret->live_objects = h->live_objects;
         ret->live_bytes = h->live_bytes;
         return 0;

@@ -35,6 +35,8 @@ size_t layout_place(struct metadata *ret, void *base, uint64_t max_bytes, bool s
     ret->live = slides ? place(base, &at, granules / 8) : NULL;
     ret->offsets = slides ? place(base, &at, granules / 64 * sizeof(uint32_t)) : NULL;
     ret->counts = counts ? place(base, &at, granules / 2) : NULL;
+    ret->traced = counts ? place(base, &at, granules / 8) : NULL;
+    ret->traced_charge = counts ? place(base, &at, blocks * sizeof(uint16_t)) : NULL;
     ret->bytes = mm_align_up(at, MM_PAGE_BYTES);
     return ret->bytes;
 }

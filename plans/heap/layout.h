@@ -34,8 +34,9 @@ static_assert(offsetof(struct heap_header, journal) == 12, "docs/heap-layout.md#
 static_assert(offsetof(struct heap_header, vo) == 48, "docs/heap-layout.md#private");
 
 /* A line's mark. While a collection marks and clients run, those of the one before still say what may be granted: so its own are
- * another, and its sweep makes them the first. Not 0 is: in use. */
-enum { LINE_MARKED = 1, LINE_MARKED_NEXT = 2 };
+ * another, and its sweep makes them the first. Not 0 is: in use. Plans that count have the third beside the first: an object that
+ * begins in an earlier line reaches into this one. So their sweep needs VO bits and these bytes, and no object's header. */
+enum { LINE_MARKED = 1, LINE_MARKED_NEXT = 2, LINE_CROSSED = 4 };
 
 struct metadata {                            /* pointers into the segment */
     struct heap_header *header;
@@ -55,6 +56,8 @@ struct metadata {                            /* pointers into the segment */
     _Atomic uint64_t *live;                  /* of plans that slide, else NULL: bit a granule that a marked object covers */
     _Atomic uint32_t *offsets;               /* of plans that slide, else NULL: word for 64 granules; see space/slide/forward.h */
     _Atomic uint8_t *counts;                 /* of plans that count references, else NULL: byte for two granules; see refcount.h */
+    _Atomic uint64_t *traced;                /* of the same, else NULL: bit a granule: marked by the trace beside clients; see refcount_trace.c */
+    _Atomic uint16_t *traced_charge;         /* of the same, else NULL: as charged, the trace's own */
     size_t bytes;
 };
 

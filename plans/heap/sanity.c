@@ -223,7 +223,7 @@ static bool compare(struct sanity *s, const struct heap_stop *stop, const struct
 void sanity_end_stw(struct sanity *s, const struct heap_stop *stop, struct heap_collection *c)
 {
     if (s != NULL && c != NULL) {
-        s->keeps_old = c->kind == HEAP_PAUSE_YOUNG || c->kind == HEAP_PAUSE_REFCOUNT;
+        s->keeps_old = c->kind == HEAP_PAUSE_YOUNG || c->counts;
         c->sanity_ran = compare(s, stop, c);
         c->sanity_faults = s->fault.count;
         c->sanity_first = s->fault.first;

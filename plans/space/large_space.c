@@ -195,8 +195,10 @@ void large_space_opened(struct heap *h, uint32_t block)
 static void prepare_block(struct heap *h, uint32_t block)
 {
     for (uint32_t page = block * MM_BLOCK_PAGES; page < (block + 1) * MM_BLOCK_PAGES; page++)
-        if (large_run_starts(h, page))
+        if (large_run_starts(h, page)) {
             bitmap_clear(heap_marks(h), large_object_granule(page));
+            at_and_relaxed(&h->meta.runs[page], ~RUN_DEAD); /* not swept yet: a word that looks like it may keep it after all */
+        }
 }
 
 /* Stores to it are to be logged, or not. Fields' bytes and bits are set even of what is free: grants.c. */

@@ -78,14 +78,17 @@ static void grant_hole(struct heap *h, struct heap_mutator *m, enum shm_grant_cl
 
 static bool block_has_holes(const struct heap *h, uint32_t block, enum block_kind kind, uint32_t min_lines)
 {
-    return blocks_kind(&h->blocks, block) == kind &&
-           at_load_relaxed(&h->meta.free_lines[block]) >= min_lines;
+    return blocks_kind(&h->blocks, block) == kind && at_load_relaxed(&h->meta.free_lines[block]) >= min_lines &&
+           !(heap_cycle(h) == HEAP_CYCLE_SWEEPING && blocks_flag(&h->blocks, block, BLOCK_UNSWEPT));
 }
 
-/* No holes from there on: of what is being swept workers are about to say where they are (cycle_sweep.c W1). */
+/* No holes from there on: of what is being swept workers are about to say where they are (cycle_sweep.c W1). Of plans that count that is
+ * known of each block by itself. */
 static uint32_t holes_end(const struct heap *h)
 {
-    return heap_cycle(h) == HEAP_CYCLE_SWEEPING ? h->cycle.swept_end : blocks_high(&h->blocks);
+    bool by_parts = heap_cycle(h) == HEAP_CYCLE_SWEEPING && !h->plan->constraints.counts;
+
+    return by_parts ? h->cycle.swept_end : blocks_high(&h->blocks);
 }
 
 size_t line_blocks_grant_holes(struct heap *h, struct heap_mutator *m, enum block_kind kind,
@@ -306,26 +309,31 @@ void line_blocks_after_sweep_stw(struct heap *h, enum block_kind kind, const str
 
 /* what was dropped */
 
-static void mark_lines_of(struct heap *h, uint32_t granule, enum block_kind kind)
+/* A line is in use that an object's header is in, or that one from before reaches into; and, whatever a forged size has done to that,
+ * where its bit is (I3). */
+static void find_used_lines(const struct heap *h, uint32_t block)
 {
-    struct object o;
-    uint32_t granules = object_load(h, granule, kind, &o) ? o.granules : MM_OBJECT_MIN_BYTES / MM_GRANULE_BYTES;
-    uint32_t first = (granule - 1) / MM_LINE_GRANULES, last = (granule + granules - 2) / MM_LINE_GRANULES;
+    const _Atomic uint64_t *vo = heap_vo(h) + (size_t)block * BLOCK_WORDS;
+    uint8_t *lines = line_bytes(h, block);
 
-    memset((uint8_t *)h->meta.lines + first, LINE_MARKED, last - first + 1);
+    for (uint32_t i = 0; i < BLOCK_WORDS; i++) { /* two lines each; a header is one granule before its object's bit */
+        uint64_t next = i + 1 < BLOCK_WORDS ? at_load_relaxed(&vo[i + 1]) : 0;
+        uint64_t used = at_load_relaxed(&vo[i]) | at_load_relaxed(&vo[i]) >> 1 | next << 63;
+        for (uint32_t half = 0; half < 2; half++, used >>= MM_LINE_GRANULES) {
+            uint8_t crossed = lines[2 * i + half] & LINE_CROSSED;
+            lines[2 * i + half] = crossed | ((uint32_t)used != 0 || crossed != 0 ? LINE_MARKED : 0);
+        }
+    }
 }
 
+/* The flag stays until line_blocks_take_dropped(): whoever grants sees no block that is half done. */
 void line_blocks_sweep_dropped(struct heap *h, uint32_t block, struct sweep_tally *tally)
 {
     enum block_kind kind = blocks_kind(&h->blocks, block);
-    uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
     uint32_t before = at_load_relaxed(&h->meta.free_lines[block]);
 
-    memset(line_bytes(h, block), 0, MM_BLOCK_LINES);
-    for (at = bitmap_find_set(heap_vo(h), at, end); at < end; at = bitmap_find_set(heap_vo(h), at + 1, end))
-        mark_lines_of(h, (uint32_t)at, kind);
+    find_used_lines(h, block);
     uint32_t after = count_holes(h, block);
-    at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_UNSWEPT);
     at_store_relaxed(&h->meta.free_lines[block], (uint8_t)after);
     tally->freed_bytes += ((int64_t)after - before) * MM_LINE_BYTES;
     tally->free_lines[kind] += (int64_t)(after == MM_BLOCK_LINES ? 0 : after) - before;
@@ -335,10 +343,26 @@ void line_blocks_sweep_dropped(struct heap *h, uint32_t block, struct sweep_tall
     }
 }
 
-void line_blocks_after_dropped(struct heap *h, enum block_kind kind, const struct sweep_tally *total)
+static void take_dropped(struct heap *h, enum block_kind kind, uint32_t first, const struct sweep_tally *total)
 {
+    struct line_holes *holes = &h->holes[kind];
+
     space_count_freed_stw(h, kind, total);
-    h->holes[kind] = (struct line_holes){ .lines = (uint64_t)((int64_t)h->holes[kind].lines + total->free_lines[kind]) };
+    holes->lines = (uint64_t)((int64_t)holes->lines + total->free_lines[kind]);
+    holes->recycle_cursor = MM_MIN(holes->recycle_cursor, first);
+    holes->long_hole_cursor = MM_MIN(holes->long_hole_cursor, first);
+}
+
+void line_blocks_take_dropped(struct heap *h, uint32_t first, uint32_t end, const struct sweep_tally *total)
+{
+    for (uint32_t block = first; block < end; block++) {
+        enum block_kind kind = blocks_kind(&h->blocks, block);
+        if (blocks_flag(&h->blocks, block, BLOCK_UNSWEPT) && (block_kind_has_lines(kind) || kind == BLOCK_SWEPT))
+            at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_UNSWEPT);
+    }
+    for (unsigned kind = 0; kind < BLOCK_KINDS; kind++)
+        if (block_kind_has_lines(kind))
+            take_dropped(h, kind, first, total);
 }
 
 /* checks */

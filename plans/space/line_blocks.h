@@ -29,9 +29,10 @@ void line_blocks_prepare_block(struct heap *h, uint32_t block);
 void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally *tally);
 /* Holes and blocks of @kind are those of @total. */
 void line_blocks_after_sweep_stw(struct heap *h, enum block_kind kind, const struct sweep_tally *total);
-/* Of a block that objects were dropped in (trace/drop.h): its lines are those of the others. Then the sum over such blocks. */
+/* Of a block that objects were dropped in (trace/drop.h): its lines are those of the others. By the heap's caller, when blocks
+ * [@first, @end) are through: what was freed may be granted, but for whole blocks, which are still SWEPT. */
 void line_blocks_sweep_dropped(struct heap *h, uint32_t block, struct sweep_tally *tally);
-void line_blocks_after_dropped(struct heap *h, enum block_kind kind, const struct sweep_tally *total);
+void line_blocks_take_dropped(struct heap *h, uint32_t first, uint32_t end, const struct sweep_tally *total);
 enum heap_fault line_blocks_check_block_stw(const struct heap *h, uint32_t block);
 uint64_t line_blocks_used_bytes(const struct heap *h, enum block_kind kind);
 /* Maximal runs of free lines in @block, and how many lines are marked or granted. */

@@ -78,6 +78,6 @@ void stage_sweep(struct worker *w, struct packet *p)
             continue;
         space->sweep_block(h, block, &share->sweep);
         if (h->plan->constraints.counts)
-            refcount_block_swept(h, block);
+            refcount_block_swept(h, w, collection_of(w)->elements, block);
     }
 }

@@ -17,6 +17,7 @@ struct collection { /* the job's context */
     uint64_t row_words; /* [const] in all of them */
     struct trace trace;
     struct slide slide;
+    const struct packet_kind *elements; /* of plans that count: large arrays' (refcount.h) */
 };
 
 struct share { /* one worker's */
@@ -60,6 +61,7 @@ void stage_exact(struct worker *w, struct packet *p);
 void stage_logged(struct worker *w, struct packet *p);
 void stage_release_held(struct worker *w, struct packet *p);
 void stage_counted(struct worker *w, struct packet *p);
+void stage_count_elements(struct worker *w, struct packet *p);
 void stage_objects(struct worker *w, struct packet *p);
 void stage_slots(struct worker *w, struct packet *p);
 void stage_slice(struct worker *w, struct packet *p);

@@ -14,6 +14,11 @@ void stage_release_held(struct worker *w, struct packet *p)
         at_and_relaxed(refcount_of(h, h->count.released[i]), (uint8_t)~REFCOUNT_HELD);
 }
 
+void stage_count_elements(struct worker *w, struct packet *p)
+{
+    refcount_count_elements(collection_of(w)->heap, w, p);
+}
+
 struct halves {
     uint64_t are_references;
 };

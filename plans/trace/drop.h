@@ -12,8 +12,12 @@ void drop_reference(struct tracer *r, uint32_t granule);
 void drop_unheld(struct tracer *r, uint32_t granule);
 /* All objects of @block that the trace has not marked go, and what they refer to loses those references. */
 void drop_unmarked(struct tracer *r, uint32_t block);
-/* Until the packet that is the stack is empty, or others want this worker. */
+/* Until the packet that is the stack is empty, or others want this worker, or it is interrupted. */
 void drop_drain(struct tracer *r);
+/* What is left is to be left to trace.undone. Then what was left there before: an object that is dropped, a part of an array. */
+bool drop_interrupted(const struct trace *t);
+void drop_resume(struct tracer *r, uint32_t granule);
+void drop_resume_slice(struct tracer *r, const struct gray_slice *s);
 
 void drop_run_objects(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p);
 void drop_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p);

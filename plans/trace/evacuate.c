@@ -23,6 +23,8 @@
 #include "plans/trace/stack.h"
 
 #define ITEMS_A_PLACE 2u
+#define PLACES_AHEAD 16u                     /* misses in flight, behind each other */
+#define TARGETS_AHEAD 8u
 
 static bool flagged(const struct trace *t, uint32_t granule)
 {
@@ -48,10 +50,15 @@ static inline void push_place(struct tracer *r, uint64_t place)
     p->items[p->count++] = (uint32_t)(place >> 32);
 }
 
+static inline uint64_t place_at(const struct packet *p, uint32_t at)
+{
+    return p->items[at] | (uint64_t)p->items[at + 1] << 32;
+}
+
 static inline uint64_t pop_place(struct packet *p)
 {
     p->count -= ITEMS_A_PLACE;
-    return p->items[p->count] | (uint64_t)p->items[p->count + 1] << 32;
+    return place_at(p, p->count);
 }
 
 /* What it refers to is on its way into the cache when its turn comes, unless it is the very next. */
@@ -263,6 +270,24 @@ void evacuate_piece(struct tracer *r, const struct object *o, struct piece piece
 
 /* the closure */
 
+static void count_old(const struct trace *t, uint32_t granule)
+{
+    if (granule != 0 && bitmap_test(t->marks, granule)) /* else it is forged */
+        refcount_up(t->heap, granule);
+}
+
+/* Where nothing is young nothing moves, and nothing follows: there is time to fetch it. */
+static inline bool is_settled_old(const struct trace *t, uint32_t granule)
+{
+    return t->counts && !blocks_flag(&t->heap->blocks, granule / MM_BLOCK_GRANULES, BLOCK_YOUNG);
+}
+
+static void count_rest(struct tracer *r)
+{
+    for (unsigned i = 0; r->t->counts && i < TRACE_LATER; i++)
+        count_old(r->t, refcount_fetch(r->t->heap, &r->tally->later, 0));
+}
+
 static inline void follow(struct tracer *r, uint64_t place)
 {
     uint32_t target = foreign_load32(r->t->arena, place * 4), now;
@@ -273,28 +298,53 @@ static inline void follow(struct tracer *r, uint64_t place)
         r->tally->forged_refs++;
         return;
     }
+    if (is_settled_old(r->t, target)) {
+        count_old(r->t, refcount_fetch(r->t->heap, &r->tally->later, target));
+        return;
+    }
     now = visit(r, target);
     if (now != target)
         foreign_store32(r->t->arena, place * 4, now);
-    if (r->t->counts && bitmap_test(r->t->marks, now)) /* else it is forged */
-        refcount_up(r->t->heap, now);
+    if (r->t->counts)
+        count_old(r->t, now);
+}
+
+/* Of what was on the stack from the beginning, as roots' places are, it is long ago that anything was fetched: the places of those
+ * whose turn comes soon, and what the sooner ones refer to. */
+static void fetch_ahead(const struct tracer *r)
+{
+    const struct packet *p = r->stack;
+
+    if (p->count > PLACES_AHEAD * ITEMS_A_PLACE)
+        foreign_prefetch(r->t->arena, place_at(p, p->count - (PLACES_AHEAD + 1) * ITEMS_A_PLACE) * 4);
+    if (p->count <= TARGETS_AHEAD * ITEMS_A_PLACE)
+        return;
+    uint32_t target = foreign_load32(r->t->arena, place_at(p, p->count - (TARGETS_AHEAD + 1) * ITEMS_A_PLACE) * 4);
+    if (target != 0)
+        fetch(r->t, target);
 }
 
 /* Until the stack is empty, or others want this worker. */
 static void drain(struct tracer *r)
 {
     struct packet *stack = r->stack;
+    uint32_t lowest = stack->count;
     unsigned visits = 0;
 
     while (stack->count > 0) {
+        if (stack->count <= lowest) {
+            fetch_ahead(r);
+            lowest = stack->count;
+        }
         follow(r, pop_place(stack));
         if (++visits % STACK_SHARE_EVERY != 0 || r->t->bounded)
             continue;
         if (stack->count >= STACK_SHARE_MIN && worker_others_idle_racy(r->worker))
             stack_give_half(r, r->t->slots);
         if (MM_UNLIKELY(worker_should_yield(r->worker)) && stack->count > 0 && stack_leave(r, r->t->slots))
-            return;
+            break;
     }
+    count_rest(r);
 }
 
 void evacuate_run_slots(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)

@@ -143,18 +143,40 @@ static inline void fetch_objects(struct tracer *r, struct approach *a)
     }
 }
 
-/* Everything that is on its way goes back, then to another packet. */
-static bool leave(struct tracer *r, struct approach *a)
+/* Everything that is on its way. */
+static bool put_back(struct packet *p, struct approach *a)
 {
-    struct packet *p = r->stack;
-
     if (p->count + STACK_RING + STACK_NEAR > PACKET_ITEMS)
         return false; /* later, then */
     while (a->head != a->tail)
         p->items[p->count++] = a->ring[a->head++ % STACK_RING];
     while (a->near_head != a->near_tail)
         p->items[p->count++] = a->near[a->near_head++ % STACK_NEAR];
-    return p->count == 0 || stack_leave(r, r->t->objects);
+    return true;
+}
+
+/* It goes back, then to another packet. */
+static bool leave(struct tracer *r, struct approach *a)
+{
+    struct packet *p = r->stack;
+
+    return put_back(p, a) && (p->count == 0 || stack_leave(r, r->t->objects));
+}
+
+static bool is_interrupted(const struct trace *t)
+{
+    return t->gray != NULL && !t->bounded && gray_interrupted(t->gray);
+}
+
+/* The same, to nobody's packet: the trace goes on later. Without memory for that it goes on now. */
+static bool leave_gray(struct tracer *r, struct approach *a)
+{
+    struct packet *p = r->stack;
+
+    if (!put_back(p, a) || !gray_add(r->t->gray, p->items, p->count))
+        return false;
+    p->count = 0;
+    return true;
 }
 
 /* Until nothing is left on the stack or on its way, or others want this worker. */
@@ -175,6 +197,8 @@ static void drain(struct tracer *r)
         }
         if (++visits % STACK_SHARE_EVERY != 0 || r->t->bounded)
             continue;
+        if (MM_UNLIKELY(is_interrupted(r->t)) && leave_gray(r, &a))
+            return;
         if (stack->count >= STACK_SHARE_MIN && worker_others_idle_racy(r->worker))
             stack_give_half(r, r->t->objects);
         if (MM_UNLIKELY(worker_should_yield(r->worker)) && leave(r, &a))
@@ -184,7 +208,8 @@ static void drain(struct tracer *r)
 
 void mark_run_objects(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)
 {
-    drain(&(struct tracer){ t, tally, w, p });
+    if (!is_interrupted(t) || !gray_add(t->gray, p->items, p->count))
+        drain(&(struct tracer){ t, tally, w, p });
 }
 
 void mark_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)
@@ -194,6 +219,8 @@ void mark_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w
     uint32_t step = stack_slice_elements(s.program, 1);
 
     while (stack_slice_next(&r, &s, step)) {
+        if (is_interrupted(t) && gray_add_slice(t->gray, (struct gray_slice){ s.granule, s.at, s.end }))
+            return;
         object_each_element(t->arena, s.granule, s.program, s.at, s.stop, push, &r);
         drain(&r);
     }
@@ -241,7 +268,9 @@ void mark_run_rescan(struct trace *t, struct trace_tally *tally, struct worker *
         trace_split_range(w, p, MM_COMMIT_BLOCKS);
     for (uint64_t block = p->args[0]; block < p->args[1]; block++) {
         enum block_kind kind = blocks_kind(&t->heap->blocks, (uint32_t)block);
-        if (block_kind_in_use(kind))
+        if (is_interrupted(t))
+            at_store_relaxed(&t->overflowed, 1); /* what comes now is looked at later */
+        else if (block_kind_in_use(kind))
             rescan_block(&r, (uint32_t)block, kind);
     }
 }

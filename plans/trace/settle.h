@@ -19,12 +19,28 @@ static inline bool settle_try_mark(const struct trace *t, uint32_t granule)
         return false;
     if (t->only_snapshot && cycle_log_is_new(t->heap, granule))
         return false;
-    if (!t->alone)
-        return bitmap_set_shared(t->marks, granule);
-    if (bitmap_test(t->marks, granule))
-        return false;
-    bitmap_set(t->marks, granule);
+    if (!t->alone) {
+        if (!bitmap_set_shared(t->marks, granule))
+            return false;
+    } else {
+        if (bitmap_test(t->marks, granule))
+            return false;
+        bitmap_set(t->marks, granule);
+    }
+    if (MM_UNLIKELY(t->also != NULL))
+        (void)bitmap_set_shared(t->also, granule);
     return true;
+}
+
+/* Only one object crosses the beginning of a line, and whoever begins in it leaves alone what that one has stored. */
+static inline void settle_cross_lines(_Atomic uint8_t *lines, uint32_t first, uint32_t last)
+{
+    uint8_t none = 0;
+
+    if (at_load_relaxed(&lines[first]) == 0)
+        (void)at_cas_acq_rel(&lines[first], &none, LINE_MARKED);
+    for (uint32_t line = first + 1; line <= last; line++)
+        at_store_relaxed(&lines[line], LINE_MARKED | LINE_CROSSED);
 }
 
 static inline void settle_mark_lines(const struct trace *t, uint32_t granule, uint32_t granules)
@@ -32,6 +48,10 @@ static inline void settle_mark_lines(const struct trace *t, uint32_t granule, ui
     uint32_t first = (granule - 1) / MM_LINE_GRANULES;
     uint32_t last = (uint32_t)(((uint64_t)granule + granules - 2) / MM_LINE_GRANULES);
 
+    if (t->crosses) {
+        settle_cross_lines(t->heap->meta.lines, first, last);
+        return;
+    }
     for (uint32_t line = first; line <= last; line++)
         at_store_relaxed(&t->heap->meta.lines[line], t->line_mark);
 }
@@ -55,7 +75,7 @@ static inline void settle_mark_live(const struct trace *t, uint32_t granule, uin
 /* Racing workers may lose a charge: each of them once a block and object at the most. */
 static inline bool settle_charge(const struct trace *t, uint32_t granule, uint32_t granules)
 {
-    _Atomic uint16_t *charged = &t->heap->meta.charged[granule / MM_BLOCK_GRANULES];
+    _Atomic uint16_t *charged = &t->charged[granule / MM_BLOCK_GRANULES];
     uint32_t sum = at_load_relaxed(charged) + granules;
 
     if (sum > MM_BLOCK_GRANULES)

@@ -124,12 +124,26 @@ void trace_init(struct trace *t, struct heap *h, bool alone)
                          .marks = heap_mark_bits(h),
                          .settled = heap_scratch_bits(h),
                          .alone = alone,
+                         .charged = h->meta.charged,
+                         .also = h->young && h->count.traces ? h->meta.traced : NULL,
                          .young = h->young,
                          .counts = h->young && h->plan->constraints.counts,
-                         .only_old = heap_cycle(h) == HEAP_CYCLE_MARKING && h->plan->constraints.counts,
                          .only_snapshot = heap_cycle(h) == HEAP_CYCLE_MARKING && heap_shares_log(h),
+                         .crosses = h->plan->constraints.counts,
                          .line_mark = heap_g_stays_open(h) ? LINE_MARKED_NEXT : LINE_MARKED,
                          .by_kind = h->options.count_live_bytes_in_gc };
+}
+
+void trace_init_traced(struct trace *t, struct heap *h, bool alone)
+{
+    *t = (struct trace){ .heap = h,
+                         .arena = h->arena,
+                         .marks = h->meta.traced,
+                         .settled = h->meta.traced,
+                         .charged = h->meta.traced_charge,
+                         .gray = &h->count.gray,
+                         .alone = alone,
+                         .only_old = true };
 }
 
 void trace_split_range(struct worker *w, struct packet *p, uint64_t grain)

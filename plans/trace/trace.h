@@ -13,7 +13,15 @@
 
 #include "plans/heap/state.h"
 #include "plans/trace/copy.h"
+#include "plans/trace/gray.h"
 #include "plans/work/engine.h"
+
+/* Objects whose VO bits and counts are on their way into the cache: what is to be done to the oldest is done when the next one comes. */
+#define TRACE_LATER 16u                      /* a power of two */
+struct trace_later {
+    uint32_t items[TRACE_LATER];             /* 0: none */
+    uint32_t at;
+};
 
 struct trace_tally {                         /* one worker's */
     uint64_t objects, bytes;
@@ -21,15 +29,21 @@ struct trace_tally {                         /* one worker's */
     uint64_t kind_bytes[BLOCK_KINDS];        /* if the heap wants it */
     uint32_t forged_refs, bad_headers;
     struct copy_room room;
+    struct trace_later later;                /* empty between packets */
 };
 
 struct trace {                               /* constant while it runs, but for overflowed */
     struct heap *heap;
     foreign arena;
     _Atomic uint64_t *marks, *settled;       /* heap_mark_bits(), heap_scratch_bits() */
+    _Atomic uint64_t *also;                  /* whatever is marked is marked there, too; or NULL */
+    _Atomic uint16_t *charged;               /* metadata.charged, or a trace's own */
+    struct gray *undone;                     /* of a run that drops: it may be interrupted; or NULL */
+    struct gray *gray;                       /* a trace that may be interrupted, or what is dropped while there is one; or NULL */
     bool alone;                              /* one worker: mark bits need no locked instruction */
     bool young;                              /* what is old is marked */
     bool counts;                             /* each reference that is followed is counted: refcount.h */
+    bool crosses;                            /* of a plan that counts: LINE_CROSSED is told from LINE_MARKED */
     bool only_old;                           /* what is not is left alone: it lives, and its lines are others' business */
     bool only_snapshot;                      /* what was granted since the cycle began is left alone: cycle_log.c L7 */
     uint8_t line_mark;                       /* LINE_MARKED, or LINE_MARKED_NEXT of a collection that marks while clients run */
@@ -40,6 +54,8 @@ struct trace {                               /* constant while it runs, but for 
 };
 
 void trace_init(struct trace *t, struct heap *h, bool alone);
+/* Of plans that count: beside clients, with marks of its own (refcount_trace.c). */
+void trace_init_traced(struct trace *t, struct heap *h, bool alone);
 
 struct tracer {                              /* what one packet's run carries about */
     struct trace *t;

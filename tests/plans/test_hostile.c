@@ -192,9 +192,14 @@ static void count(void)
 {
     if (heap_cycle(world.heap) != HEAP_CYCLE_COUNTING)
         return;
-    mischief();
-    ck_assert_int_eq(heap_count(world.heap, world.engine), 0);
-    mischief();
+    do {
+        mischief();
+        heap_interrupt(world.heap, below(2) == 0);
+        ck_assert_int_eq(heap_count(world.heap, world.engine), 0);
+        mischief();
+        if (below(10) == 0)
+            return;
+    } while (!heap_counted(world.heap));
     heap_end_count(world.heap);
     mischief();
     sweep();
@@ -221,6 +226,28 @@ static void cycle(bool lies)
         sweep();
     if (below(2) == 0)
         count();
+}
+
+/* Of plans that count, a trace: its marking is interrupted, and pauses that count come in between. */
+static void trace(bool lies)
+{
+    count();
+    if (heap_cycle(world.heap) == HEAP_CYCLE_NONE) {
+        heap_begin_cycle(world.heap);
+        ck_assert_int_eq(heap_clear(world.heap, world.engine), 0);
+    }
+    mischief();
+    for (stop_in_cycle(lies); heap_cycle(world.heap) != HEAP_CYCLE_NONE; stop_in_cycle(lies)) {
+        count();
+        for (uint32_t i = below(3); heap_cycle(world.heap) == HEAP_CYCLE_MARKING && i > 0; i--) {
+            mischief();
+            heap_interrupt(world.heap, below(2) == 0);
+            ck_assert_int_eq(heap_mark(world.heap, world.engine), 0);
+            mischief();
+        }
+        if (heap_cycle(world.heap) == HEAP_CYCLE_NONE)
+            return;
+    }
 }
 
 /* After lies: start again with new ones. */
@@ -252,7 +279,7 @@ static void run(const char *plan, bool lies)
             fake_root(&world, below(FAKE_ROWS_MAX), wild_granule());
         tell_of_stores(below(300));
         if (heap_plan_is_concurrent(world.heap) && below(2) == 0)
-            cycle(lies);
+            heap_plan_counts(world.heap) ? trace(lies) : cycle(lies);
         collect_and_look(lies);
         if (lies || below(20) == 0)
             replace_mutators(lies);

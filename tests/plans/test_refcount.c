@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a plan that counts promises: counts are exact, what loses its last reference goes without a trace, and nothing else does. */
 #include <pthread.h>
+#include <string.h>
 
 #include "tests/plans/counts.h"
 
@@ -317,6 +318,31 @@ START_TEST(large_objects_and_what_their_elements_hold_are_dropped)
 }
 END_TEST
 
+static const struct packet_counters *packets_of(const struct heap_collection *c, const char *name)
+{
+    for (size_t i = 0; i < c->packet_kinds; i++)
+        if (strcmp(c->packets[i].name, name) == 0)
+            return &c->packets[i];
+    return NULL;
+}
+
+START_TEST(a_large_array_is_counted_anew_in_pieces)
+{
+    open_world(_i);
+    uint32_t array = old_array(1), large = fake_new(m, types.refs, 500001);
+    for (uint32_t i = 0; i < 500001; i += 50000)
+        fake_set(&world, large, i, make_list(1));
+    fake_set(&world, large, 499999, fake_ref(&world, large, 0));
+    fake_set(&world, array, 0, large);
+    struct heap_collection c = fake_collect(&world);
+    ck_assert_uint_ge(packets_of(&c, "COUNT_ELEMENTS")->count, 500001 / 16384);
+    counts_are_exact(world.heap, true);
+    ck_assert_uint_eq(count_of(fake_ref(&world, large, 499999)), 2);
+    ck_assert_uint_eq(settle(), 2 + 11);
+    fake_world_close(&world);
+}
+END_TEST
+
 /* As a dead thread's entry may, after which there is no other way to tell. */
 START_TEST(a_unit_counts_once_however_often_it_is_logged)
 {
@@ -484,6 +510,115 @@ START_TEST(what_a_pause_left_to_be_done_waits_for_the_trace)
 }
 END_TEST
 
+/* A chain of ten, the first of which is cut off; the others are held by something else, and only the trace's care keeps them. */
+START_TEST(what_is_dropped_before_it_was_marked_hides_nothing)
+{
+    open_world(_i);
+    uint32_t array = old_array(300);
+    for (uint32_t i = 0; i < 100; i++)
+        fake_set(&world, array, i, make_list(10));
+    ck_assert_uint_eq(settle(), 1001);
+    counts_begin_trace(&world);
+    for (uint32_t i = 0; i < 100; i++) {
+        fake_set(&world, array, 100 + i, fake_ref(&world, fake_ref(&world, array, i), 0));
+        fake_set(&world, array, i, 0);
+    }
+    ck_assert_uint_eq(settle(), 901); /* nothing is marked yet */
+    ck_assert_int_eq(heap_cycle(world.heap), HEAP_CYCLE_MARKING);
+    counts_end_trace(&world);
+    ck_assert_uint_eq(world.heap->live_objects, 901);
+    for (uint32_t i = 0; i < 100; i++)
+        ck_assert_uint_eq(list_length(fake_ref(&world, array, 100 + i)), 9);
+    fake_verify_clean(&world);
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(pauses_count_while_a_trace_marks)
+{
+    open_world(_i);
+    uint32_t array = old_array(100);
+    fake_set(&world, array, 0, make_list(20000));
+    ck_assert_uint_eq(settle(), 20001);
+    counts_begin_trace(&world);
+    for (unsigned round = 0; round < 10; round++) {
+        counts_mark_some(&world, true);
+        ck_assert(!heap_marked(world.heap));
+        fake_set(&world, array, 1, make_list(100));
+        ck_assert_uint_eq(settle(), 20101);
+        ck_assert_int_eq(heap_cycle(world.heap), HEAP_CYCLE_MARKING);
+    }
+    counts_end_trace(&world);
+    ck_assert_uint_eq(world.heap->live_objects, 20101);
+    counts_are_exact(world.heap, true);
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(a_ring_that_became_old_while_a_trace_marked_is_left_to_the_next)
+{
+    open_world(_i);
+    uint32_t array = old_array(100);
+    counts_begin_trace(&world);
+    uint32_t ring = make_list(1);
+    node_set(&world, ring, ring, 0, 0);
+    fake_set(&world, array, 1, ring);
+    ck_assert_uint_eq(settle(), 2);
+    fake_set(&world, array, 1, 0);
+    ck_assert_uint_eq(settle(), 2);
+    counts_end_trace(&world);
+    ck_assert_uint_eq(world.heap->live_objects, 2);
+    ck_assert_uint_eq(trace(), 1);
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(a_whole_collection_ends_a_trace)
+{
+    open_world(_i);
+    uint32_t array = old_array(100);
+    fake_set(&world, array, 0, make_list(1000));
+    (void)settle();
+    counts_begin_trace(&world);
+    counts_mark_some(&world, true);
+    struct heap_collection c = fake_collect(&world);
+    ck_assert_int_eq(c.kind, HEAP_PAUSE_FULL);
+    ck_assert(!c.fell_back);
+    ck_assert_int_eq(heap_cycle(world.heap), HEAP_CYCLE_NONE);
+    counts_are_exact(world.heap, true);
+    ck_assert_uint_eq(trace(), 1001);
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(counting_that_is_interrupted_is_finished_by_the_next_pause_or_before)
+{
+    open_world(_i);
+    uint32_t array = old_array(3);
+    for (unsigned round = 0; round < 6; round++) {
+        fake_set(&world, array, 0, make_list(20000));
+        uint32_t large = fake_new(m, types.refs, 50000);
+        for (uint32_t i = 0; i < 50000; i += 500)
+            fake_set(&world, large, i, make_list(1));
+        fake_set(&world, array, 1, large);
+        ck_assert_uint_eq(settle(), 20001 + 101);
+        fake_set(&world, array, 0, 0);
+        fake_set(&world, array, 1, 0);
+        (void)pause_only();
+        for (unsigned i = 0; i < round; i++) {
+            heap_interrupt(world.heap, true);
+            HOLDS(heap_count(world.heap, world.engine) == 0 && !heap_counted(world.heap));
+            heap_interrupt(world.heap, false);
+        }
+        (void)(round % 2 == 0 ? counts_finish(&world) : settle());
+        ck_assert_uint_eq(world.heap->live_objects, 1);
+        counts_are_exact(world.heap, true);
+        fake_verify_clean(&world);
+    }
+    fake_world_close(&world);
+}
+END_TEST
+
 START_TEST(a_trace_whose_log_is_incomplete_becomes_a_whole_collection)
 {
     open_world(_i);
@@ -573,6 +708,8 @@ START_TEST(clients_go_on_while_the_dead_are_dropped)
         client_beside(count_beside, array);
         heap_end_count(world.heap);
         client_beside(sweep_beside, array);
+        while (heap_take_swept(world.heap))
+            client_beside(sweep_beside, array);
         heap_end_cycle(world.heap, &c);
         ck_assert_uint_ge(c.freed_bytes, 20000 * NODE_BYTES * 9 / 10);
         fake_verify_clean(&world);
@@ -599,6 +736,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tc, a_count_that_is_full_sticks_until_everything_is_looked_at, 0, WAYS);
     tcase_add_loop_test(tc, a_whole_collection_counts_anew, 0, WAYS);
     tcase_add_loop_test(tc, large_objects_and_what_their_elements_hold_are_dropped, 0, WAYS);
+    tcase_add_loop_test(tc, a_large_array_is_counted_anew_in_pieces, 0, WAYS);
     tcase_add_loop_test(tc, a_unit_counts_once_however_often_it_is_logged, 0, WAYS);
     tcase_add_loop_test(tc, a_log_that_is_incomplete_is_followed_by_a_whole_collection, 0, WAYS);
     tcase_add_loop_test(tc, what_immortal_objects_refer_to_lives_for_ever, 0, WAYS);
@@ -608,6 +746,11 @@ static Suite *make_suite(void)
     tcase_add_loop_test(traces, cycles_are_left_to_a_trace, 0, WAYS);
     tcase_add_loop_test(traces, what_a_dropped_ring_referred_to_keeps_only_its_other_references, 0, WAYS);
     tcase_add_loop_test(traces, what_is_hidden_while_a_trace_marks_is_found, 0, WAYS);
+    tcase_add_loop_test(traces, what_is_dropped_before_it_was_marked_hides_nothing, 0, WAYS);
+    tcase_add_loop_test(traces, pauses_count_while_a_trace_marks, 0, WAYS);
+    tcase_add_loop_test(traces, a_ring_that_became_old_while_a_trace_marked_is_left_to_the_next, 0, WAYS);
+    tcase_add_loop_test(traces, a_whole_collection_ends_a_trace, 0, WAYS);
+    tcase_add_loop_test(traces, counting_that_is_interrupted_is_finished_by_the_next_pause_or_before, 0, WAYS);
     tcase_add_loop_test(traces, what_a_pause_left_to_be_done_waits_for_the_trace, 0, WAYS);
     tcase_add_loop_test(traces, a_trace_whose_log_is_incomplete_becomes_a_whole_collection, 0, WAYS);
     tcase_add_loop_test(traces, a_trace_is_wanted_when_counts_find_too_little, 0, WAYS);
