@@ -100,10 +100,10 @@ static bool marks_on(struct shared_heap *h)
     return on;
 }
 
-/* Not beyond a nursery granted since the last stop: the next one, with all workers, does what is left (P6). */
+/* Not for long beyond a nursery granted since the last stop: the next one, with all workers, does what is left (P6). */
 static bool counts_on(struct shared_heap *h)
 {
-    bool on = h->promised <= h->completed || !grants_nursery_is_full(h);
+    bool on = h->promised <= h->completed || !grants_nursery_is_over(h);
 
     if (on)
         heap_interrupt(h->heap, false);
@@ -114,7 +114,7 @@ void cycle_hurry(struct shared_heap *h)
 {
     enum collector_work work = h->collector.task.work;
 
-    if (h->promised > h->completed && (work == WORK_MARK || (work == WORK_COUNT && grants_nursery_is_full(h))))
+    if (h->promised > h->completed && (work == WORK_MARK || (work == WORK_COUNT && grants_nursery_is_over(h))))
         heap_interrupt(h->heap, true);
 }
 

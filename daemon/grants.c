@@ -89,9 +89,9 @@ static bool is_due(const struct shared_heap *h, uint64_t nursery_bytes)
     return (stresses(h) && since >= h->settings.stress_bytes) || (nursery_bytes > 0 && since >= nursery_bytes);
 }
 
-bool grants_nursery_is_full(const struct shared_heap *h)
+bool grants_nursery_is_over(const struct shared_heap *h)
 {
-    uint64_t bytes = heap_nursery_bytes(h->heap);
+    uint64_t bytes = heap_nursery_bytes(h->heap) * (h->settings.collector.pause_goal_ns == 0 ? 2 : 1);
 
     return bytes > 0 && granted_since_collection(h) >= bytes;
 }

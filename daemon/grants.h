@@ -14,8 +14,9 @@ void grants_refuse(struct mutator *m, enum shm_grant_class class, uint32_t seria
 void grants_pump_locked(struct shared_heap *h);
 /* Everybody who waits hears @why. */
 void grants_fail_locked(struct shared_heap *h, enum mmgc_error why);
-/* So much was granted since the last collection, or pause that counts, as a nursery has. */
-bool grants_nursery_is_full(const struct shared_heap *h);
+/* So much was granted since the last collection, or pause that counts, as a nursery has; or, if there is no pause goal, twice that:
+ * what was to be done before the next one can no longer be waited for. */
+bool grants_nursery_is_over(const struct shared_heap *h);
 void grants_forget(struct shared_heap *h, struct mutator *m);          /* it is gone: what it waits for is moot */
 
 /* commits.c: pages for the heap, asked of the committer */
