@@ -314,93 +314,13 @@ static void run_mark_seeds(struct worker *w, struct packet *p)
     trace_roots_end(&r);
 }
 
-/* If it is a reference at all. */
-static bool is_unmarked(const struct trace *t, uint32_t granule)
-{
-    return granule != 0 && granule < t->heap->granules && !bitmap_test(t->marks, granule);
-}
-
-/* What rows lead to is anywhere: without this they cost as much as all other marking (churn: a third of the objects are changed while
- * it marks). First the mark words, then, of what is not marked, the headers: its own, and of the object whose field it was. */
-#define ROWS_NEAR 8u
-#define ROWS_FAR 24u
-
-static void fetch_marks(const struct trace *t, const struct logged *row)
-{
-    uint32_t low = (uint32_t)row->old, high = (uint32_t)(row->old >> 32);
-
-    if (low != 0 && low < t->heap->granules)
-        __builtin_prefetch((const void *)&t->marks[low / 64]);
-    if (high != 0 && high < t->heap->granules)
-        __builtin_prefetch((const void *)&t->marks[high / 64]);
-}
-
-static void fetch_header(const struct trace *t, uint32_t granule)
-{
-    if (granule - 1 < t->heap->granules - 1)
-        foreign_prefetch(t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
-}
-
-static void fetch_unmarked(const struct trace *t, const struct logged *row)
-{
-    uint32_t low = (uint32_t)row->old, high = (uint32_t)(row->old >> 32);
-
-    if (is_unmarked(t, low))
-        fetch_header(t, low);
-    if (is_unmarked(t, high))
-        fetch_header(t, high);
-    if (is_unmarked(t, low) || is_unmarked(t, high))
-        fetch_header(t, row->object);
-}
-
-static void fetch_ahead(const struct trace *t, const struct logged *rows, uint64_t at, uint64_t end)
-{
-    if (at + ROWS_FAR < end)
-        fetch_marks(t, &rows[at + ROWS_FAR]);
-    if (at + ROWS_NEAR < end)
-        fetch_unmarked(t, &rows[at + ROWS_NEAR]);
-}
-
-struct old_unit {
-    struct tracer *tracer;
-    uint64_t old;
-};
-
-/* Of the unit's two halves those that are references. */
-static void mark_old(void *context, uint64_t place, uint32_t reference)
-{
-    const struct old_unit *u = context;
-    uint32_t was = (uint32_t)(u->old >> (place % 2 * 32));
-    const struct trace *t = u->tracer->t;
-
-    (void)reference; /* what stands there now is its own business */
-    if (is_unmarked(t, was) && object_place(t->heap, was) != BLOCK_UNCOMMITTED)
-        mark_root(u->tracer, was);
-}
-
-/* A row is a client's word: the worst it can do is to keep something alive. */
-static void mark_row(struct heap *h, struct tracer *r, const struct logged *row)
-{
-    enum block_kind kind = object_place(h, row->object);
-    struct old_unit unit = { r, row->old };
-    struct object o;
-
-    if (!is_unmarked(r->t, (uint32_t)row->old) && !is_unmarked(r->t, (uint32_t)(row->old >> 32)))
-        return;
-    if (kind != BLOCK_UNCOMMITTED && object_load(h, row->object, kind, &o))
-        object_each_in_piece(h, &o, (struct piece){ row->offset, 1 }, mark_old, &unit);
-}
-
 static void run_mark_old(struct worker *w, struct packet *p)
 {
     struct collection *c = collection_of(w);
     struct tracer r = { &c->trace, tally_of(w), w, NULL };
 
     stage_split(w, p);
-    for (uint64_t i = p->args[0]; i < p->args[1]; i++) {
-        fetch_ahead(r.t, c->heap->cycle.rows, i, p->args[1]);
-        mark_row(c->heap, &r, &c->heap->cycle.rows[i]);
-    }
+    cycle_mark_rows(&r, p->args[0], p->args[1]);
     trace_roots_end(&r);
 }
 

@@ -49,4 +49,7 @@ struct irregular;
 void cycle_promote_block(struct heap *h, uint32_t block);
 void cycle_promote_stw(struct heap *h, const struct heap_stop *stop, struct irregular *list);
 void cycle_promote_swept(struct heap *h, uint32_t block, struct cycle_found *found);
+/* cycle_rows.c: in a packet, of the cycle's rows from @from on, before @end. */
+struct tracer;
+void cycle_mark_rows(struct tracer *r, uint64_t from, uint64_t end);
 void cycle_fini(struct cycle *cycle);
