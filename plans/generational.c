@@ -5,6 +5,7 @@
 #include "plans/room.h"
 
 #define SHARE_MIN 8u                         /* of the heap's limit: less room than that for the next nursery, and a whole collection comes */
+#define GROWN_SHARE 16u                      /* of it: what is old must have grown by so much before a cycle can find much */
 #define GOAL_PART(ns) ((ns) / 4 * 3)         /* what is aimed at: pauses vary, and stopping takes its time too */
 
 bool generational_young_stw(const struct heap *h, const struct heap_stop *stop)
@@ -16,12 +17,17 @@ bool generational_young_stw(const struct heap *h, const struct heap_stop *stop)
 void generational_judge_stw(struct heap *h, uint64_t nursery_bytes)
 {
     h->whole_next = h->young && nursery_bytes < room_share(h, SHARE_MIN);
-    h->left_bytes = h->young ? heap_grantable_bytes(h) : UINT64_MAX;
+    uint64_t left = h->young ? heap_grantable_bytes(h) : UINT64_MAX;
+    if (h->left_bytes == UINT64_MAX)
+        h->left_first = left;
+    h->left_bytes = left;
 }
 
 bool heap_young_suffices(const struct heap *h, uint64_t needed_bytes)
 {
-    return heap_shares_log(h) && !h->whole_next && h->left_bytes >= needed_bytes;
+    bool grown = h->left_first - MM_MIN(h->left_bytes, h->left_first) >= room_share(h, GROWN_SHARE);
+
+    return heap_shares_log(h) && !h->whole_next && (h->left_bytes >= needed_bytes || !grown);
 }
 
 /* ---- how large the nursery is ---- */

@@ -36,6 +36,7 @@ struct heap {
     bool young;                              /* [stw] this collection: only of what was granted since the last one */
     uint64_t nursery_bytes;                  /* an adaptive nursery's size */
     uint64_t left_bytes;                     /* the last collection, a young one, has left so much to be granted; else UINT64_MAX */
+    uint64_t left_first;                     /* the same of the first one after a whole collection or a cycle */
     bool overran;                            /* the next young collection is of more than a nursery: a cycle has kept it waiting */
     bool mostly_survives;                    /* what young collections look at, by the last of them: cycle_promote.c */
     bool whole_next;                         /* the next collection is not to be a young one: generational.h */
