@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* grant.c - Grant: slabs as large as a thread's rate needs, asked for when half of one is left.
+/* grant.c - Grant: slabs as large as a thread's rate needs, the next asked for when one is left.
  *   G1  at most one request of a class is under way
  *   G2  a slab that lasted less than SLAB_SHORT_NS is followed by one twice as large, one that lasted eight times as long by
  *       one of half the size: one reading of the clock a slab. Where the daemon gave less than was asked for, what came counts:
  *       else a thread would hoard up to half of its wish, share by share
+ *       SLAB_SHORT_NS is longer than a tick of most systems' clocks, 4 ms: so long the daemon may wait for a core where all are taken
  *   G3  an error that answers a request made ahead is not yet anybody's: the ring may still hold spans. It stops asking ahead
  *       until the thread waits, and asks anew, itself
  *   G4  the classes that a thread may have many of begin with a cell or two, and have one share of the heap among them  */
@@ -21,7 +22,7 @@
 #define SLAB_OTHERS_FIRST_BYTES (UINT64_C(8) << 10)
 #define SLAB_MAX_BYTES (UINT64_C(4) << 20)
 #define SLAB_HEAP_SHARE 16u /* of the heap's limit, at most, to one thread */
-#define SLAB_SHORT_NS UINT64_C(2000000)
+#define SLAB_SHORT_NS UINT64_C(5000000)
 #define LOOK_EVERY_NS UINT64_C(1000000000)
 
 static bool under_way(const struct thread *th, enum shm_grant_class class)
@@ -96,7 +97,7 @@ void grant_ahead(struct thread *th, enum shm_grant_class class, uint32_t min_byt
 {
     struct slab *slab = &th->slabs[class];
 
-    if (MM_LIKELY(left(th, class) >= slab->bytes / 2) || under_way(th, class)) /* G1 */
+    if (MM_LIKELY(left(th, class) >= slab->bytes) || under_way(th, class)) /* G1 */
         return;
     if (slab->refused || at_load_relaxed(&th->m->mail[class].error) != MMGC_E_OK) { /* G3 */
         slab->refused = true;
@@ -104,7 +105,7 @@ void grant_ahead(struct thread *th, enum shm_grant_class class, uint32_t min_byt
     }
     (void)span_ahead(th, class);
     bool crumbs = slab->seen - slab->taken > shm_ring_capacity(class) / 2; /* so many that more would not fit */
-    if (crumbs || left(th, class) >= slab->bytes / 2)
+    if (crumbs || left(th, class) >= slab->bytes)
         return;
     struct grant_ask ask = { .class = class, .min_bytes = min_bytes };
     (void)grant_send(th, &ask); /* if it fails, whoever waits will learn why */

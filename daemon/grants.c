@@ -22,7 +22,7 @@
 #include "shm/futex.h"
 #include "shm/units.h"
 
-#define ROWS_A_GRANT 512u
+#define ROWS_A_GRANT 2048u
 
 enum service { SERVED, REFUSED, NOT_YET, HELD };
 

@@ -22,12 +22,8 @@
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
 #include "plans/work/engine.h"
-#include "shm/slice.h"
+#include "shm/urgency.h"
 
-/* What marks beside clients gives way at once to who wakes; the loop, and whoever it starts for a pause, does not wait for the end of somebody's
- * slice. With slices all alike a grant took up to 4 ms where the cores were taken, a tick of the system's clock. */
-#define LONG_SLICE_NS UINT64_C(100000000)
-#define SHORT_SLICE_NS UINT64_C(100000)
 #define SESSIONS_STOP_MS 200u /* for clients to read that we shut down */
 
 /* ---- down ---- */
@@ -135,7 +131,7 @@ static int start_engines(struct server *server)
     if (r == 0)
         r = engine_new_with(&server->engine, &config);
     config.workers = background_count(config.workers);
-    config.slice_ns = LONG_SLICE_NS;
+    config.patient = true;
     if (r == 0)
         r = engine_new_with(&server->background, &config);
     if (r == -EINVAL)
@@ -231,7 +227,7 @@ int server_run(const struct config *config, int ready_fd)
              engine_workers(server->engine));
     if (procfs_swaps())
         log_warning("this system swaps: a collection that meets swapped pages takes as long as the disk does");
-    shm_slice_set(SHORT_SLICE_NS);
+    urgency_set(URGENCY_PROMPT); /* grants, and pauses: of the threads that are started from here on, the collectors */
     notify_ready();
     server_report(server);
     if (ready_fd >= 0)

@@ -20,7 +20,7 @@
 
 #include "plans/work/affinity.h"
 #include "plans/work/worker.h"
-#include "shm/slice.h"
+#include "shm/urgency.h"
 
 #define YIELD_LOOK 16u  /* calls of worker_should_yield per look: it costs 2 ns, a clock read 21 */
 #define SEARCH_NS 3000u /* about what a sleep and a wake cost: bench_engine */
@@ -201,8 +201,8 @@ static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     struct job *job;
-    if (w->engine->config.slice_ns != 0)
-        shm_slice_set(w->engine->config.slice_ns);
+    if (w->engine->config.patient)
+        urgency_set(URGENCY_PATIENT);
     while ((job = worker_next_job(w)) != NULL)
         worker_visit(w, job);
     return NULL;

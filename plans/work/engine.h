@@ -74,7 +74,7 @@ struct engine_config {
     unsigned workers;                         /* 1..ENGINE_WORKERS_MAX */
     enum engine_affinity affinity;
     cpu_set_t cpus;                           /* for the last two */
-    uint64_t slice_ns;                        /* shm/slice.h; 0: the system's */
+    bool patient;                             /* they give way to whoever else would run: shm/urgency.h */
 };
 
 /* Starts the threads. -errno; -EINVAL: @cpus is empty, or names a core that the calling thread may not run on. */
