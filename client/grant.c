@@ -21,7 +21,7 @@
 #define SLAB_OTHERS_MIN_BYTES (UINT64_C(4) << 10) /* of each class from NONMOVING on */
 #define SLAB_OTHERS_FIRST_BYTES (UINT64_C(8) << 10)
 #define SLAB_MAX_BYTES (UINT64_C(4) << 20)
-#define SLAB_HEAP_SHARE 16u /* of the heap's limit, at most, to one thread */
+#define SLAB_HEAP_SHARE 32u /* of the heap's limit, at most, to one thread */
 #define SLAB_SHORT_NS UINT64_C(5000000)
 #define LOOK_EVERY_NS UINT64_C(1000000000)
 

@@ -9,6 +9,7 @@ import argparse
 import importlib
 import json
 import pathlib
+import random
 import sys
 import time
 
@@ -87,8 +88,13 @@ def prepare(todo):
     return broken
 
 
+def _turns(contenders, done):
+    """Each round in another order, the same each time: who always comes after a peer that gives gigabytes back to the host always waits for them."""
+    return random.Random(done).sample(contenders, len(contenders))
+
+
 def measure(case, rounds, budget_s=None):
-    """A B C A B C ... Returns {contender: [what each round's run returned]} and {contender: why it dropped out}.
+    """Round after round, each in an order of its own. Returns {contender: [what each round's run returned]} and {contender: why it dropped out}.
 
     If the case wants it, the first round is thrown away when there is a second: in it programs come from the disk and, in a
     virtual machine, memory from the host, which has made a first round twenty times as long as the next.
@@ -100,7 +106,7 @@ def measure(case, rounds, budget_s=None):
             break
         if done == 1 and case.throw_away:
             results = {}
-        for c in case.contenders:
+        for c in _turns(case.contenders, done):
             if c.name in dropped:
                 continue
             try:
