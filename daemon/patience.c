@@ -63,9 +63,13 @@ bool patience_waits(const struct shared_heap *h)
     return begins_cycle(h) && !in_a_hurry(h) && !has_run_out(h) && mm_now_ns() < h->patience.again_ns;
 }
 
+/* The timer's word counts: the loop's idea of the time it was started at may be older than ours, and it fires once. */
 static void on_again(uv_timer_t *timer)
 {
-    shared_heap_pump(timer->data);
+    struct shared_heap *h = timer->data;
+
+    h->patience.again_ns = 0;
+    shared_heap_pump(h);
 }
 
 void patience_put_off(struct shared_heap *h)
