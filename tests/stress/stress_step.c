@@ -65,18 +65,29 @@ static void run_put(struct work *w)
     board_put(&w->e, &w->rng, false);
 }
 
+/* References, one of which leads to a pair. An exact thread has nothing but a local root to hold it by meanwhile. */
+static void new_refs(struct work *w, uint32_t length, uint32_t at)
+{
+    mmgc_scope scope = mmgc_scope_open(w->e.t);
+    mmgc_ref *refs = mmgc_new_array(w->e.t, w->e.types.of[SHADOW_REFS], length);
+
+    if (refs != NULL) {
+        struct held held = entry_hold(&w->e, refs);
+        void *pair = new_pair(w);
+        refs = entry_held(&w->e, &held);
+        mmgc_store(w->e.t, refs, &refs[at], pair);
+    }
+    mmgc_scope_close(w->e.t, scope);
+}
+
 static void run_medium(struct work *w)
 {
-    mmgc_ref *refs = mmgc_new_array(w->e.t, w->e.types.of[SHADOW_REFS], 1500);
-    if (refs != NULL)
-        mmgc_store(w->e.t, refs, &refs[7], new_pair(w));
+    new_refs(w, 1500, 7);
 }
 
 static void run_large(struct work *w)
 {
-    mmgc_ref *refs = mmgc_new_array(w->e.t, w->e.types.of[SHADOW_REFS], LARGE_BYTES / 4);
-    if (refs != NULL)
-        mmgc_store(w->e.t, refs, &refs[LARGE_BYTES / 4 - 1], new_pair(w));
+    new_refs(w, LARGE_BYTES / 4, LARGE_BYTES / 4 - 1);
 }
 
 static void run_shuffle(struct work *w)
