@@ -28,3 +28,17 @@ void stage_fold_sweep(struct sweep_tally *to, const struct sweep_tally *from)
         to->free_lines[kind] += from->free_lines[kind];
     }
 }
+
+void stage_fetch_row(const struct heap *h, const struct logged *row)
+{
+    uint64_t granule = row->object, unit = granule + row->offset;
+
+    if (granule == 0 || unit >= h->granules)
+        return;
+    foreign_prefetch(h->arena, (granule - 1) * MM_GRANULE_BYTES);
+    foreign_prefetch(h->arena, unit * MM_GRANULE_BYTES);
+    __builtin_prefetch((const void *)&heap_vo(h)[granule / 64]);
+    __builtin_prefetch((const void *)&h->log.lines[unit / MM_LINE_GRANULES]);
+    if (h->log.bits != NULL)
+        __builtin_prefetch((const void *)&h->log.bits[unit / MM_LINE_GRANULES]);
+}

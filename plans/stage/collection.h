@@ -44,6 +44,9 @@ void stage_split(struct worker *w, struct packet *p);
 
 /* Makes row_ends, which the caller frees, and row_words. 0, -ENOMEM. */
 int stage_count_words(struct collection *c);
+/* What a row of the log leads to is anywhere: four or five misses, on their way while the rows before it are looked at. */
+#define STAGE_ROWS_AHEAD 16u
+void stage_fetch_row(const struct heap *h, const struct logged *row);
 /* Calls @visit for the words [@at, @stop) of all rows of roots laid end to end that are of @kind. */
 void stage_each_word(struct collection *c, uint64_t at, uint64_t stop, enum heap_root_kind kind, struct tracer *r,
                      void (*visit)(struct collection *c, struct tracer *r, _Atomic uint32_t *word));

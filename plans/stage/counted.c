@@ -52,21 +52,6 @@ static void count_row(struct collection *c, struct tracer *r, struct logged *row
     evacuate_piece(r, &o, (struct piece){ row->offset, 1 });
 }
 
-/* What a row leads to is anywhere: four misses, on their way while others are looked at. */
-#define AHEAD 16u
-
-static void fetch_row(const struct heap *h, const struct logged *row)
-{
-    uint64_t granule = row->object, unit = granule + row->offset;
-
-    if (granule == 0 || unit >= h->granules)
-        return;
-    foreign_prefetch(h->arena, (granule - 1) * MM_GRANULE_BYTES);
-    foreign_prefetch(h->arena, unit * MM_GRANULE_BYTES);
-    __builtin_prefetch((const void *)&heap_vo(h)[granule / 64]);
-    __builtin_prefetch((const void *)&h->log.bits[unit / MM_LINE_GRANULES]);
-}
-
 void stage_counted(struct worker *w, struct packet *p)
 {
     struct collection *c = collection_of(w);
@@ -74,8 +59,8 @@ void stage_counted(struct worker *w, struct packet *p)
 
     stage_split(w, p);
     for (uint64_t i = p->args[0]; i < p->args[1]; i++) {
-        if (i + AHEAD < p->args[1])
-            fetch_row(c->heap, &c->heap->log.rows[i + AHEAD]);
+        if (i + STAGE_ROWS_AHEAD < p->args[1])
+            stage_fetch_row(c->heap, &c->heap->log.rows[i + STAGE_ROWS_AHEAD]);
         count_row(c, &r, &c->heap->log.rows[i]);
     }
     trace_roots_end(&r);

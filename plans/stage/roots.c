@@ -215,22 +215,6 @@ static void scan_logged_field(struct collection *c, struct tracer *r, const stru
         scan_piece(c, r, &o, (uint64_t)row->object + row->offset, (uint64_t)row->object + row->offset + 1);
 }
 
-#define AHEAD 16u /* rows whose misses are on their way */
-
-static void fetch_row(const struct heap *h, const struct logged *row)
-{
-    uint64_t granule = row->object, unit = granule + row->offset;
-
-    if (granule == 0 || unit >= h->granules)
-        return;
-    foreign_prefetch(h->arena, (granule - 1) * MM_GRANULE_BYTES);
-    foreign_prefetch(h->arena, unit * MM_GRANULE_BYTES);
-    __builtin_prefetch((const void *)&heap_vo(h)[granule / 64]);
-    __builtin_prefetch((const void *)&h->log.lines[unit / MM_LINE_GRANULES]);
-    if (h->log.bits != NULL)
-        __builtin_prefetch((const void *)&h->log.bits[unit / MM_LINE_GRANULES]);
-}
-
 static void scan_logged(struct collection *c, struct tracer *r, const struct logged *row)
 {
     struct heap *h = c->heap;
@@ -255,8 +239,8 @@ void stage_logged(struct worker *w, struct packet *p)
 
     stage_split(w, p);
     for (uint64_t i = p->args[0]; i < p->args[1]; i++) {
-        if (i + AHEAD < p->args[1])
-            fetch_row(c->heap, &c->heap->log.rows[i + AHEAD]);
+        if (i + STAGE_ROWS_AHEAD < p->args[1])
+            stage_fetch_row(c->heap, &c->heap->log.rows[i + STAGE_ROWS_AHEAD]);
         scan_logged(c, &r, &c->heap->log.rows[i]);
     }
     trace_roots_end(&r);
