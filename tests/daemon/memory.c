@@ -145,6 +145,13 @@ uint64_t memory_limit(void)
     return at_load_relaxed(&memory.client.control->limit_bytes);
 }
 
+void memory_await_limit(uint64_t least, uint64_t most)
+{
+    for (int tick = 0; memory_limit() < least || memory_limit() > most; tick++, usleep(1000))
+        ck_assert_msg(tick < 10000, "the limit is still %llu, not %llu to %llu", (unsigned long long)memory_limit(),
+                      (unsigned long long)least, (unsigned long long)most);
+}
+
 enum mmgc_error memory_resize(struct raw *client, const char *heap, uint64_t bytes)
 {
     RAW(request, HEAP_RESIZE, heap_resize);

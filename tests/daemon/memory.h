@@ -31,5 +31,7 @@ char *memory_bytes_of(struct shm_grant run);
 
 struct memory_sizes memory_sizes(void);                       /* as HeapInfo says */
 uint64_t memory_limit(void);                                  /* as control says */
+/* Fails unless the limit comes to lie there: a dynamic one is set by the loop, after those who waited for the collection went on. */
+void memory_await_limit(uint64_t least, uint64_t most);
 uint64_t memory_collect(void);                                /* when it was done, ns */
 enum mmgc_error memory_resize(struct raw *asker, const char *heap, uint64_t bytes);
