@@ -14,6 +14,7 @@
 #include "client/client.h"
 #include "client/heap.h"
 #include "client/thread.h"
+#include "client/write_barrier.h"
 
 unsigned fork_generation = 1;
 
@@ -36,7 +37,7 @@ void fork_wait(pthread_cond_t *changed)
     (void)pthread_cond_wait(changed, &registry_mutex);
 }
 
-static void stand_in(const struct thread *th) /* F2 */
+static void stand_in(struct thread *th) /* F2 */
 {
     struct shm_mutator *m =
         mmap(th->m, sizeof(*m), PROT_READ | PROT_WRITE,
@@ -46,7 +47,8 @@ static void stand_in(const struct thread *th) /* F2 */
         return; /* the program will fault where it uses what it must not */
     m->epoch = &epoch_of_the_void;
     m->base = th->heap->base;
-    m->client = (void *)th;
+    m->client = th;
+    write_barrier_rest(th);
 }
 
 static void in_child(void)

@@ -8,6 +8,7 @@
 #include <mmgc/mmgc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "client/client.h"
 #include "client/error.h"
@@ -86,10 +87,27 @@ static int heap_map_log(struct mmgc_heap *heap, uint64_t log_bytes, struct packe
     if (r != MMGC_OK)
         return r;
     char *log = shm_segment_address(heap->log_segment);
-    if ((uintptr_t)log == (uintptr_t)heap->base / MM_LINE_BYTES) /* in the lowest 512 GiB, where nobody maps: log_lines would be 0 */
-        return error_set(MMGC_E_SYSTEM, "the write barrier's log was mapped at an address that cannot be used");
     heap->log_lines = (_Atomic uint8_t *)(void *)log;
     heap->log_bits = (_Atomic uint64_t *)(void *)(log + shm_log_bits_offset(heap->control->arena_bytes));
+    return MMGC_OK;
+}
+
+static size_t quiet_bytes(const struct mmgc_heap *heap)
+{
+    return mm_align_up(heap->control->arena_bytes / MM_LINE_BYTES, MM_PAGE_BYTES);
+}
+
+/* Nobody writes here, so each page is the system's one page of zeroes: 4 KiB of a cache at the most, however large the heap. A huge
+ * page would be 2 MiB of it. */
+static int heap_map_quiet(struct mmgc_heap *heap)
+{
+    size_t bytes = quiet_bytes(heap);
+    char *lines = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (lines == MAP_FAILED)
+        return error_system("mapping zeroes", -errno);
+    (void)madvise(lines, bytes, MADV_NOHUGEPAGE);
+    heap->quiet_lines = lines;
     return MMGC_OK;
 }
 
@@ -139,6 +157,8 @@ static int heap_call_open(struct mmgc_heap *heap, const char *name,
     if (r == MMGC_OK)
         r = heap_map_log(heap, reply->heap_opened->log_bytes, &fds);
     if (r == MMGC_OK)
+        r = heap_map_quiet(heap);
+    if (r == MMGC_OK)
         r = heap_map_pages(heap, reply->heap_opened->control_bytes);
     packet_fds_close(&fds);
     wire_reply_free(reply);
@@ -147,6 +167,8 @@ static int heap_call_open(struct mmgc_heap *heap, const char *name,
 
 static void heap_free(struct mmgc_heap *heap)
 {
+    if (heap->quiet_lines != NULL)
+        (void)munmap((void *)(uintptr_t)heap->quiet_lines, quiet_bytes(heap));
     shm_segment_unref(heap->control_segment);
     shm_segment_unref(heap->arena_segment);
     shm_segment_unref(heap->session_segment);

@@ -23,6 +23,7 @@ struct mmgc_heap {
     struct shm_session *session;             /* [const] */
     _Atomic uint8_t *log_lines;              /* [const] its bytes; NULL without it */
     _Atomic uint64_t *log_bits;              /* [const] its bits */
+    const char *quiet_lines;                 /* [const] what threads look at instead of log_lines while nothing is logged: as many zeroes */
     char *base;                              /* [const] where the arena begins here */
 
     struct pages *pages;                     /* [const] NULL: the plan closes none */

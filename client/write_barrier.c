@@ -18,6 +18,12 @@
 /* After as many the daemon is asked to make room: at 11 ns an entry, which is the fastest, it has half a millisecond. */
 #define DRAIN_ENTRIES (SHM_LOG_CAPACITY / 4)
 
+/* So that the byte of the line at an address is at this plus a 256th of it. */
+static inline uint64_t lines_for(const struct thread *th, const volatile void *lines)
+{
+    return (uintptr_t)lines - ((uintptr_t)th->m->base >> MM_LINE_LOG);
+}
+
 /* Why no store goes unlogged. Control's word is raised only while the world is stopped, before the even epoch is stored (release).
  * We are IN and have acquired an even epoch: so we see every value stored before the resume it stands for; and the next stop,
  * were it under way, waits for us before anything changes (S4). Attaching, the thread is OUT: it comes here again before it may
@@ -27,7 +33,17 @@ void write_barrier_follow(struct thread *th)
     const struct mmgc_heap *heap = th->heap;
     bool logs = heap->log_lines != NULL && at_load_relaxed(&heap->control->barrier_active) != 0; /* NULL if opened read-only */
 
-    th->m->log_lines = logs ? (uintptr_t)heap->log_lines - ((uintptr_t)th->m->base >> MM_LINE_LOG) : 0;
+    th->m->log_lines = logs ? lines_for(th, heap->log_lines) : lines_for(th, heap->quiet_lines);
+}
+
+void write_barrier_rest(struct thread *th)
+{
+    th->m->log_lines = lines_for(th, th->heap->quiet_lines);
+}
+
+bool write_barrier_logs(const struct thread *th)
+{
+    return th->m->log_lines != lines_for(th, th->heap->quiet_lines);
 }
 
 /* Marking has come to its end while we were inside: nobody asks what is stored from here on. */
@@ -35,7 +51,7 @@ static inline bool rests(struct thread *th)
 {
     if (MM_LIKELY(at_load_relaxed(&th->heap->control->barrier_active) != 0))
         return false;
-    th->m->log_lines = 0;
+    write_barrier_rest(th);
     return true;
 }
 
@@ -198,12 +214,11 @@ void mmgc_store_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const
     __atomic_store_n(&slot->granule, mmgc_ref_of(t, value).granule, __ATOMIC_RELEASE); /* after byte or bit */
 }
 
-void mmgc_log_range_slow_(struct mmgc_thread *t, const void *object, const mmgc_ref *slots, size_t count)
+static void log_range(struct thread *th, const void *object, const mmgc_ref *slots, size_t count)
 {
-    struct thread *th = thread_of(t);
     uint32_t first = granule_of(th, slots), last = granule_of(th, slots + count - 1);
 
-    if (rests(th))
+    if (!write_barrier_logs(th) || rests(th))
         return;
     if (logs_fields(th))
         log_fields(th, granule_of(th, object), first, last);
@@ -222,7 +237,7 @@ void mmgc_copy_refs(struct mmgc_thread *t, void *object, mmgc_ref *to, const mmg
 {
     if (count == 0 || to == from)
         return;
-    mmgc_log_range_(t, object, to, count);
+    log_range(thread_of(t), object, to, count);
     if ((uintptr_t)to < (uintptr_t)from)
         for (size_t i = 0; i < count; i++)
             copy_ref(&to[i], &from[i]);
@@ -237,7 +252,7 @@ void mmgc_fill_refs(struct mmgc_thread *t, void *object, mmgc_ref *slots, const 
 
     if (count == 0)
         return;
-    mmgc_log_range_(t, object, slots, count);
+    log_range(thread_of(t), object, slots, count);
     for (size_t i = 0; i < count; i++)
         __atomic_store_n(&slots[i].granule, granule, __ATOMIC_RELEASE);
 }

@@ -6,3 +6,6 @@
 
 /* Takes over what control wants logged now. The thread is IN, or not attached yet. */
 void write_barrier_follow(struct thread *th);
+/* From here on nothing is logged; for who knows that without control. */
+void write_barrier_rest(struct thread *th);
+bool write_barrier_logs(const struct thread *th);

@@ -72,8 +72,8 @@ struct shm_mutator {
     const _Atomic uint32_t *epoch;           /* [C] where this process sees control.epoch */
     char *base;                              /* [C] where this process sees the arena */
     void *client;                            /* [C] the library's private record */
-    uint64_t log_lines;                      /* [C] while stores are logged: the byte of the line at address @a is at log_lines + a / 256
-                                                in this process (write_barrier.h); 0: they are not */
+    uint64_t log_lines;                      /* [C] the byte of the line at address @a is at log_lines + a / 256 in this process
+                                                (write_barrier.h); while nothing is logged, a table of zeroes is there instead */
 
     alignas(MM_CACHE_LINE) _Atomic uint32_t state;   /* [C] enum shm_state; the daemon futex-waits on it (S4) */
     _Atomic uint32_t root_count;             /* [C] words in roots; complete whenever state is PARKED */

@@ -19,6 +19,7 @@ struct mapping { /* what the child shares */
     _Alignas(4096) struct shm_mutator mutators[WORLD_THREADS];
     _Alignas(4096) _Atomic uint8_t lines[WORLD_ARENA_BYTES / MM_LINE_BYTES];
     _Atomic uint64_t bits[WORLD_ARENA_BYTES / 512];
+    char quiet[WORLD_ARENA_BYTES / MM_LINE_BYTES];
     _Alignas(4096) char arena[WORLD_ARENA_BYTES];
 };
 
@@ -31,6 +32,7 @@ struct world *world_new(void)
     map->heap.control = &map->control;
     map->heap.log_lines = w->lines = map->lines;
     map->heap.log_bits = w->bits = map->bits;
+    map->heap.quiet_lines = map->quiet;
     at_store_relaxed(&map->heap.connection.broken, MMGC_E_DISCONNECTED);
     w->row = (mmgc_ref *)(void *)(map->arena + ROW_BYTE);
     for (uint32_t i = 0; i < WORLD_THREADS; i++) {

@@ -47,9 +47,7 @@ HOT = [
     ('mmgc_new', 'void *hot(struct mmgc_thread *t, mmgc_type type) { return mmgc_new(t, type); }', 12),
     ('mmgc_poll', 'int hot(struct mmgc_thread *t) { return mmgc_poll(t); }', 6),
     ('mmgc_load', 'void *hot(struct mmgc_thread *t, mmgc_ref *slot) { return mmgc_load(t, slot); }', 8),
-    ('mmgc_store', 'void hot(struct mmgc_thread *t, void *o, mmgc_ref *s, void *v) { mmgc_store(t, o, s, v); }', 16),
-    ('mmgc_store without a barrier', 'void hot(struct mmgc_thread *t, void *o, mmgc_ref *s, void *v) '
-     '{ if (t->log_lines != 0) __builtin_unreachable(); mmgc_store(t, o, s, v); }', 9),
+    ('mmgc_store', 'void hot(struct mmgc_thread *t, void *o, mmgc_ref *s, void *v) { mmgc_store(t, o, s, v); }', 14),
 ]
 FENCES = re.compile(r'\b(lock|[ms]fence|lfence|xchg|dmb|dsb|isb)\b')
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/daemon/memory.h"
 
+#include <unistd.h>
+
 #include "shm/object.h"
 #include "tests/support/runner.h"
 

@@ -272,13 +272,11 @@ static inline void *mmgc_load(const struct mmgc_thread *t, const mmgc_ref *slot)
 }
 MMGC_API void mmgc_log_slow_(struct mmgc_thread *t, const void *object, const void *slot);
 MMGC_API void mmgc_store_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value);
-/* The write barrier: whether the plan may have to hear of a store to @slot before it is done. Where there is none it costs a load. */
+/* The write barrier: whether the plan may have to hear of a store to @slot before it is done. Where nothing is logged this looks at a
+ * table of zeroes, so that it costs no branch to know. */
 static inline bool mmgc_must_log_(const struct mmgc_thread *t, const void *slot)
 {
-    uint64_t lines = t->log_lines;
-    if (MMGC_UNLIKELY_(lines == 0))
-        return false;
-    return __atomic_load_n((const uint8_t *)(uintptr_t)(lines + ((uintptr_t)slot >> 8)), __ATOMIC_RELAXED) != 0;
+    return __atomic_load_n((const uint8_t *)(uintptr_t)(t->log_lines + ((uintptr_t)slot >> 8)), __ATOMIC_RELAXED) != 0;
 }
 static inline void mmgc_log_(struct mmgc_thread *t, const void *object, const void *slot)
 {
@@ -317,12 +315,6 @@ static inline void *mmgc_exchange(struct mmgc_thread *t, void *object, mmgc_ref 
     mmgc_log_(t, object, slot);
     old.granule = __atomic_exchange_n(&slot->granule, mmgc_ref_of(t, value).granule, __ATOMIC_SEQ_CST);
     return mmgc_deref(t, old);
-}
-MMGC_API void mmgc_log_range_slow_(struct mmgc_thread *t, const void *object, const mmgc_ref *slots, size_t count);
-static inline void mmgc_log_range_(struct mmgc_thread *t, const void *object, const mmgc_ref *slots, size_t count)
-{
-    if (t->log_lines != 0)
-        mmgc_log_range_slow_(t, object, slots, count);
 }
 /* Copies @count references from @from to @to, which are fields of @object, as memmove() would (they may overlap) and each as
  * mmgc_load() and mmgc_store() would, but with one write barrier for all. No safepoint: copy long rows piece by piece. */
