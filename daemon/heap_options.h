@@ -52,7 +52,7 @@ struct heap_settings {                        /* one heap's options */
     X("size",          size_bytes,     size,    "256M",  4194304, 34359738368, NULL,           HEAP_CREATOR, "maximum of a heap whose creator names none") \
     X("max_size",      max_size_bytes, size,    "32G",   4194304, 34359738368, NULL,           HEAP_ADMINISTRATOR, "maximum that a creator may name") \
     X("limit",         limit_bytes,    size,    "0",     0, 34359738368, NULL,                 HEAP_CREATOR, "what it may hold at first; 0: its size") \
-    X("plan",          plan,           plan,    "immix", 0, 0, NULL,                           HEAP_CREATOR, "collector of a heap whose creator names none") \
+    X("plan",          plan,           plan,    "concurrentstickyimmix", 0, 0, NULL,           HEAP_CREATOR, "collector of a heap whose creator names none") \
     X("gc_trigger",    trigger,        trigger, "fixed", 0, 0, NULL,                           HEAP_CREATOR, "when it is collected: fixed, dynamic:MIN,MAX or delegated") \
     X("max_names",     max_names,      count,   "65536", 1, 16777216, NULL,                    HEAP_ADMINISTRATOR, "named roots that one heap may have") \
     X("huge_pages",    huge_pages,     choice,  "auto",  0, 0, "auto never",                   HEAP_ADMINISTRATOR, "2 MiB pages where the system has them, or never") \

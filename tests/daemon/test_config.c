@@ -306,7 +306,7 @@ START_TEST(the_section_of_a_heap_takes_its_whole_name)
     expect_value(&settings, "plan", "nogc");
     name[99] = '\0'; /* what libinih alone would keep is shorter still */
     config_heap(&was_read, name, &settings);
-    expect_value(&settings, "plan", "immix");
+    expect_value(&settings, "plan", "concurrentstickyimmix");
     config_fini(&was_read);
 }
 END_TEST

@@ -47,7 +47,7 @@ START_TEST(heaps_are_listed_by_name_in_pages)
             snprintf(name, sizeof(name), "heap-%03d", seen);
             ck_assert_str_eq(row->name, name);
             ck_assert_uint_eq(row->sessions, 1);
-            ck_assert_str_eq(row->plan, "immix");
+            ck_assert_str_eq(row->plan, "concurrentstickyimmix");
             snprintf(last, sizeof(last), "%s", row->name);
         }
         more = reply->heap_rows->more;

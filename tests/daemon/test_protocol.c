@@ -279,7 +279,7 @@ START_TEST(control_is_read_only_and_says_what_the_heap_is)
     struct shm_control *control = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fds.fd[0], 0);
     ck_assert_uint_eq(at_load_acquire(&control->magic), SHM_CONTROL_MAGIC);
     ck_assert_uint_eq(control->arena_bytes, HEAP_BYTES);
-    ck_assert_str_eq(control->plan, "immix");
+    ck_assert_str_eq(control->plan, "concurrentstickyimmix");
     wire_reply_free(reply);
     packet_fds_close(&fds);
     raw_close(&c);
