@@ -2,7 +2,8 @@
 /* alloc.c - Alloc: what mmgc_new() does when the bump does not fit.
  *   By the heap's plan (control.allocator), and for objects of at most MMGC_SMALL_MAX:
  *   Bump    Objects up to a line come from spans of free lines, as they come. Larger ones that do not fit the current span go
- *           to a bump of whole blocks, so that holes are left to small objects (Immix's overflow allocation).
+ *           to a bump of whole blocks, so that holes are left to small objects (Immix's overflow allocation). The inline bump ends
+ *           where the span is zeroed to: every few KiB we come here, as a rule for nothing else than to go on (take_on()).
  *   Cells   Each size has a bump of its own, of cells that lie side by side. The inline bump stays void, so that all come here:
  *           the first lines of mmgc_new_slow_() are this plan's fast path. Under a plan that bumps, these bumps are void.
  *   Pages   Cells of whole pages.
@@ -169,6 +170,19 @@ static __attribute__((noinline)) void *new_slowly(struct mmgc_thread *t, mmgc_ty
     return p != NULL ? alloc_finish(p, header) : thread_fail(th, r);
 }
 
+/* From the span in use, or NULL: it is at its end, or something is due that only new_slowly() does: a stop, the next slab, the count
+ * of what is reserved. */
+static inline char *take_on(struct thread *th, uint64_t bytes)
+{
+    struct shm_bump *bump = &th->m->lines;
+    const struct slab *slab = &th->slabs[SHM_GRANT_LINES];
+    uint64_t left = (uint64_t)(bump->end - bump->cursor);
+    bool due = safepoint_wanted(at_load_relaxed(th->m->epoch)) || th->reserve_left != 0 ||
+               left + slab->ahead_bytes < slab->bytes;
+
+    return due || bytes > left || bytes > MMGC_SMALL_MAX ? NULL : span_take(bump, bytes);
+}
+
 void *mmgc_new_slow_(struct mmgc_thread *t, mmgc_type type, uint32_t length)
 {
     uint64_t payload = type->fixed_bytes + (uint64_t)type->element_bytes * length;
@@ -182,5 +196,6 @@ void *mmgc_new_slow_(struct mmgc_thread *t, mmgc_type type, uint32_t length)
             return alloc_finish(p, type->header | (uint64_t)length << 32);
         }
     }
-    return new_slowly(t, type, length);
+    char *p = take_on(thread_of(t), mmgc_size(type, length));
+    return p != NULL ? alloc_finish(p, type->header | (uint64_t)length << 32) : new_slowly(t, type, length);
 }
