@@ -183,6 +183,14 @@ static inline char *take_on(struct thread *th, uint64_t bytes)
     return due || bytes > left || bytes > MMGC_SMALL_MAX ? NULL : span_take(bump, bytes);
 }
 
+/* Of its own, so that cells, of which every one comes through mmgc_new_slow_(), keep no registers for it. */
+static __attribute__((noinline)) void *new_on(struct mmgc_thread *t, mmgc_type type, uint32_t length)
+{
+    char *p = take_on(thread_of(t), mmgc_size(type, length));
+
+    return p != NULL ? alloc_finish(p, type->header | (uint64_t)length << 32) : new_slowly(t, type, length);
+}
+
 void *mmgc_new_slow_(struct mmgc_thread *t, mmgc_type type, uint32_t length)
 {
     uint64_t payload = type->fixed_bytes + (uint64_t)type->element_bytes * length;
@@ -196,6 +204,5 @@ void *mmgc_new_slow_(struct mmgc_thread *t, mmgc_type type, uint32_t length)
             return alloc_finish(p, type->header | (uint64_t)length << 32);
         }
     }
-    char *p = take_on(thread_of(t), mmgc_size(type, length));
-    return p != NULL ? alloc_finish(p, type->header | (uint64_t)length << 32) : new_slowly(t, type, length);
+    return new_on(t, type, length);
 }
