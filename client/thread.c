@@ -29,16 +29,11 @@ static pthread_once_t owner_once = PTHREAD_ONCE_INIT;
 static pthread_key_t owner_key;
 static int owner_key_error;
 
-int thread_check_in(const struct mmgc_thread *t)
+int thread_explain_not_in(const struct mmgc_thread *t)
 {
     if (t == NULL)
         return error_set(MMGC_E_INVALID, "the thread is NULL");
-    struct thread *th = thread_of(t);
-    if (th->generation != fork_generation)
-        return error_set(MMGC_E_FORKED, NULL);
-    if (!thread_is_in(th))
-        return error_set(MMGC_E_NOT_IN, NULL);
-    return MMGC_OK;
+    return error_set(thread_of(t)->generation != fork_generation ? MMGC_E_FORKED : MMGC_E_NOT_IN, NULL);
 }
 
 void *thread_fail(struct thread *th, int code)

@@ -79,8 +79,15 @@ static inline bool thread_is_in(const struct thread *th)
 {
     return at_load_relaxed(&th->m->state) == SHM_IN;
 }
+/* Why thread_check_in() says no; the detail is set. */
+int thread_explain_not_in(const struct mmgc_thread *t);
 /* MMGC_OK, or why @t cannot do what needs it inside: NULL, forked, not in. */
-int thread_check_in(const struct mmgc_thread *t);
+static inline int thread_check_in(const struct mmgc_thread *t)
+{
+    if (MM_LIKELY(t != NULL && thread_of(t)->generation == fork_generation && thread_is_in(thread_of(t))))
+        return MMGC_OK;
+    return thread_explain_not_in(t);
+}
 /* Remembers @code for mmgc_thread_error() and returns NULL. The detail was set by whoever found it. */
 void *thread_fail(struct thread *th, int code);
 /* Its bump is void from here on: the daemon has given it up, and memory behind it may be another's. */
