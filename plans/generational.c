@@ -6,7 +6,6 @@
 
 #define SHARE_MIN 8u                         /* of the heap's limit: less room than that for the next nursery, and a whole collection comes */
 #define GROWN_SHARE 16u                      /* of it: what is old must have grown by so much before a cycle can find much */
-#define GOAL_PART(ns) ((ns) / 4 * 3)         /* what is aimed at: pauses vary, and stopping takes its time too */
 
 bool generational_young_stw(const struct heap *h, const struct heap_stop *stop)
 {
@@ -58,19 +57,18 @@ uint64_t heap_nursery_bytes(const struct heap *h)
     return clamp(h->nursery_bytes, n->min_bytes, n->max_bytes);
 }
 
-/* A pause is what it costs to look at anything at all, and what it costs to look at a nursery. By at most a half at a time: one slow
- * pause says little. */
-void generational_note_pause(struct heap *h, const struct heap_collection *c)
+void generational_note_pause(struct heap *h, const struct heap_collection *c, uint64_t begun_ns)
 {
-    uint64_t goal_ns = GOAL_PART(h->options.pause_goal_ns), now = heap_nursery_bytes(h);
+    struct goal_pause pause = { .nursery_bytes = heap_nursery_bytes(h),
+                                .pause_ns = c->duration_ns,
+                                .goal_ns = h->options.pause_goal_ns,
+                                .begun_ns = begun_ns };
     bool overran = h->overran && c->kind == HEAP_PAUSE_YOUNG;
 
     h->overran = h->overran && !overran;
     if (c->kind == HEAP_PAUSE_YOUNG)
         h->mostly_survives = c->survived_bytes > c->freed_bytes;
-
-    if ((c->kind != HEAP_PAUSE_YOUNG && c->kind != HEAP_PAUSE_REFCOUNT) || goal_ns == 0 || c->duration_ns == 0 || overran)
-        return;
-    uint64_t wanted = (uint64_t)((double)now * ((double)goal_ns / (double)c->duration_ns));
-    h->nursery_bytes = clamp(wanted, now / 2, now + now / 2);
+    bool tells = c->kind == HEAP_PAUSE_YOUNG || c->kind == HEAP_PAUSE_REFCOUNT;
+    if (tells && !overran && pause.goal_ns != 0 && pause.nursery_bytes != 0)
+        h->nursery_bytes = goal_nursery_bytes(&h->goal, &pause);
 }

@@ -14,4 +14,4 @@ bool generational_young_stw(const struct heap *h, const struct heap_stop *stop);
 /* When one is over: must the next be a whole one? @nursery_bytes is what the next nursery could have. */
 void generational_judge_stw(struct heap *h, uint64_t nursery_bytes);
 /* How long it took: the next nursery is sized by it, if the heap has a pause goal. */
-void generational_note_pause(struct heap *h, const struct heap_collection *c);
+void generational_note_pause(struct heap *h, const struct heap_collection *c, uint64_t begun_ns);

@@ -390,7 +390,7 @@ int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_st
     int r = collect(h, engine, stop, ret);
     ret->duration_ns = mm_now_ns() - start;
     if (r == 0)
-        generational_note_pause(h, ret);
+        generational_note_pause(h, ret, start);
     sanity_end_stw(sanity, stop, r == 0 ? ret : NULL);
     if (r == 0 && in_cycle && h->options.sanity && !stop->roots_overflowed)
         sanity_check_reach_stw(h, stop, ret);

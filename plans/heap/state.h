@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "plans/goal.h"
 #include "plans/cycle.h"
 #include "plans/heap.h"
 #include "plans/heap/blocks.h"
@@ -35,6 +36,7 @@ struct heap {
     bool full;                               /* the last collection found next to nothing: room.h */
     bool young;                              /* [stw] this collection: only of what was granted since the last one */
     uint64_t nursery_bytes;                  /* an adaptive nursery's size */
+    struct goal goal;                        /* and what it goes by */
     uint64_t left_bytes;                     /* the last collection, a young one, has left so much to be granted; else UINT64_MAX */
     uint64_t left_first;                     /* the same of the first one after a whole collection or a cycle */
     bool overran;                            /* the next young collection is of more than a nursery: a cycle has kept it waiting */
