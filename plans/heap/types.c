@@ -69,6 +69,14 @@ static enum scan_shape shape_of(const struct shm_type_layout *l)
     return l->refs[l->ref_count - 1] < BITMAP_BYTES ? SCAN_BITMAP : SCAN_OFFSETS;
 }
 
+/* Types whose elements refer to something are looked at piece by piece, however short they are. */
+static uint16_t small_granules(const struct shm_type_layout *l)
+{
+    uint64_t bytes = object_bytes(l->fixed_bytes, 0, 0);
+
+    return bytes <= MM_LINE_BYTES && l->element_ref_count == 0 ? (uint16_t)(bytes / MM_GRANULE_BYTES) : 0;
+}
+
 static void compile(struct scan_program *p, const struct shm_type_layout *l, const uint32_t *offsets)
 {
     *p = (struct scan_program){
@@ -77,6 +85,7 @@ static void compile(struct scan_program *p, const struct shm_type_layout *l, con
         .shape = (uint16_t)shape_of(l),
         .ref_count = (uint16_t)l->ref_count,
         .element_ref_count = (uint16_t)l->element_ref_count,
+        .small_granules = small_granules(l),
         .element_refs = offsets + l->ref_count,
     };
     if (p->shape != SCAN_BITMAP)

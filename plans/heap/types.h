@@ -23,7 +23,7 @@ struct scan_program {                        /* two to a cache line */
     uint32_t fixed_bytes, element_bytes;
     uint16_t shape;                          /* enum scan_shape */
     uint16_t ref_count, element_ref_count;
-    uint16_t reserved;
+    uint16_t small_granules;                 /* of an object without elements, header included, if it is no longer than a line; else 0: ask object_bytes() */
     union {
         uint64_t bitmap;                     /* SCAN_BITMAP: bit i is the word at byte 4 i */
         const uint32_t *refs;                /* else byte offsets, in the fixed part */

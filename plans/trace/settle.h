@@ -15,9 +15,9 @@ static inline bool settle_try_mark(const struct trace *t, uint32_t granule)
 {
     if (t->young && !blocks_flag(&t->heap->blocks, granule / MM_BLOCK_GRANULES, BLOCK_YOUNG))
         return false;
-    if (t->only_old && !bitmap_test(heap_vo(t->heap), granule))
+    if (!t->plain && t->only_old && !bitmap_test(heap_vo(t->heap), granule))
         return false;
-    if (t->only_snapshot && cycle_log_is_new(t->heap, granule))
+    if (!t->plain && t->only_snapshot && cycle_log_is_new(t->heap, granule))
         return false;
     if (!t->alone) {
         if (!bitmap_set_shared(t->marks, granule))
@@ -27,7 +27,7 @@ static inline bool settle_try_mark(const struct trace *t, uint32_t granule)
             return false;
         bitmap_set(t->marks, granule);
     }
-    if (MM_UNLIKELY(t->also != NULL))
+    if (!t->plain && t->also != NULL)
         (void)bitmap_set_shared(t->also, granule);
     return true;
 }
@@ -112,4 +112,25 @@ static inline void settle_in_place(const struct trace *t, enum block_kind kind, 
         settle_mark_lines(t, o->granule, o->granules);
     else if (kind == BLOCK_SLIDE)
         settle_mark_live(t, o->granule, o->granules);
+}
+
+/* What settle_size() and settle_in_place() come to for nearly every object: small, without elements, where lines are marked, in a trace that
+ * keeps nothing else. NULL: nothing is settled yet, it is for those two; they read the header anew. */
+static inline const struct scan_program *settle_small(const struct trace *t, struct trace_tally *tally, uint32_t granule, enum block_kind kind)
+{
+    uint64_t header = foreign_load64(t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
+    uint32_t at = (granule - 1) % MM_BLOCK_GRANULES;
+
+    if (!t->plain || !block_kind_has_lines(kind) || kind == BLOCK_SLIDE || header > OBJECT_TYPE_MAX)
+        return NULL;
+    const struct scan_program *program = types_program(&t->heap->types, (uint32_t)header);
+    uint32_t granules = program->small_granules;
+    if (granules == 0 || at + granules > MM_BLOCK_GRANULES)
+        return NULL;
+    tally->objects++;
+    tally->bytes += granules * MM_GRANULE_BYTES;
+    _Atomic uint8_t *lines = t->heap->meta.lines + (granule - 1) / MM_BLOCK_GRANULES * MM_BLOCK_LINES;
+    at_store_relaxed(&lines[at / MM_LINE_GRANULES], t->line_mark); /* two at the most */
+    at_store_relaxed(&lines[(at + granules - 1) / MM_LINE_GRANULES], t->line_mark);
+    return program;
 }

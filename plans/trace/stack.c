@@ -132,6 +132,7 @@ void trace_init(struct trace *t, struct heap *h, bool alone)
                          .crosses = h->plan->constraints.counts,
                          .line_mark = heap_g_stays_open(h) ? LINE_MARKED_NEXT : LINE_MARKED,
                          .by_kind = h->options.count_live_bytes_in_gc };
+    t->plain = t->also == NULL && !t->crosses && !t->only_old && !t->only_snapshot && !t->by_kind;
 }
 
 void trace_init_traced(struct trace *t, struct heap *h, bool alone)

@@ -49,6 +49,7 @@ struct trace {                               /* constant while it runs, but for 
     uint8_t line_mark;                       /* LINE_MARKED, or LINE_MARKED_NEXT of a collection that marks while clients run */
     bool bounded;                            /* [stw] the sentinel itself traces: no more packets */
     bool by_kind;                            /* kind_bytes are counted */
+    bool plain;                              /* none of also, crosses, only_old, only_snapshot, by_kind: one question in place of five */
     const struct packet_kind *objects, *slots, *slice, *rescan;      /* rows of the schedule's table that run the calls below */
     _Atomic uint32_t overflowed;             /* some references were dropped for want of a packet: rescan */
 };
@@ -79,7 +80,7 @@ void mark_piece(struct tracer *r, const struct object *o, struct piece piece);
 void evacuate_piece(struct tracer *r, const struct object *o, struct piece piece);
 void trace_roots_end(struct tracer *r);
 
-/* Packets: items are granules that object_place() allows, or places of references (in words of 4 bytes, two items each); a piece of
+/* Packets: items are references as they were read, or places of references (in words of 4 bytes, two items each); a piece of
  * an array; a range of blocks (args 0 and 1). */
 void mark_run_objects(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p);
 void mark_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p);
