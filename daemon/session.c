@@ -265,6 +265,7 @@ void session_send(struct session *s, const wire_reply *reply, const struct packe
     if (s->stage == SESSION_CLOSED)
         return;
     int r = wire_send_reply(s->sock, reply, fds);
+    s->sent = true;
     if (r == 0 || s->stage == SESSION_CLOSING)
         return;
     if (r == -EMSGSIZE || r == -EINVAL)
@@ -285,12 +286,15 @@ void session_send_error(struct session *s, uint32_t serial, enum mmgc_error code
     session_send(s, &reply, NULL);
 }
 
-/* S2. Exactly when poll would not call it writable: a quarter of the buffer is full of what the peer has not read. */
-static bool congested(const struct session *s)
+/* S2. Exactly when poll would not call it writable: a quarter of the buffer is full of what the peer has not read. Only what we send
+ * fills it, so the system is asked after that alone. */
+static bool congested(struct session *s)
 {
     int unread = 0;
 
-    return ioctl(s->sock, SIOCOUTQ, &unread) == 0 && unread > s->send_buffer_bytes / 4;
+    if (s->sent)
+        s->sent = ioctl(s->sock, SIOCOUTQ, &unread) == 0 && unread > s->send_buffer_bytes / 4;
+    return s->sent;
 }
 
 void session_listen(struct session *s)

@@ -39,6 +39,7 @@ struct session {
     char name[WIRE_LABEL_MAX + 1];
     uint64_t connected_ns;
     int send_buffer_bytes;
+    bool sent;                                /* since its socket was last seen to have room */
     bool admitted;                            /* counts against max_sessions; else it is being refused */
     unsigned deferred;                        /* requests of ours that wait for a collection's end */
 
