@@ -12,7 +12,8 @@
 
 #include "bench.h"
 
-struct handover_way {              /* how one contender does it; what fails ends the program with status 2 */
+/* How one contender does it. What fails ends the program with status 2. */
+struct handover_way {
     void (*open)(void);            /* A: all that comes before the first node; not counted */
     void (*build)(uint32_t nodes); /* A: the graph, and what else must be done before B may ask */
     void (*serve)(void);           /* A: until B has what it wants; NULL: it takes nothing of A */
@@ -20,8 +21,7 @@ struct handover_way {              /* how one contender does it; what fails ends
     void *(*ask)(void);            /* B: the root, ready to use */
     uint64_t (*peek)(void *root);  /* B: the key of the root's left child */
     uint64_t (*walk)(void *root);  /* B: the sum over all nodes of key ^ value */
-    void (*drop)(void *root);      /* B: it has done with this graph; not counted; NULL: nothing to be done */
-    void (*close)(void);           /* A: when B has ended; NULL: nothing to be done */
+    void (*drop)(void *root);      /* B: ends its use of this graph; not counted; may be NULL */
 };
 
 enum {
@@ -114,7 +114,8 @@ static inline uint64_t handover_ask_again(const struct handover_way *way, uint32
     return ns[count / 2];
 }
 
-static inline struct handover_times handover_use(const struct handover_way *way, uint32_t nodes, uint64_t expected)
+static inline struct handover_times handover_use(const struct handover_way *way, uint32_t nodes,
+                                                 uint64_t expected)
 {
     struct handover_times t;
     uint64_t begin_ns = bench_now_ns();
@@ -180,8 +181,6 @@ static inline int handover_run(const struct handover_way *way, uint32_t nodes)
         way->serve();
     ssize_t got = read(report[0], &times, sizeof times);
     waitpid(b, &status, 0);
-    if (way->close)
-        way->close();
     if (got != (ssize_t)sizeof times || status != 0)
         handover_die("the second process failed");
     handover_results(&times, build_ns, nodes);

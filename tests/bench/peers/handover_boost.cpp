@@ -7,6 +7,7 @@
 #include <boost/interprocess/allocators/private_node_allocator.hpp>
 #include <boost/interprocess/managed_shared_memory.hpp>
 #include <boost/interprocess/offset_ptr.hpp>
+#include <cstdlib>
 #include <memory>
 #include <new>
 #include <string>
@@ -29,8 +30,14 @@ std::unique_ptr<allocator> nodes_of;                 /* of A */
 std::string name;
 std::size_t bytes;
 
+void remove_segment()
+{
+    ipc::shared_memory_object::remove(name.c_str());
+}
+
 void a_open()
 {
+    atexit(remove_segment); /* A's alone: B has been forked */
     segment.reset(new ipc::managed_shared_memory(ipc::create_only, name.c_str(), bytes));
     nodes_of.reset(new allocator(segment->get_segment_manager()));
 }
@@ -51,11 +58,6 @@ node *build(uint32_t low, uint32_t high)
 void a_build(uint32_t nodes)
 {
     segment->construct<ipc::offset_ptr<node>>("graph")(build(0, nodes));
-}
-
-void remove_segment()
-{
-    ipc::shared_memory_object::remove(name.c_str());
 }
 
 void b_join()
@@ -107,11 +109,9 @@ int main(int argc, char **argv)
     way.ask = b_ask;
     way.peek = b_peek;
     way.walk = b_walk;
-    way.close = remove_segment;
     try {
         return handover_run(&way, nodes);
     } catch (const std::exception &why) {
-        remove_segment();
         handover_die(why.what());
     }
 }

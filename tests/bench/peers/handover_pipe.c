@@ -71,14 +71,22 @@ static void *own_b_ask(void)
 
 int main(int argc, char **argv)
 {
-    static const struct handover_way rebuilt = {
-        .open = a_open, .build = own_a_build, .serve = a_serve, .join = b_join,
-        .ask = own_b_ask, .peek = own_peek, .walk = own_walk, .drop = own_drop
-    };
-    static const struct handover_way in_place = {
-        .open = a_open, .build = flat_a_build, .serve = a_serve, .join = b_join,
-        .ask = flat_b_ask, .peek = flat_peek, .walk = flat_walk, .drop = free
-    };
+    static const struct handover_way rebuilt = { .open = a_open,
+                                                 .build = own_a_build,
+                                                 .serve = a_serve,
+                                                 .join = b_join,
+                                                 .ask = own_b_ask,
+                                                 .peek = own_peek,
+                                                 .walk = own_walk,
+                                                 .drop = own_drop };
+    static const struct handover_way in_place = { .open = a_open,
+                                                  .build = flat_a_build,
+                                                  .serve = a_serve,
+                                                  .join = b_join,
+                                                  .ask = flat_b_ask,
+                                                  .peek = flat_peek,
+                                                  .walk = flat_walk,
+                                                  .drop = free };
     if (argc != 3)
         handover_die("usage: handover_pipe rebuilt|in-place NODES");
     count = (uint32_t)atoi(argv[2]);

@@ -257,14 +257,23 @@ static const struct {
     struct handover_way way;
 } ways[] = {
     { "rebuilt",
-      { .open = join, .build = own_a_build, .join = join,
-        .ask = own_b_ask, .peek = own_peek, .walk = own_walk, .drop = own_drop } },
+      { .open = join,
+        .build = own_a_build,
+        .join = join,
+        .ask = own_b_ask,
+        .peek = own_peek,
+        .walk = own_walk,
+        .drop = own_drop } },
     { "in-place",
-      { .open = join, .build = flat_a_build, .join = join,
-        .ask = flat_b_ask, .peek = flat_peek, .walk = flat_walk, .drop = free } },
+      { .open = join,
+        .build = flat_a_build,
+        .join = join,
+        .ask = flat_b_ask,
+        .peek = flat_peek,
+        .walk = flat_walk,
+        .drop = free } },
     { "hash",
-      { .open = join, .build = hash_a_build, .join = join,
-        .ask = hash_b_ask, .peek = hash_peek, .walk = hash_walk } },
+      { .open = join, .build = hash_a_build, .join = join, .ask = hash_b_ask, .peek = hash_peek, .walk = hash_walk } },
 };
 
 int main(int argc, char **argv)
