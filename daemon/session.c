@@ -160,6 +160,13 @@ static void on_hello_late(uv_timer_t *timer)
 
 /* ---- beginning ---- */
 
+/* To start a poll again that goes on as it is would be two system calls a turn: libuv takes the socket out and puts it back. */
+static void watch_for(struct session *s, int events)
+{
+    if (s->events != events && uv_poll_start(&s->sock_poll, events, on_sock) == 0)
+        s->events = events;
+}
+
 static int watch(struct session *s)
 {
     uv_loop_t *loop = &s->server->loop;
@@ -178,7 +185,7 @@ static int watch(struct session *s)
         uv_poll_start(&s->pidfd_poll, UV_READABLE, on_pidfd);
     }
     s->sock_poll.data = s->timer.data = s->pidfd_poll.data = s;
-    uv_poll_start(&s->sock_poll, UV_READABLE, on_sock);
+    watch_for(s, UV_READABLE);
     uv_timer_start(&s->timer, on_hello_late, s->server->config.hello_timeout_ns / NS_PER_MS, 0);
     return 0;
 }
@@ -258,6 +265,7 @@ void session_send(struct session *s, const wire_reply *reply, const struct packe
     if (s->stage == SESSION_CLOSED)
         return;
     int r = wire_send_reply(s->sock, reply, fds);
+    s->sent = true;
     if (r == 0 || s->stage == SESSION_CLOSING)
         return;
     if (r == -EMSGSIZE || r == -EINVAL)
@@ -278,12 +286,15 @@ void session_send_error(struct session *s, uint32_t serial, enum mmgc_error code
     session_send(s, &reply, NULL);
 }
 
-/* S2. Exactly when poll would not call it writable: a quarter of the buffer is full of what the peer has not read. */
-static bool congested(const struct session *s)
+/* S2. Exactly when poll would not call it writable: a quarter of the buffer is full of what the peer has not read. Only what we send
+ * fills it, so the system is asked after that alone. */
+static bool congested(struct session *s)
 {
     int unread = 0;
 
-    return ioctl(s->sock, SIOCOUTQ, &unread) == 0 && unread > s->send_buffer_bytes / 4;
+    if (s->sent)
+        s->sent = ioctl(s->sock, SIOCOUTQ, &unread) == 0 && unread > s->send_buffer_bytes / 4;
+    return s->sent;
 }
 
 void session_listen(struct session *s)
@@ -296,7 +307,7 @@ void session_listen(struct session *s)
         events = UV_DISCONNECT;
     else if (s->stage < SESSION_CLOSING && congested(s))
         events = UV_WRITABLE | UV_DISCONNECT;
-    uv_poll_start(&s->sock_poll, events, on_sock);
+    watch_for(s, events);
 }
 
 static const char *result_sentence(enum wire_result result)
@@ -352,8 +363,9 @@ static void on_sock(uv_poll_t *poll, int status, int events)
 {
     struct session *s = poll->data;
 
-    (void)status; /* an error is what the read says it is */
     (void)events;
+    if (status < 0)
+        s->events = 0; /* libuv has stopped it; the error is what the read says it is */
     session_ref(s);
     if (s->stage == SESSION_CLOSING)
         drain(s);

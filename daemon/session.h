@@ -32,12 +32,14 @@ struct session {
     enum session_stage stage;
     int sock, pidfd;                          /* pidfd: -1 where the kernel gives none; open until the last reference */
     uv_poll_t sock_poll, pidfd_poll;
+    int events;                               /* what sock_poll watches for; 0: nothing */
     uv_timer_t timer;                         /* for Hello, then for the end of CLOSING */
     unsigned handles;                         /* of libuv that must close before the memory may go */
     struct ucred peer;                        /* [const] */
     char name[WIRE_LABEL_MAX + 1];
     uint64_t connected_ns;
     int send_buffer_bytes;
+    bool sent;                                /* since its socket was last seen to have room */
     bool admitted;                            /* counts against max_sessions; else it is being refused */
     unsigned deferred;                        /* requests of ours that wait for a collection's end */
 

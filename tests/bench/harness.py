@@ -142,13 +142,22 @@ class Env:
     @functools.lru_cache(maxsize=None)
     def peer_c(self, name, header, *flags):
         """build/bench/NAME from peers/NAME.c, with the optimisation our release build has."""
-        probe = subprocess.run(["cc", "-E", "-x", "c", "-", "-o", os.devnull], input=f"#include <{header}>\n",
+        return self._peer(["cc", "-std=gnu17"], "c", name, header, flags)
+
+    @functools.lru_cache(maxsize=None)
+    def peer_cxx(self, name, header, *flags):
+        """The same from peers/NAME.cpp."""
+        return self._peer(["c++", "-std=gnu++17"], "c++", name, header, flags)
+
+    def _peer(self, compiler, language, name, header, flags):
+        if not shutil.which(compiler[0]):
+            raise Skip(f"{compiler[0]} is not installed")
+        probe = subprocess.run([*compiler, "-E", "-x", language, "-", "-o", os.devnull], input=f"#include <{header}>\n",
                                text=True, capture_output=True)
         if probe.returncode:
             raise Skip(f"<{header}> is not installed")
-        exe = self.out / name
-        _build(["cc", "-std=gnu17", "-O3", "-DNDEBUG", f"-I{BENCH}", "-o", str(exe), str(PEERS / f"{name}.c"),
-                *flags], f"cc {name}.c")
+        exe, source = self.out / name, PEERS / (name + {"c": ".c", "c++": ".cpp"}[language])
+        _build([*compiler, "-O3", "-DNDEBUG", f"-I{BENCH}", "-o", str(exe), str(source), *flags], f"{compiler[0]} {source.name}")
         return exe
 
     @functools.lru_cache(maxsize=None)

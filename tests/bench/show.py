@@ -42,10 +42,10 @@ def _ratio(case, m, c, ours, peers, best):
     """What stands behind a line: of ours, beside the best rival; of a peer, if there is one of ours alone."""
     if c.ours and best and peers[best]:
         ratio = ours[c] / peers[best]
-        return f"   /{best.name} {ratio:.2f} {verdict(ratio, m.better)}"
+        return f"   /{best.name} {number(ratio)} {verdict(ratio, m.better)}"
     if not c.ours and len(ours) == 1 and peers[c]:
         ratio = next(iter(ours.values())) / peers[c]
-        return f"   ours/peer {ratio:.2f} {verdict(ratio, m.better)}"
+        return f"   ours/peer {number(ratio)} {verdict(ratio, m.better)}"
     return ""
 
 
@@ -68,4 +68,6 @@ def verdict(ratio, better):
 
 
 def number(x):
+    if x and abs(x) < 0.05:
+        return f"{x:.2g}"
     return f"{x:.2f}" if abs(x) < 1000 else f"{x:.0f}"

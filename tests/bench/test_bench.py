@@ -14,6 +14,7 @@ from pathlib import Path
 BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH))
 import churn  # noqa: E402
+import handover  # noqa: E402
 import harness  # noqa: E402
 import pause  # noqa: E402
 import plot  # noqa: E402
@@ -147,6 +148,28 @@ def gnuplot_draws_what_it_is_given():
     return None
 
 
+def a_handover_is_told_per_object_and_its_total_has_each_part_once():
+    got = handover.figures({'build_ns': 4e6, 'join_ns': 2e6, 'first_ns': 1e6, 'again_ns': 5e3, 'walk_first_ns': 3e6,
+                            'walk_again_ns': 2e6, 'nodes': 1e6})
+    assert got == {'handover': 5, 'handover_first': 1000, 'join': 2000, 'build': 4, 'use': 3, 'use_again': 2, 'total': 10}, got
+    assert set(got) == {m.name for m in handover.METRICS}
+
+
+def how_a_handover_grows_is_from_the_smallest_graph_to_the_largest():
+    results = {handover.case_name(n): {'mmgcd': [{'handover': ours}] * 3, 'peer': [{'handover': peer}]}
+               for n, ours, peer in ((1000, 10, 2), (100000, 11, 90), (1000000, 12, 600))}
+    more = handover.finish(results)
+    assert [(r['contender'], r['peer'], r['ours'], r['peer_value']) for r in more.rows] == [('mmgcd', 'peer', 1.2, 300)], more.rows
+    assert round(more.rows[0]['ratio'], 6) == 0.004 and any('300.00' in line for line in more.lines), more
+    assert more.plots[0].lines['peer'] == [(1000, 2), (100000, 90), (1000000, 600)], more.plots
+    only = handover.finish({handover.case_name(1000): {'mmgcd': [{'handover': 10}]}})
+    assert (only.rows, only.plots) == ([], []), 'one size says nothing of growth'
+
+
+def small_ratios_keep_two_digits():
+    assert [show.number(x) for x in (0, 0.00027, 0.012, 0.26, 12, 51253.4)] == ['0.00', '0.00027', '0.012', '0.26', '12.00', '51253']
+
+
 STALLS = r'''
 #include "stalls.h"
 int main(void)
@@ -188,6 +211,8 @@ TESTS = [the_first_round_is_thrown_away, no_round_is_thrown_away_where_the_case_
          longest_stalls_are_summed_up_by_the_worst_round, a_run_has_the_newest_pauses, pauses_are_told_apart_by_kind,
          the_slope_is_of_microseconds_a_gib, all_sizes_make_a_row_a_line_and_a_plot, stall_curves_are_of_the_worst_round,
          without_gnuplot_the_data_are_left_and_it_is_said, gnuplot_draws_what_it_is_given,
+         a_handover_is_told_per_object_and_its_total_has_each_part_once,
+         how_a_handover_grows_is_from_the_smallest_graph_to_the_largest, small_ratios_keep_two_digits,
          stalls_are_at_most_a_sixtyfourth_too_high]
 
 
