@@ -114,23 +114,32 @@ static inline void settle_in_place(const struct trace *t, enum block_kind kind, 
         settle_mark_live(t, o->granule, o->granules);
 }
 
-/* What settle_size() and settle_in_place() come to for nearly every object: small, without elements, where lines are marked, in a trace that
- * keeps nothing else. NULL: nothing is settled yet, it is for those two; they read the header anew. */
+static inline void settle_mark_small(const struct trace *t, uint32_t granule, uint32_t granules)
+{
+    _Atomic uint8_t *lines = t->heap->meta.lines + (granule - 1) / MM_BLOCK_GRANULES * MM_BLOCK_LINES;
+    uint32_t at = (granule - 1) % MM_BLOCK_GRANULES;
+
+    at_store_relaxed(&lines[at / MM_LINE_GRANULES], t->line_mark); /* two at the most */
+    at_store_relaxed(&lines[(at + granules - 1) / MM_LINE_GRANULES], t->line_mark);
+}
+
+/* What settle_size() and settle_in_place() come to for nearly every object: small, without elements, where lines are marked or in a cell, in a
+ * trace that keeps nothing else. NULL: nothing is settled yet, it is for those two; they read the header anew. */
 static inline const struct scan_program *settle_small(const struct trace *t, struct trace_tally *tally, uint32_t granule, enum block_kind kind)
 {
     uint64_t header = foreign_load64(t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
-    uint32_t at = (granule - 1) % MM_BLOCK_GRANULES;
 
-    if (!t->plain || !block_kind_has_lines(kind) || kind == BLOCK_SLIDE || header > OBJECT_TYPE_MAX)
+    if (!t->plain || header > OBJECT_TYPE_MAX)
         return NULL;
     const struct scan_program *program = types_program(&t->heap->types, (uint32_t)header);
     uint32_t granules = program->small_granules;
-    if (granules == 0 || at + granules > MM_BLOCK_GRANULES)
+    if (granules == 0 || granules > object_room(t->heap, granule, kind))
+        return NULL;
+    if (MM_LIKELY(block_kind_has_lines(kind) && kind != BLOCK_SLIDE))
+        settle_mark_small(t, granule, granules);
+    else if (kind != BLOCK_CELLS)
         return NULL;
     tally->objects++;
     tally->bytes += granules * MM_GRANULE_BYTES;
-    _Atomic uint8_t *lines = t->heap->meta.lines + (granule - 1) / MM_BLOCK_GRANULES * MM_BLOCK_LINES;
-    at_store_relaxed(&lines[at / MM_LINE_GRANULES], t->line_mark); /* two at the most */
-    at_store_relaxed(&lines[(at + granules - 1) / MM_LINE_GRANULES], t->line_mark);
     return program;
 }
