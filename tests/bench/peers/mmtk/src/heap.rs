@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Allocation and the write barrier: fast paths here, inlined and made for one kind of plan each, slow paths MMTk's.
+use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 
 use mmtk::memory_manager::{self, get_allocator_mapping};
@@ -18,49 +19,38 @@ use crate::roots::Top;
 /// How a kind of plan allocates, and whether its stores are written down.
 pub trait Kind {
     const BARRIER: bool;
-    /// Zeroed memory for a node, unless that takes more than a few instructions.
-    fn fast(heap: &mut Heap) -> Option<Address>;
-    /// The same in any case; a collection may happen.
-    fn slow(heap: &mut Heap) -> Address;
+    /// Zeroed memory for a node. A collection may happen: it finds what lies below @top.
+    fn alloc(heap: &mut Heap, top: Top) -> Address;
 }
 
 pub struct Heap {
     bump: BumpPointer, // the mutator's own, taken over where it is needed: see Bump
     unlogged: *const u8,
     mutator: &'static mut Mutator<Vm>,
-    nodes: AllocatorSelector,
+    nodes: *mut u8, // the mutator's allocator for small objects, of the type that the plan's Kind knows
+}
+
+pub fn node_allocator(mmtk: &MMTK<Vm>) -> AllocatorSelector {
+    get_allocator_mapping(mmtk, AllocationSemantics::Default)
 }
 
 impl Heap {
     pub fn new(mmtk: &MMTK<Vm>, mutator: &'static mut Mutator<Vm>) -> Heap {
-        let unlogged = global_side_metadata_vm_base_address().to_ptr();
-        Heap { bump: BumpPointer::default(), unlogged, mutator, nodes: get_allocator_mapping(mmtk, AllocationSemantics::Default) }
-    }
-
-    pub fn bumps(&self) -> bool {
-        matches!(self.nodes, AllocatorSelector::BumpPointer(_) | AllocatorSelector::Immix(_))
+        let offset = Mutator::<Vm>::get_allocator_base_offset(node_allocator(mmtk));
+        Heap {
+            bump: BumpPointer::default(),
+            unlogged: global_side_metadata_vm_base_address().to_ptr(),
+            nodes: unsafe { (mutator as *mut Mutator<Vm>).cast::<u8>().add(offset) },
+            mutator,
+        }
     }
 
     /// A node of zeroes. @top: every node that is still wanted lies in a slot below it and may have moved afterwards.
     #[inline(always)]
     pub fn node<K: Kind>(&mut self, top: Top) -> Ref {
-        let at = match K::fast(self) {
-            Some(at) => at,
-            None => self.node_slow::<K>(top),
-        };
+        let at = K::alloc(self, top);
         // SAFETY: as many bytes of zeroes. MMTk's post_alloc() does nothing for objects of these spaces without VO bits.
         unsafe { Ref::new_node(at) }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn node_slow<K: Kind>(&mut self, top: Top) -> Address {
-        top.publish();
-        let at = K::slow(self);
-        if at.is_zero() {
-            bench::no_room();
-        }
-        at
     }
 
     /// Stores @child into a node that was just made: nobody needs to know.
@@ -96,9 +86,6 @@ impl Heap {
         top.publish();
         let bytes = array_bytes(count);
         let at = memory_manager::alloc(self.mutator, bytes, ALIGN, 0, AllocationSemantics::Los);
-        if at.is_zero() {
-            bench::no_room();
-        }
         self.bump = BumpPointer::default(); // a collection took the buffer back, if there was one
         let array = unsafe { Ref::new_array(at, count) };
         memory_manager::post_alloc(self.mutator, array.object(), bytes, AllocationSemantics::Los);
@@ -116,45 +103,51 @@ impl Heap {
     }
 }
 
-/// Bump allocation: SemiSpace, GenImmix's nursery, Immix, StickyImmix. The buffer is held here and given back to the
-/// mutator's allocator before its slow path runs, which is also the only place where a collection takes it away.
-pub struct Bump<const BARRIER: bool>;
+/// The two allocators of MMTk that bump: SemiSpace's and GenImmix's nursery's, and that of Immix and StickyImmix.
+pub trait Bumping: Allocator<Vm> {
+    fn bump_pointer(&mut self) -> &mut BumpPointer;
+}
+impl Bumping for BumpAllocator<Vm> {
+    fn bump_pointer(&mut self) -> &mut BumpPointer {
+        &mut self.bump_pointer
+    }
+}
+impl Bumping for ImmixAllocator<Vm> {
+    fn bump_pointer(&mut self) -> &mut BumpPointer {
+        &mut self.bump_pointer
+    }
+}
 
-impl<const BARRIER: bool> Kind for Bump<BARRIER> {
+/// Bump allocation. The buffer is held here and given back to the mutator's allocator before its slow path runs, which
+/// is also the only place where a collection takes it away.
+pub struct Bump<A: Bumping, const BARRIER: bool>(PhantomData<A>);
+
+impl<A: Bumping, const BARRIER: bool> Kind for Bump<A, BARRIER> {
     const BARRIER: bool = BARRIER;
 
     #[inline(always)]
-    fn fast(heap: &mut Heap) -> Option<Address> {
+    fn alloc(heap: &mut Heap, top: Top) -> Address {
         let at = heap.bump.cursor;
         let end = at + NODE_BYTES;
         if end > heap.bump.limit {
-            return None;
+            return Self::slow(heap, top);
         }
         heap.bump.cursor = end;
-        Some(at)
+        at
     }
+}
 
-    /// Its alloc(), not its alloc_slow(): that would pass over the free lines of Immix's partly used blocks.
-    fn slow(heap: &mut Heap) -> Address {
-        // SAFETY: the selector is the plan's own for these objects, and says of which type the allocator is.
-        unsafe {
-            match heap.nodes {
-                AllocatorSelector::BumpPointer(_) => {
-                    let a = heap.mutator.allocator_impl_mut::<BumpAllocator<Vm>>(heap.nodes);
-                    a.bump_pointer = heap.bump;
-                    let at = a.alloc(NODE_BYTES, ALIGN, 0);
-                    heap.bump = a.bump_pointer;
-                    at
-                }
-                _ => {
-                    let a = heap.mutator.allocator_impl_mut::<ImmixAllocator<Vm>>(heap.nodes);
-                    a.bump_pointer = heap.bump;
-                    let at = a.alloc(NODE_BYTES, ALIGN, 0);
-                    heap.bump = a.bump_pointer;
-                    at
-                }
-            }
-        }
+impl<A: Bumping, const BARRIER: bool> Bump<A, BARRIER> {
+    /// MMTk's alloc(), not its alloc_slow(): that would pass over the free lines of Immix's partly used blocks.
+    #[inline(never)]
+    fn slow(heap: &mut Heap, top: Top) -> Address {
+        top.publish();
+        // SAFETY: main() has chosen A by what the plan says of its allocator; nobody else holds it meanwhile.
+        let allocator = unsafe { &mut *heap.nodes.cast::<A>() };
+        *allocator.bump_pointer() = heap.bump;
+        let at = allocator.alloc(NODE_BYTES, ALIGN, 0);
+        heap.bump = *allocator.bump_pointer();
+        at
     }
 }
 
@@ -166,12 +159,9 @@ impl Kind for FreeList {
     const BARRIER: bool = false;
 
     #[inline(always)]
-    fn fast(_heap: &mut Heap) -> Option<Address> {
-        None
-    }
-
-    fn slow(heap: &mut Heap) -> Address {
+    fn alloc(heap: &mut Heap, top: Top) -> Address {
+        top.publish();
         // SAFETY: as above.
-        unsafe { heap.mutator.allocator_impl_mut::<FreeListAllocator<Vm>>(heap.nodes) }.alloc(NODE_BYTES, ALIGN, 0)
+        unsafe { &mut *heap.nodes.cast::<FreeListAllocator<Vm>>() }.alloc(NODE_BYTES, ALIGN, 0)
     }
 }

@@ -11,7 +11,9 @@ mod roots;
 use std::sync::atomic::Ordering;
 
 use mmtk::memory_manager::{bind_mutator, initialize_collection, mmtk_init};
-use mmtk::plan::BarrierSelector;
+use mmtk::plan::BarrierSelector::{NoBarrier, ObjectBarrier};
+use mmtk::util::alloc::AllocatorSelector::{BumpPointer, FreeList, Immix};
+use mmtk::util::alloc::{BumpAllocator, ImmixAllocator};
 use mmtk::util::heap::vm_layout::VMLayout;
 use mmtk::util::opaque_pointer::VMThread;
 use mmtk::util::Address;
@@ -19,7 +21,7 @@ use mmtk::{MMTKBuilder, MMTK};
 
 use binding::{mutator_thread, Vm, COLLECTIONS, INSTANCE, MUTATOR, PAUSE_NS};
 use gcbench::Params;
-use heap::{Bump, FreeList, Heap};
+use heap::{node_allocator, Bump, Heap};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -31,11 +33,12 @@ fn main() {
     let mutator = Box::leak(bind_mutator(mmtk, mutator_thread()));
     MUTATOR.store(mutator, Ordering::Release);
     let mut heap = Heap::new(mmtk, mutator);
-    let barrier = mmtk.get_plan().constraints().barrier;
-    match (heap.bumps(), barrier) {
-        (true, BarrierSelector::NoBarrier) => gcbench::run::<Bump<false>>(&mut heap, &params),
-        (true, BarrierSelector::ObjectBarrier) => gcbench::run::<Bump<true>>(&mut heap, &params),
-        (false, BarrierSelector::NoBarrier) => gcbench::run::<FreeList>(&mut heap, &params),
+    match (node_allocator(mmtk), mmtk.get_plan().constraints().barrier) {
+        (BumpPointer(_), NoBarrier) => gcbench::run::<Bump<BumpAllocator<Vm>, false>>(&mut heap, &params),
+        (BumpPointer(_), ObjectBarrier) => gcbench::run::<Bump<BumpAllocator<Vm>, true>>(&mut heap, &params),
+        (Immix(_), NoBarrier) => gcbench::run::<Bump<ImmixAllocator<Vm>, false>>(&mut heap, &params),
+        (Immix(_), ObjectBarrier) => gcbench::run::<Bump<ImmixAllocator<Vm>, true>>(&mut heap, &params),
+        (FreeList(_), NoBarrier) => gcbench::run::<heap::FreeList>(&mut heap, &params),
         _ => bench::die(&format!("{} allocates or wants a barrier in a way that is not written here", args[0])),
     }
     bench::result("collections", COLLECTIONS.load(Ordering::Relaxed) as f64);

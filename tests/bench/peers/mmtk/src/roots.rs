@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::object::{CompressedSlot, Ref};
 
-const SLOTS: usize = 4096; // GCBench takes two a level, at most 26 levels at a time
+const SLOTS: usize = 256; // GCBench takes at most two a level, main() admits no more than 26 levels
 
 struct Stack(UnsafeCell<[u32; SLOTS]>);
 // SAFETY: the program writes it while it runs, MMTk while it waits.
@@ -36,8 +36,8 @@ impl Top {
         Ref::decompressed(unsafe { self.0.add(slot).read() })
     }
     /// From here on a collection may happen: it sees all slots below this one.
+    #[inline(always)]
     pub fn publish(self) {
-        assert!(self.0 < unsafe { STACK.0.get().cast::<u32>().add(SLOTS) });
         TOP.store(self.0, Ordering::Release);
     }
 }
@@ -45,5 +45,6 @@ impl Top {
 pub fn live_slots() -> Vec<CompressedSlot> {
     let bottom: *mut u32 = STACK.0.get().cast();
     let count = unsafe { TOP.load(Ordering::Acquire).offset_from(bottom) };
+    assert!(count <= SLOTS as isize);
     (0..count).map(|i| CompressedSlot(unsafe { bottom.offset(i) })).collect()
 }
