@@ -6,7 +6,7 @@ import platform
 import re
 import subprocess
 
-from harness import ROOT, newest_jdk
+from harness import PEERS, ROOT, newest_jdk
 
 
 def describe():
@@ -38,6 +38,8 @@ def describe():
             "libgc": package("libgc-dev"),
             "mimalloc": package("libmimalloc-dev"),
             "jdk": jdk[1] if jdk else None,
+            "mmtk": first(r'^mmtk = .*"=([\d.]+)"', read(PEERS / "mmtk" / "Cargo.toml")),
+            "rustc": output(["rustc", "--version"]),
             "mmgcd": output(["git", "-C", str(ROOT), "describe", "--always", "--dirty"]),
         },
     }

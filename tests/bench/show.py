@@ -58,7 +58,7 @@ def best_rival(case, m, peers):
 def _rows(bench, case, m, c, value, peers, best):
     pairs = [(p.name, v) for p, v in peers.items()] + ([(f"best {case.rivals}", peers[best])] if best else [])
     for name, peer_value in pairs or [(None, None)]:
-        yield row(bench, case.name, m, c, value, name, peer_value)
+        yield row(bench, case.name, m, c.name, value, name, peer_value)
 
 
 def row(bench, case_name, m, contender, value, peer, peer_value):
