@@ -83,6 +83,23 @@ class Finish:
     broken: int = 0
 
 
+def _once(build):
+    """As lru_cache, for failures too: a registry that cannot be reached is asked once, not for each contender."""
+    outcomes = {}
+
+    @functools.wraps(build)
+    def outcome(*args):
+        if args not in outcomes:
+            try:
+                outcomes[args] = build(*args)
+            except (Skip, Broken) as why:
+                outcomes[args] = why
+        if isinstance(outcomes[args], Exception):
+            raise outcomes[args]
+        return outcomes[args]
+    return outcome
+
+
 class Env:
     """Where things are built, how long we may take, how daemons start, and each built thing at most once."""
 
@@ -156,7 +173,7 @@ class Env:
         _build([str(jdk / "bin" / "javac"), "-d", str(self.out), str(PEERS / f"{name}.java")], f"javac {name}.java")
         return self.out
 
-    @functools.lru_cache(maxsize=None)
+    @_once
     def peer_cargo(self, name, program):
         """PROGRAM of the crate peers/NAME, of the versions in its Cargo.lock. The first time takes a minute or two."""
         manifest = PEERS / name / "Cargo.toml"

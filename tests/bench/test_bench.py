@@ -161,7 +161,8 @@ def a_cargo_that_cannot_is_no_failure():
         before = dict(os.environ)
         try:
             os.environ['PATH'] = out
-            none = why_not(harness.Env(out, True).peer_cargo, 'mmtk', 'gcbench_mmtk')
+            env = harness.Env(out, True)
+            none = why_not(env.peer_cargo, 'mmtk', 'gcbench_mmtk')
             cargo = Path(out) / 'cargo'
             cargo.write_text(CARGO)
             cargo.chmod(0o755)
@@ -170,11 +171,12 @@ def a_cargo_that_cannot_is_no_failure():
             os.environ['VERSION'] = '1.1000.0'
             far = why_not(harness.Env(out, True).peer_cargo, 'mmtk', 'gcbench_mmtk')
             os.environ['FETCH'] = 'the lock file needs an update but --locked was passed'
+            again = why_not(env.peer_cargo, 'mmtk', 'gcbench_mmtk')
             stale = why_not(harness.Env(out, True).peer_cargo, 'mmtk', 'gcbench_mmtk')
         finally:
             os.environ.clear()
             os.environ.update(before)
-    assert none == 'Skip: cargo is not installed', none
+    assert none == again == 'Skip: cargo is not installed', (none, again)
     assert old.startswith('Skip: cargo 1.9.1 is too old'), old
     assert far == 'Skip: cargo cannot fetch its crates: failed to download `x v1`: no route', far
     assert stale.startswith('Broken: cargo build in peers/mmtk failed'), stale
