@@ -1,23 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """GCBench 20 20 18 in a heap of 256 MiB a process: what one node costs, collections included."""
 import hotspot
+import mmtk
 from harness import Case, Contender, Metric, private_daemon, run_together
 
 WHAT = "trees of depth 4 to 18 beside a long-lived one; ns per node allocated, all work of the run counted"
 PARAMS = ["20", "20", "18"]
 HEAP_MIB = 256
-RIVALS = [hotspot.SERIAL, hotspot.PARALLEL, hotspot.G1]
+COST = Metric("ns_per_node", "ns/node")
+# With which headers: compact ones, and for those that have been ahead with wide ones, too. --quick: the first two, compact.
+RIVALS = [(hotspot.SERIAL, (True, False)), (hotspot.PARALLEL, (True, False)), (hotspot.G1, (True, False)),
+          (hotspot.SHENANDOAH, (True,)), (hotspot.ZGC, (True,))]
+QUICK_MMTK = ["StickyImmix", "Immix"]
 
 
 def cases(env):
     return [_case(env, 1), _case(env, 2)]
 
 
+def finish(results):
+    return mmtk.plan_by_plan("gcbench", COST, results)
+
+
 def _case(env, n):
     name = f"{n} process" + ("es at once" if n > 1 else "")
     ours = [_ours(env, n, plan) for plan in env.plans()]
-    peers = [_boehm(env, n), _mimalloc(env, n), *(_hotspot(env, n, c, compact) for c in RIVALS for compact in (True, False))]
-    return Case(name, [Metric("ns_per_node", "ns/node")], [*ours, *peers], rounds=7, quick_s=13, rivals=hotspot.GROUP)
+    rivals = [(c, (True,)) for c, _ in RIVALS[:2]] if env.quick else RIVALS
+    peers = [_boehm(env, n), _mimalloc(env, n), *(_hotspot(env, n, c, compact) for c, headers in rivals for compact in headers),
+             *(_mmtk(env, n, plan) for plan in (QUICK_MMTK if env.quick else mmtk.PLANS))]
+    return Case(name, [COST], [*ours, *peers], rounds=5, quick_s=16, rivals=hotspot.GROUP)
 
 
 def _slowest(results):
@@ -53,3 +64,7 @@ def _mimalloc(env, n):
 def _hotspot(env, n, collector, compact):
     """With the headers of 8 bytes that ours have, too, and with those of 12; the faster one is the one to beat."""
     return hotspot.contender(env, collector, "GCBench", PARAMS, HEAP_MIB, _slowest, processes=n, compact=compact)
+
+
+def _mmtk(env, n, plan):
+    return mmtk.contender(env, plan, PARAMS, HEAP_MIB, _slowest, processes=n)

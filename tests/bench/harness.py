@@ -83,6 +83,23 @@ class Finish:
     broken: int = 0
 
 
+def _once(build):
+    """As lru_cache, for failures too: a registry that cannot be reached is asked once, not for each contender."""
+    outcomes = {}
+
+    @functools.wraps(build)
+    def outcome(*args):
+        if args not in outcomes:
+            try:
+                outcomes[args] = build(*args)
+            except (Skip, Broken) as why:
+                outcomes[args] = why
+        if isinstance(outcomes[args], Exception):
+            raise outcomes[args]
+        return outcomes[args]
+    return outcome
+
+
 class Env:
     """Where things are built, how long we may take, how daemons start, and each built thing at most once."""
 
@@ -165,6 +182,45 @@ class Env:
         _build([str(jdk / "bin" / "javac"), "-d", str(self.out), str(PEERS / f"{name}.java")], f"javac {name}.java")
         return self.out
 
+    @_once
+    def peer_cargo(self, name, program):
+        """PROGRAM of the crate peers/NAME, of the versions in its Cargo.lock. The first time takes a minute or two."""
+        manifest = PEERS / name / "Cargo.toml"
+        _cargo_at_least(re.search(r'^rust-version = "([\d.]+)"', manifest.read_text(), re.M)[1])
+        where = ["--locked", "--manifest-path", str(manifest)]
+        host = re.search(r"^host: (.*)", _said(["cargo", "-vV"]), re.M)[1]
+        r = subprocess.run(["cargo", "fetch", *where, "--target", host], capture_output=True, text=True,
+                           env=os.environ | {"CARGO_NET_RETRY": "1"})
+        if r.returncode and "--locked" not in r.stderr:     # else it is Cargo.lock that does not fit, and that is our fault
+            raise Skip(f"cargo cannot fetch its crates: {_causes(r.stderr)}")
+        target = self.out / "cargo"
+        _build(["cargo", "build", "--release", *where, "--target-dir", str(target)], f"cargo build in peers/{name}")
+        return target / "release" / program
+
+
+def _cargo_at_least(needed):
+    if not shutil.which("cargo"):
+        raise Skip("cargo is not installed")
+    found = re.search(r"cargo ([\d.]+)", _said(["cargo", "--version"]))
+    if not found or _numbers(found[1]) < _numbers(needed):
+        raise Skip(f"cargo {found[1] if found else '?'} is too old, {needed} is needed (rustup brings it)")
+
+
+def _causes(cargo_said):
+    """What cargo says went wrong: its first line, and the last of the causes below it."""
+    lines = [line.strip() for line in cargo_said.splitlines() if line.strip()]
+    first = next((i for i, line in enumerate(lines) if line.startswith("error")), len(lines) - 1)
+    return ": ".join(dict.fromkeys([lines[first].removeprefix("error: "), lines[-1]])) if lines else "it does not say why"
+
+
+def _said(command):
+    r = subprocess.run(command, capture_output=True, text=True)
+    return r.stdout + r.stderr
+
+
+def _numbers(version):
+    return [int(x) for x in re.findall(r"\d+", version)]
+
 
 def _build(command, what):
     r = subprocess.run(command, capture_output=True, text=True)
@@ -180,7 +236,7 @@ def newest_jdk(root="/usr/lib/jvm"):
     for release in sorted(pathlib.Path(root).glob("*/release")):
         m = re.search(r'^JAVA_VERSION="([^"]+)"', release.read_text(errors="replace"), re.M)
         if m and (release.parent / "bin" / "javac").exists():
-            found.append(([int(x) for x in re.findall(r"\d+", m[1])], release.parent, m[1]))
+            found.append((_numbers(m[1]), release.parent, m[1]))
     return max(found)[1:] if found else None
 
 

@@ -6,7 +6,7 @@ import platform
 import re
 import subprocess
 
-from harness import ROOT, newest_jdk
+from harness import PEERS, ROOT, newest_jdk
 
 
 def describe():
@@ -41,6 +41,8 @@ def describe():
             "redis": package("redis-server"),
             "hiredis": package("libhiredis-dev"),
             "jdk": jdk[1] if jdk else None,
+            "mmtk": first(r'^mmtk = .*"=([\d.]+)"', read(PEERS / "mmtk" / "Cargo.toml")),
+            "rustc": output(["rustc", "--version"]),
             "mmgcd": output(["git", "-C", str(ROOT), "describe", "--always", "--dirty"]),
         },
     }

@@ -58,9 +58,13 @@ def best_rival(case, m, peers):
 def _rows(bench, case, m, c, value, peers, best):
     pairs = [(p.name, v) for p, v in peers.items()] + ([(f"best {case.rivals}", peers[best])] if best else [])
     for name, peer_value in pairs or [(None, None)]:
-        ratio = value / peer_value if peer_value else None
-        yield {"bench": bench, "case": case.name, "metric": m.name, "unit": m.unit, "better": m.better, "contender": c.name,
-               "ours": value, "peer": name, "peer_value": peer_value, "ratio": ratio}
+        yield row(bench, case.name, m, c.name, value, name, peer_value)
+
+
+def row(bench, case_name, m, contender, value, peer, peer_value):
+    """One of ours beside one peer, or beside none, as --json has it."""
+    return {"bench": bench, "case": case_name, "metric": m.name, "unit": m.unit, "better": m.better, "contender": contender,
+            "ours": value, "peer": peer, "peer_value": peer_value, "ratio": value / peer_value if peer_value else None}
 
 
 def verdict(ratio, better):

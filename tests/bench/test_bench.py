@@ -15,6 +15,7 @@ BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH))
 import churn  # noqa: E402
 import handover  # noqa: E402
+import gcbench  # noqa: E402
 import harness  # noqa: E402
 import pause  # noqa: E402
 import plot  # noqa: E402
@@ -125,6 +126,63 @@ def stall_curves_are_of_the_worst_round():
     assert p.lines == {'a': [(2, 2.0), (4, 5.0)]}, p.lines
 
 
+def each_plan_is_set_beside_mmtks_same_one():
+    def runs(*ns):
+        return [{'ns_per_node': x} for x in ns]
+    more = gcbench.finish({'1 process': {'mmgcd immix': runs(4, 9, 5), 'mmgcd lxr': runs(1), 'mmgcd semispace': runs(9), 'Boehm': runs(2),
+                                         'MMTk Immix': runs(10), 'MMTk SemiSpace': runs(11, 9), 'MMTk MarkSweep': runs(1)}})
+    got = {r['contender']: (r['peer'], r['peer_value'], r['ratio'], r['aim']) for r in more.rows}
+    assert got == {'mmgcd immix': ('same plan of MMTk', 10, 0.5, 0.8), 'mmgcd semispace': ('same plan of MMTk', 10, 0.9, 0.8)}, got
+    assert [line[-4:] for line in more.lines[1:]] == [' met', 'ssed'], more.lines
+    assert gcbench.finish({'1 process': {'Boehm': runs(2)}}).lines == []
+
+
+CARGO = r'''#!/bin/sh
+case $1 in
+--version) echo "cargo $VERSION (0123456 2026-01-01)" ;;
+-vV) echo "host: somewhere" ;;
+fetch) echo "error: failed to download \`x v1\`
+
+Caused by:
+  $FETCH" >&2; exit 101 ;;
+*) exit 1 ;;
+esac
+'''
+
+
+def why_not(call, *args):
+    try:
+        return f'it did: {call(*args)}'
+    except (harness.Skip, harness.Broken) as why:
+        return f'{type(why).__name__}: {why}'
+
+
+def a_cargo_that_cannot_is_no_failure():
+    with tempfile.TemporaryDirectory() as out:
+        before = dict(os.environ)
+        try:
+            os.environ['PATH'] = out
+            env = harness.Env(out, True)
+            none = why_not(env.peer_cargo, 'mmtk', 'gcbench_mmtk')
+            cargo = Path(out) / 'cargo'
+            cargo.write_text(CARGO)
+            cargo.chmod(0o755)
+            os.environ |= {'VERSION': '1.9.1', 'FETCH': 'no route'}
+            old = why_not(harness.Env(out, True).peer_cargo, 'mmtk', 'gcbench_mmtk')
+            os.environ['VERSION'] = '1.1000.0'
+            far = why_not(harness.Env(out, True).peer_cargo, 'mmtk', 'gcbench_mmtk')
+            os.environ['FETCH'] = 'the lock file needs an update but --locked was passed'
+            again = why_not(env.peer_cargo, 'mmtk', 'gcbench_mmtk')
+            stale = why_not(harness.Env(out, True).peer_cargo, 'mmtk', 'gcbench_mmtk')
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+    assert none == again == 'Skip: cargo is not installed', (none, again)
+    assert old.startswith('Skip: cargo 1.9.1 is too old'), old
+    assert far == 'Skip: cargo cannot fetch its crates: failed to download `x v1`: no route', far
+    assert stale.startswith('Broken: cargo build in peers/mmtk failed'), stale
+
+
 def without_gnuplot_the_data_are_left_and_it_is_said():
     with tempfile.TemporaryDirectory() as out:
         path, os.environ['PATH'] = os.environ['PATH'], out
@@ -213,6 +271,7 @@ TESTS = [the_first_round_is_thrown_away, no_round_is_thrown_away_where_the_case_
          without_gnuplot_the_data_are_left_and_it_is_said, gnuplot_draws_what_it_is_given,
          a_handover_is_told_per_object_and_its_total_has_each_part_once,
          how_a_handover_grows_is_from_the_smallest_graph_to_the_largest, small_ratios_keep_two_digits,
+         each_plan_is_set_beside_mmtks_same_one, a_cargo_that_cannot_is_no_failure, without_gnuplot_the_data_are_left_and_it_is_said, gnuplot_draws_what_it_is_given,
          stalls_are_at_most_a_sixtyfourth_too_high]
 
 
