@@ -34,7 +34,9 @@ static inline bool object_judge(const struct types *types, uint64_t header, uint
 {
     uint32_t type = object_header_type(header), length = object_header_length(header);
     const struct scan_program *program = types_program(types, type);
-    uint64_t granules = object_bytes(program->fixed_bytes, program->element_bytes, length) / MM_GRANULE_BYTES;
+    uint64_t granules = MM_LIKELY(program->small_granules != 0 && length == 0)
+                            ? program->small_granules
+                            : object_bytes(program->fixed_bytes, program->element_bytes, length) / MM_GRANULE_BYTES;
 
     ret->granules = (uint32_t)granules;
     ret->type = type;

@@ -73,7 +73,7 @@ static inline void fetch(const struct trace *t, uint32_t granule)
         __builtin_prefetch((const void *)refcount_of(t->heap, granule));
 }
 
-static void push(void *context, uint64_t place, uint32_t reference)
+static inline __attribute__((always_inline)) void push(void *context, uint64_t place, uint32_t reference)
 {
     struct tracer *r = context;
 

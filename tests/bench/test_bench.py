@@ -271,7 +271,7 @@ TESTS = [the_first_round_is_thrown_away, no_round_is_thrown_away_where_the_case_
          without_gnuplot_the_data_are_left_and_it_is_said, gnuplot_draws_what_it_is_given,
          a_handover_is_told_per_object_and_its_total_has_each_part_once,
          how_a_handover_grows_is_from_the_smallest_graph_to_the_largest, small_ratios_keep_two_digits,
-         each_plan_is_set_beside_mmtks_same_one, a_cargo_that_cannot_is_no_failure, without_gnuplot_the_data_are_left_and_it_is_said, gnuplot_draws_what_it_is_given,
+         each_plan_is_set_beside_mmtks_same_one, a_cargo_that_cannot_is_no_failure,
          stalls_are_at_most_a_sixtyfourth_too_high]
 
 
