@@ -142,13 +142,23 @@ class Env:
     @functools.lru_cache(maxsize=None)
     def peer_c(self, name, header, *flags):
         """build/bench/NAME from peers/NAME.c, with the optimisation our release build has."""
-        probe = subprocess.run(["cc", "-E", "-x", "c", "-", "-o", os.devnull], input=f"#include <{header}>\n",
+        return self._peer(["cc", "-std=gnu17"], "c", f"{name}.c", header, flags)
+
+    @functools.lru_cache(maxsize=None)
+    def peer_cxx(self, name, header, *flags):
+        """The same from peers/NAME.cpp."""
+        if not shutil.which("c++"):
+            raise Skip("c++ is not installed")
+        return self._peer(["c++", "-std=gnu++17"], "c++", f"{name}.cpp", header, flags)
+
+    def _peer(self, compiler, language, source, header, flags):
+        probe = subprocess.run([compiler[0], "-E", "-x", language, "-", "-o", os.devnull], input=f"#include <{header}>\n",
                                text=True, capture_output=True)
         if probe.returncode:
             raise Skip(f"<{header}> is not installed")
-        exe = self.out / name
-        _build(["cc", "-std=gnu17", "-O3", "-DNDEBUG", f"-I{BENCH}", "-o", str(exe), str(PEERS / f"{name}.c"),
-                *flags], f"cc {name}.c")
+        exe = self.out / pathlib.Path(source).stem
+        _build([*compiler, "-O3", "-DNDEBUG", f"-I{BENCH}", "-o", str(exe), str(PEERS / source), *flags],
+               f"{compiler[0]} {source}")
         return exe
 
     @functools.lru_cache(maxsize=None)
