@@ -37,6 +37,8 @@ def describe():
             "cc": output(["cc", "--version"]),
             "libgc": package("libgc-dev"),
             "mimalloc": package("libmimalloc-dev"),
+            "jemalloc": package("libjemalloc-dev"),
+            "boost": package("libboost-dev"),
             "jdk": jdk[1] if jdk else None,
             "mmgcd": output(["git", "-C", str(ROOT), "describe", "--always", "--dirty"]),
         },
