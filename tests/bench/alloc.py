@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Alloc: what one object costs that is written once and forgotten, collections included, or its free() where there is no collector.
 
-What the work is: the top of alloc.h. Each keeps its newest 4096 objects where its programs keep such things: in an array in the heap with us and on
-HotSpot, stored to with the write barrier; in an array of the program's own where C allocates. What serves each peer best:
+What the work is: the top of alloc.h. Each keeps its newest 4096 objects where its programs keep such things: on HotSpot in an array in the
+heap, stored to with the write barrier; in an array of the program's own where C allocates; ours both ways. What serves each peer best:
   HotSpot     all memory touched before the start, huge pages, compact headers; 16 rounds of warming up, so that all of it is compiled
   mimalloc, jemalloc   called directly; no zeroing, no header: one word is written in its place
   Boehm       half the heap there from the start; objects without references are not scanned
@@ -16,7 +16,7 @@ HEAP_MIB = 256
 RING = 4096
 RIVALS = [hotspot.SERIAL, hotspot.PARALLEL]
 WANTED = ("-XX:+AlwaysPreTouch", "-XX:+UseTransparentHugePages")
-TARGETS = ("daemon/mmgcd", "tests/bench/alloc_mmgc")
+OURS = {"mmgcd": "tests/bench/alloc_mmgc", "mmgcd, the ring on the stack": "tests/bench/alloc_mmgc_stack"}
 # Bytes of an object, in the mean: who warms up fills the heap once, so that no memory is touched for the first time later.
 KINDS = {"24": 24, "64": 64, "mixed": 80}
 NAMES = {"24": "24 bytes", "64": "64 bytes", "mixed": "16 to 512 bytes"}
@@ -31,9 +31,10 @@ def cases(env):
 
 def _case(env, kind):
     hot = [hotspot.contender(env, c, "Alloc", arguments(env, kind), HEAP_MIB, lambda got: whole(got[0]), wanted=WANTED) for c in RIVALS]
-    contenders = [_ours(env, kind), *hot, _malloc(env, kind, "mimalloc", "mimalloc.h", "-lmimalloc"),
+    ours = [_ours(env, kind, name, program) for name, program in OURS.items()]
+    contenders = [*ours, *hot, _malloc(env, kind, "mimalloc", "mimalloc.h", "-lmimalloc"),
                   _malloc(env, kind, "jemalloc", "jemalloc/jemalloc.h", "-ljemalloc"), _boehm(env, kind), _boost(env, kind)]
-    return Case(NAMES[kind], METRICS, contenders, rounds=7, quick_s=12)
+    return Case(NAMES[kind], METRICS, contenders, rounds=7, quick_s=10, rivals=hotspot.GROUP)
 
 
 def arguments(env, kind, part=1):
@@ -48,12 +49,14 @@ def whole(got):
     return {name: value for name, value in got.items() if name != "own_cpu_ns_per_object"}
 
 
-def _ours(env, kind):
+def _ours(env, kind, name, target):
+    targets = ("daemon/mmgcd", target)
+
     def run():
-        mmgcd, program = env.ours(*TARGETS)
+        mmgcd, program = env.ours(*targets)
         with private_daemon(mmgcd, *env.daemon_options) as sock:
             return run_together([[program, sock, "alloc", HEAP_MIB, *arguments(env, kind)]], env.timeout_s)[0]
-    return Contender("mmgcd", run, lambda: env.ours(*TARGETS), ours=True)
+    return Contender(name, run, lambda: env.ours(*targets), ours=True)
 
 
 def _malloc(env, kind, name, header, library):

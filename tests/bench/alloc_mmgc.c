@@ -2,7 +2,8 @@
 /* Alloc on mmgcd: the work of alloc.h, out of the bump.
  * Usage: alloc_mmgc SOCKET HEAP HEAP_MIB KIND WARM OBJECTS
  *
- *   Ring      an array of references in the heap, stored to with the write barrier, as a JVM has to
+ *   Ring      an array of references in the heap, stored to with the write barrier, as a JVM has to; or, compiled with ALLOC_RING_ON_STACK,
+ *             an array of pointers on the stack, where programs in C may have it: then nothing but allocation is left
  *   Time      the processor's, of this program and of the daemon, which commits memory and collects for it */
 #include <mmgc/mmgc.h>
 #include <sys/socket.h>
@@ -23,7 +24,11 @@ typedef struct { /* by value: no store can change it */
     struct mmgc_thread *t;
     mmgc_type fixed, bytes;
     mmgc_handle held;
+#ifdef ALLOC_RING_ON_STACK
+    void **ring;
+#else
     mmgc_ref *ring;      /* while inside */
+#endif
     clockid_t daemon_ns; /* its processor time */
 } alloc_ctx;
 
@@ -32,9 +37,15 @@ typedef struct { /* by value: no store can change it */
 #define alloc_new_bytes(c, bytes_in_all) mmgc_new_array((c).t, (c).bytes, (bytes_in_all) - HEADER_BYTES)
 #define alloc_head(object, bytes) ((void)(bytes))
 #define alloc_body(object) ((unsigned char *)(object))
+#ifdef ALLOC_RING_ON_STACK
+#define alloc_keep(c, slot, object) ((c).ring[slot] = (object))
+#define alloc_kept(c, slot) ((c).ring[slot])
+#define alloc_begin(c) check("enter", mmgc_enter((c).t))
+#else
 #define alloc_keep(c, slot, object) mmgc_store((c).t, (c).ring, &(c).ring[slot], (object))
 #define alloc_kept(c, slot) mmgc_load((c).t, &(c).ring[slot])
 #define alloc_begin(c) (check("enter", mmgc_enter((c).t)), (c).ring = mmgc_handle_get((c).t, (c).held))
+#endif
 #define alloc_end(c) mmgc_leave((c).t)
 #define alloc_others_ns(c) clock_ns((c).daemon_ns)
 
@@ -75,15 +86,27 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
-static void make_ring(alloc_ctx *c, struct mmgc_heap *heap)
+#ifdef ALLOC_RING_ON_STACK
+static void measure(alloc_ctx c, struct mmgc_heap *heap, const struct alloc_run *run)
+{
+    void *ring[ALLOC_RING] = { NULL };
+    (void)heap;
+    c.ring = ring;
+    alloc_measure(c, run);
+    mmgc_keep(ring);
+}
+#else
+static void measure(alloc_ctx c, struct mmgc_heap *heap, const struct alloc_run *run)
 {
     mmgc_type refs;
     check("type", mmgc_type_refs(heap, &refs));
-    check("enter", mmgc_enter(c->t));
-    void *ring = alloc_some(mmgc_new_array(c->t, refs, ALLOC_RING));
-    check("handle", mmgc_handle_new(c->t, ring, &c->held));
-    mmgc_leave(c->t);
+    check("enter", mmgc_enter(c.t));
+    void *ring = alloc_some(mmgc_new_array(c.t, refs, ALLOC_RING));
+    check("handle", mmgc_handle_new(c.t, ring, &c.held));
+    mmgc_leave(c.t);
+    alloc_measure(c, run);
 }
+#endif
 
 int main(int argc, char **argv)
 {
@@ -101,10 +124,9 @@ int main(int argc, char **argv)
     check("type", mmgc_type_bytes(heap, &c.bytes));
     check("type", run.kind == ALLOC_64 ? MMGC_DEFINE_TYPE(heap, alloc_64, &c.fixed, left, right)
                                        : MMGC_DEFINE_TYPE(heap, alloc_24, &c.fixed, left, right));
-    make_ring(&c, heap);
     check("info", mmgc_heap_info(heap, &before));
 
-    alloc_measure(c, &run);
+    measure(c, heap, &run);
 
     check("info", mmgc_heap_info(heap, &after));
     bench_result("collections", (double)(after.collections - before.collections));

@@ -18,7 +18,7 @@ TRIP = [Metric("trip_p50", "us"), Metric("trip_p99", "us"), Metric("ping_p50", "
 
 def cases(env):
     batches = 500_000 if env.quick else 2_000_000
-    trips = 2000 if env.quick else 10_000
+    trips = 1000 if env.quick else 5000
     return [Case("refill", REFILL, [_daemon(env, "mmgcd", refill_figures, "refill", HEAP_MIB, batches),
                                     _own(env, HEAP_MIB, batches)], rounds=9, quick_s=8),
             Case("a grant that is waited for", TRIP, [_daemon(env, "mmgcd", trip_figures, "wait", trips), _socket(env, trips)],

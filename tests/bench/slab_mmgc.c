@@ -7,28 +7,20 @@
  *   Long      a batch that is long is looked into, off the clock. If the world stood still in it, or the thread was kept from its
  *             processor without having waited for anything, it counts with what the processor did in it; if it waited, with all of it
  *   own       the same bump through memory of the program's own, as much of it, where nothing is refilled: what it shows is the machine's doing
- *   wait      the first object of a thread, which has no memory yet: it asks, waits and goes on. Attaching is not in it           */
+ *   wait      the first object of a thread, which has no memory yet: it asks, waits, and asks for the slab after that. Attaching is not in
+ *             it, nor are collections: there is one before the heap has filled so far that it asks for one itself               */
 #include <mmgc/mmgc.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#include "bench.h"
+#include "batches.h"
 
 struct cell {
     mmgc_ref left, right;
     int64_t number;
 };
-enum { CELL_BYTES = 24, BATCH_CELLS = 4096 / CELL_BYTES, LONG_NS = 5000, ZERO_AHEAD_BYTES = 2048, WARM_PART = 4 };
+enum { LONG_NS = 5000, ZERO_AHEAD_BYTES = 2048, WARM_PART = 4, GC_EVERY = 100 };
 
-struct reading { /* what tells waiting from being stopped, and from being kept from the processor */
-    uint64_t cpu_ns, pause_ns, switches;
-};
-struct batches {
-    uint32_t *took_ns; /* each, without pauses and others' turns */
-    uint64_t count, longest_ns, waits, waited_ns;
-    uint64_t begin_ns, short_ns; /* of the batch under way; of all short ones since the last reading */
-    struct reading last;
-};
 struct bump {
     char *cursor, *limit, *end, *start;
 };
@@ -39,65 +31,6 @@ static void check(const char *what, int code)
         return;
     fprintf(stderr, "%s: %s %s\n", what, mmgc_strerror(code), mmgc_error_detail());
     exit(code == MMGC_E_NOMEM ? BENCH_NO_ROOM : 2);
-}
-
-static _Noreturn void die(const char *why)
-{
-    fprintf(stderr, "slab: %s\n", why);
-    exit(2);
-}
-
-static void *some(void *p)
-{
-    if (p == NULL)
-        die("out of memory");
-    return p;
-}
-
-/* ---- figures ---- */
-
-static int by_value(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-static uint32_t share_of(const uint32_t *sorted, uint64_t count, double share)
-{
-    return sorted[(uint64_t)(share * (double)(count - 1))];
-}
-
-static struct batches batches_new(uint64_t count)
-{
-    struct batches b = { .took_ns = some(malloc(count * sizeof(uint32_t))), .count = count };
-    memset(b.took_ns, 0, count * sizeof(uint32_t)); /* touched, so that no fault is timed */
-    return b;
-}
-
-static void batches_result(struct batches *b)
-{
-    double sum_ns = 0, beyond_ns = 0, gib = (double)b->count * BATCH_CELLS * CELL_BYTES / (1 << 30);
-
-    qsort(b->took_ns, b->count, sizeof(uint32_t), by_value);
-    uint32_t usual_ns = share_of(b->took_ns, b->count, 0.5);
-    for (uint64_t i = 0; i < b->count; i++) {
-        sum_ns += b->took_ns[i];
-        beyond_ns += b->took_ns[i] > 2 * usual_ns ? b->took_ns[i] - usual_ns : 0;
-    }
-    bench_result("share", 100 * beyond_ns / sum_ns);
-    bench_result("spread", 100 * (sum_ns - beyond_ns - (double)usual_ns * (double)b->count) / sum_ns);
-    bench_result("waits", (double)b->waits);
-    bench_result("waited_ns", (double)b->waited_ns);
-    bench_result("waits_per_gib", (double)b->waits / gib);
-    bench_result("usual_ns_per_object", (double)usual_ns / BATCH_CELLS);
-    bench_result("ns_per_object", sum_ns / (double)b->count / BATCH_CELLS);
-    bench_result("longest", (double)b->longest_ns);
-}
-
-static void batch_took(struct batches *b, uint64_t i, uint64_t ns)
-{
-    b->longest_ns = ns > b->longest_ns ? ns : b->longest_ns;
-    b->took_ns[i] = ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
 }
 
 /* ---- looking into long batches ---- */
@@ -290,6 +223,24 @@ static uint64_t ping_ns(struct mmgc_client *client)
     return bench_now_ns() - begin_ns;
 }
 
+static void collect(struct mmgc_heap *heap)
+{
+    struct mmgc_thread *t;
+    check("attach", mmgc_attach(heap, NULL, &t));
+    check("gc", mmgc_gc(t));
+    mmgc_detach(t);
+}
+
+static void make_trips(struct mmgc_client *client, struct mmgc_heap *heap, mmgc_type type, struct batches *grants, struct batches *pings)
+{
+    for (uint64_t i = 0; i < grants->count; i++) {
+        if (i % GC_EVERY == 0)
+            collect(heap);
+        batch_took(grants, i, first_object_ns(heap, type));
+        batch_took(pings, i, ping_ns(client));
+    }
+}
+
 static void trips_result(struct batches *b, const char *p50, const char *p99)
 {
     qsort(b->took_ns, b->count, sizeof(uint32_t), by_value);
@@ -302,19 +253,20 @@ static void run_wait(char **argv)
     struct mmgc_client *client;
     struct mmgc_heap *heap = heap_open(argv[0], argv[1], UINT64_C(256) << 20, &client);
     mmgc_type type;
+    struct mmgc_heap_info info;
     uint64_t rounds = strtoull(argv[2], NULL, 10);
     struct batches grants = batches_new(rounds), pings = batches_new(rounds);
     check("type", MMGC_DEFINE_TYPE(heap, cell, &type, left, right));
-    for (int i = 0; i < 100; i++)
-        (void)first_object_ns(heap, type);
+    grants.count = 3 * GC_EVERY < rounds ? 3 * GC_EVERY : rounds;
+    make_trips(client, heap, type, &grants, &pings); /* memory is committed */
+    grants.count = rounds;
     bench_ready();
 
-    for (uint64_t i = 0; i < rounds; i++) {
-        batch_took(&grants, i, first_object_ns(heap, type));
-        batch_took(&pings, i, ping_ns(client));
-    }
+    make_trips(client, heap, type, &grants, &pings);
     trips_result(&grants, "trip_p50", "trip_p99");
     trips_result(&pings, "ping_p50", "ping_p99");
+    check("info", mmgc_heap_info(heap, &info));
+    bench_result("collections", (double)info.collections);
     mmgc_heap_close(heap);
     mmgc_disconnect(client);
 }
