@@ -103,10 +103,10 @@ static void alloc_check(alloc_ctx c, enum alloc_kind kind, uint64_t count)
     for (uint64_t slot = 0; slot < ALLOC_RING; slot++) {
         const void *object = alloc_kept(c, slot);
         uint64_t made = count - ALLOC_RING + slot;
-        uint64_t found = object == NULL       ? ~made
-                         : kind == ALLOC_24   ? (uint64_t)((const struct alloc_24 *)object)->number
-                         : kind == ALLOC_64   ? (uint64_t)((const struct alloc_64 *)object)->number
-                                              : *alloc_body(object);
+        uint64_t found = object == NULL     ? ~made
+                         : kind == ALLOC_24 ? (uint64_t)((const struct alloc_24 *)object)->number
+                         : kind == ALLOC_64 ? (uint64_t)((const struct alloc_64 *)object)->number
+                                            : *alloc_body(object);
         if (found != (kind == ALLOC_MIXED ? made & 255 : made))
             alloc_die("an object is not what was written into it");
     }

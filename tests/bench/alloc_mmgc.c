@@ -19,7 +19,9 @@ struct alloc_64 {
     int64_t number, more[5];
 };
 enum { HEADER_BYTES = 8 };
-_Static_assert(HEADER_BYTES + sizeof(struct alloc_24) == 24 && HEADER_BYTES + sizeof(struct alloc_64) == 64, "as they are called");
+_Static_assert(HEADER_BYTES + sizeof(struct alloc_24) == 24 &&
+                   HEADER_BYTES + sizeof(struct alloc_64) == 64,
+               "as they are called");
 typedef struct { /* by value: no store can change it */
     struct mmgc_thread *t;
     mmgc_type fixed, bytes;
@@ -27,14 +29,15 @@ typedef struct { /* by value: no store can change it */
 #ifdef ALLOC_RING_ON_STACK
     void **ring;
 #else
-    mmgc_ref *ring;      /* while inside */
+    mmgc_ref *ring; /* while inside */
 #endif
     clockid_t daemon_ns; /* its processor time */
 } alloc_ctx;
 
 #define alloc_new_24(c) mmgc_new((c).t, (c).fixed)
 #define alloc_new_64(c) mmgc_new((c).t, (c).fixed)
-#define alloc_new_bytes(c, bytes_in_all) mmgc_new_array((c).t, (c).bytes, (bytes_in_all) - HEADER_BYTES)
+#define alloc_new_bytes(c, bytes_in_all) \
+    mmgc_new_array((c).t, (c).bytes, (bytes_in_all)-HEADER_BYTES)
 #define alloc_head(object, bytes) ((void)(bytes))
 #define alloc_body(object) ((unsigned char *)(object))
 #ifdef ALLOC_RING_ON_STACK
@@ -44,7 +47,8 @@ typedef struct { /* by value: no store can change it */
 #else
 #define alloc_keep(c, slot, object) mmgc_store((c).t, (c).ring, &(c).ring[slot], (object))
 #define alloc_kept(c, slot) mmgc_load((c).t, &(c).ring[slot])
-#define alloc_begin(c) (check("enter", mmgc_enter((c).t)), (c).ring = mmgc_handle_get((c).t, (c).held))
+#define alloc_begin(c) \
+    (check("enter", mmgc_enter((c).t)), (c).ring = mmgc_handle_get((c).t, (c).held))
 #endif
 #define alloc_end(c) mmgc_leave((c).t)
 #define alloc_others_ns(c) clock_ns((c).daemon_ns)
@@ -72,7 +76,8 @@ static clockid_t daemon_clock(const char *path)
 
     snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || clock_getcpuclockid(peer.pid, &clock) != 0)
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 ||
+        clock_getcpuclockid(peer.pid, &clock) != 0)
         alloc_die("who listens at this socket?");
     close(fd);
     return clock;
@@ -130,7 +135,8 @@ int main(int argc, char **argv)
 
     check("info", mmgc_heap_info(heap, &after));
     bench_result("collections", (double)(after.collections - before.collections));
-    bench_result("pause_ns_per_object", (double)(after.total_pause_ns - before.total_pause_ns) / (double)run.objects);
+    bench_result("pause_ns_per_object",
+                 (double)(after.total_pause_ns - before.total_pause_ns) / (double)run.objects);
     mmgc_detach(c.t);
     mmgc_heap_close(heap);
     mmgc_disconnect(client);

@@ -49,7 +49,8 @@ static struct reading read_all(struct mmgc_heap *heap)
     if (heap != NULL)
         check("info", mmgc_heap_info(heap, &info));
     getrusage(RUSAGE_THREAD, &usage);
-    return (struct reading){ clock_ns(CLOCK_THREAD_CPUTIME_ID), info.total_pause_ns, (uint64_t)usage.ru_nvcsw };
+    return (struct reading){ clock_ns(CLOCK_THREAD_CPUTIME_ID), info.total_pause_ns,
+                             (uint64_t)usage.ru_nvcsw };
 }
 
 /* A batch has ended at @now_ns. Returns when the next one begins. */
@@ -64,7 +65,8 @@ static uint64_t batch_ended(struct batches *b, uint64_t i, uint64_t now_ns, stru
     }
     struct reading now = read_all(heap);
     uint64_t cpu_ns = now.cpu_ns - b->last.cpu_ns;
-    cpu_ns = cpu_ns > b->short_ns ? cpu_ns - b->short_ns : 0; /* short ones were on the processor all the time */
+    cpu_ns = cpu_ns > b->short_ns ? cpu_ns - b->short_ns
+                                  : 0; /* short ones were on the processor all the time */
     if (now.pause_ns == b->last.pause_ns && now.switches != b->last.switches) {
         b->waits++;
         b->waited_ns += took_ns;
@@ -104,7 +106,8 @@ static void refill(struct mmgc_thread *t, struct mmgc_heap *heap, mmgc_type type
     }
 }
 
-static struct mmgc_heap *heap_open(const char *sock, const char *name, uint64_t bytes, struct mmgc_client **ret_client)
+static struct mmgc_heap *heap_open(const char *sock, const char *name, uint64_t bytes,
+                                   struct mmgc_client **ret_client)
 {
     struct mmgc_heap_options options = { .create = true, .max_bytes = bytes };
     struct mmgc_heap *heap;
@@ -185,7 +188,8 @@ static void run_own(char **argv)
 {
     size_t bytes = (size_t)atoi(argv[0]) << 20;
     struct batches b = batches_new(strtoull(argv[1], NULL, 10));
-    struct bump bump = { .start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) };
+    struct bump bump = { .start = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) };
     if (bump.start == MAP_FAILED)
         die("no memory");
     (void)madvise(bump.start, bytes, MADV_HUGEPAGE);
@@ -231,7 +235,8 @@ static void collect(struct mmgc_heap *heap)
     mmgc_detach(t);
 }
 
-static void make_trips(struct mmgc_client *client, struct mmgc_heap *heap, mmgc_type type, struct batches *grants, struct batches *pings)
+static void make_trips(struct mmgc_client *client, struct mmgc_heap *heap, mmgc_type type,
+                       struct batches *grants, struct batches *pings)
 {
     for (uint64_t i = 0; i < grants->count; i++) {
         if (i % GC_EVERY == 0)
