@@ -34,7 +34,7 @@ def _case(env, kind):
     ours = [_ours(env, kind, name, program) for name, program in OURS.items()]
     contenders = [*ours, *hot, _malloc(env, kind, "mimalloc", "mimalloc.h", "-lmimalloc"),
                   _malloc(env, kind, "jemalloc", "jemalloc/jemalloc.h", "-ljemalloc"), _boehm(env, kind), _boost(env, kind)]
-    return Case(NAMES[kind], METRICS, contenders, rounds=7, quick_s=10, rivals=hotspot.GROUP)
+    return Case(NAMES[kind], METRICS, contenders, rounds=7, quick_s=8, rivals=hotspot.GROUP)
 
 
 def arguments(env, kind, part=1):

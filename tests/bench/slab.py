@@ -20,9 +20,9 @@ def cases(env):
     batches = 500_000 if env.quick else 2_000_000
     trips = 1000 if env.quick else 5000
     return [Case("refill", REFILL, [_daemon(env, "mmgcd", refill_figures, "refill", HEAP_MIB, batches),
-                                    _own(env, HEAP_MIB, batches)], rounds=9, quick_s=8),
+                                    _own(env, HEAP_MIB, batches)], rounds=9, quick_s=6),
             Case("a grant that is waited for", TRIP, [_daemon(env, "mmgcd", trip_figures, "wait", trips), _socket(env, trips)],
-                 rounds=9, quick_s=6)]
+                 rounds=9, quick_s=5)]
 
 
 def refill_figures(got):
