@@ -34,6 +34,7 @@ void write_barrier_follow(struct thread *th)
     bool logs = heap->log_lines != NULL && at_load_relaxed(&heap->control->barrier_active) != 0; /* NULL if opened read-only */
 
     th->m->log_lines = logs ? lines_for(th, heap->log_lines) : lines_for(th, heap->quiet_lines);
+    th->field_bits = heap->control->barrier == SHM_BARRIER_FIELDS ? heap->log_bits : NULL;
 }
 
 void write_barrier_rest(struct thread *th)
@@ -80,11 +81,6 @@ static inline void ask_drain_if_due(struct thread *th)
 static inline uint32_t granule_of(const struct thread *th, const void *p)
 {
     return (uint32_t)((uint64_t)((const char *)p - th->m->base) >> MM_GRANULE_LOG);
-}
-
-static inline bool logs_fields(const struct thread *th)
-{
-    return th->heap->control->barrier == SHM_BARRIER_FIELDS;
 }
 
 /* ---- the ring ---- */
@@ -195,23 +191,51 @@ static void log_fields(struct thread *th, uint32_t object, uint32_t first, uint3
 
 /* ---- what the inline calls lead to ---- */
 
-void mmgc_log_slow_(struct mmgc_thread *t, const void *object, const void *slot)
+/* FIELDS: the byte stays set when all of its line's fields are logged. So most calls come from here, for a store to what is old and was
+ * stored to before, and go back; they pay for two loads beside the thread's own words. */
+static inline bool is_logged(const struct mmgc_thread *t, const void *slot)
+{
+    const _Atomic uint64_t *bits = thread_of(t)->field_bits;
+    uint64_t granule = (uint64_t)((const char *)slot - t->base) >> MM_GRANULE_LOG;
+
+    return bits != NULL && (at_load_relaxed(&bits[granule / WORD_BITS]) >> granule % WORD_BITS & 1) == 0;
+}
+
+static __attribute__((noinline)) void log_one(struct mmgc_thread *t, const void *object, const void *slot)
 {
     struct thread *th = thread_of(t);
-    uint32_t granule = granule_of(th, slot);
 
     if (rests(th))
         return;
-    if (!logs_fields(th))
-        log_line(th, granule_of(th, object), granule);
-    else if ((at_load_relaxed(&th->heap->log_bits[granule / WORD_BITS]) >> granule % WORD_BITS & 1) != 0)
-        log_field(th, granule_of(th, object), granule);
+    if (th->field_bits == NULL)
+        log_line(th, granule_of(th, object), granule_of(th, slot));
+    else
+        log_field(th, granule_of(th, object), granule_of(th, slot));
+}
+
+void mmgc_log_slow_(struct mmgc_thread *t, const void *object, const void *slot)
+{
+    if (!is_logged(t, slot))
+        log_one(t, object, slot);
+}
+
+static inline void store(const struct mmgc_thread *t, mmgc_ref *slot, const void *value)
+{
+    __atomic_store_n(&slot->granule, mmgc_ref_of(t, value).granule, __ATOMIC_RELEASE); /* after byte or bit */
+}
+
+static __attribute__((noinline)) void log_and_store(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value)
+{
+    log_one(t, object, slot);
+    store(t, slot, value);
 }
 
 void mmgc_store_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value)
 {
-    mmgc_log_slow_(t, object, slot);
-    __atomic_store_n(&slot->granule, mmgc_ref_of(t, value).granule, __ATOMIC_RELEASE); /* after byte or bit */
+    if (MM_LIKELY(is_logged(t, slot)))
+        store(t, slot, value); /* here, too: so that nothing has to live across a call */
+    else
+        log_and_store(t, object, slot, value);
 }
 
 static void log_range(struct thread *th, const void *object, const mmgc_ref *slots, size_t count)
@@ -220,7 +244,7 @@ static void log_range(struct thread *th, const void *object, const mmgc_ref *slo
 
     if (!write_barrier_logs(th) || rests(th))
         return;
-    if (logs_fields(th))
+    if (th->field_bits != NULL)
         log_fields(th, granule_of(th, object), first, last);
     else
         log_lines(th, granule_of(th, object), first, last);

@@ -341,7 +341,7 @@ static void cover_irregular(struct heap *h)
             if (at_load_relaxed(&h->meta.lines[line_of(at)]) == 0) /* a cycle's own mark says more */
                 at_store_relaxed(&h->meta.lines[line_of(at)], LINE_MARKED);
             if (heap_shares_log(h))
-                log_set_lines(&h->log, line_of(at), 1, true); /* cycle_log.c L2 */
+                log_want_line(&h->log, line_of(at)); /* cycle_log.c L2 */
         }
     }
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "shm/base.h"
 #include "shm/write_barrier.h"
@@ -43,10 +44,16 @@ void log_rearm_stw(const struct log *log, uint64_t granules);
 /* Stores to @lines lines from line @first on are to be logged, or not. Nobody else has these lines. */
 static inline void log_set_lines(const struct log *log, uint64_t first, uint64_t lines, bool wanted)
 {
-    for (uint64_t i = first; i < first + lines; i++)
-        at_store_relaxed(&log->lines[i], wanted);
-    for (uint64_t i = first; log->bits != NULL && i < first + lines; i++)
-        at_store_relaxed(&log->bits[i], wanted ? UINT32_MAX : 0);
+    memset((void *)(log->lines + first), wanted, lines);
+    if (log->bits != NULL)
+        memset((void *)(log->bits + first), wanted ? 0xff : 0, lines * sizeof(*log->bits));
+}
+/* The same of a line that others of the daemon's threads may be setting, too. */
+static inline void log_want_line(const struct log *log, uint64_t line)
+{
+    at_store_relaxed(&log->lines[line], true);
+    if (log->bits != NULL)
+        at_store_relaxed(&log->bits[line], UINT32_MAX);
 }
 /* Of plans that log fields: true for the one that found it as a client leaves it: stores there are to be logged again. */
 static inline bool log_claim_granule(const struct log *log, uint64_t granule)

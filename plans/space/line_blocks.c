@@ -243,14 +243,27 @@ static void drop_moved(struct heap *h, uint32_t block)
     at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_EVACUATE);
 }
 
+/* Run by run: of most blocks all lines are alike. */
+static void want_used_lines_logged(const struct heap *h, uint64_t first)
+{
+    uint64_t end = first + MM_BLOCK_LINES;
+
+    for (uint64_t line = first, after; line < end; line = after) {
+        bool used = at_load_relaxed(&h->meta.lines[line]) != 0;
+        for (after = line + 1; after < end && (at_load_relaxed(&h->meta.lines[after]) != 0) == used;)
+            after++;
+        log_set_lines(&h->log, line, after - line, used);
+    }
+}
+
 /* Stores to what survived are of interest to the next collection, those to what is new are not. */
 static void want_logged(const struct heap *h, uint32_t block)
 {
     uint64_t first = (uint64_t)block * MM_BLOCK_LINES;
 
     if (heap_shares_log(h)) {
-        for (uint64_t i = first; heap_cycle(h) != HEAP_CYCLE_SWEEPING && i < first + MM_BLOCK_LINES; i++) /* cycle_log.c L5 */
-            log_set_lines(&h->log, i, 1, at_load_relaxed(&h->meta.lines[i]) != 0);
+        if (heap_cycle(h) != HEAP_CYCLE_SWEEPING) /* cycle_log.c L5 */
+            want_used_lines_logged(h, first);
         return;
     }
     if (h->plan->constraints.barrier == SHM_BARRIER_FIELDS) {

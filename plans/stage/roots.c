@@ -229,7 +229,7 @@ static void scan_logged(struct collection *c, struct tracer *r, const struct log
     }
     bool found = block_kind_has_lines(kind) ? scan_line(c, r, from) : kind == BLOCK_LARGE && scan_line_of_run(c, r, from);
     if (found)
-        log_set_lines(&h->log, from / MM_LINE_GRANULES, 1, true); /* armed again */
+        log_want_line(&h->log, from / MM_LINE_GRANULES); /* armed again */
 }
 
 void stage_logged(struct worker *w, struct packet *p)

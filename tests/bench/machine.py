@@ -40,6 +40,7 @@ def describe():
             "boost": package("libboost-dev"),
             "redis": package("redis-server"),
             "hiredis": package("libhiredis-dev"),
+            "jemalloc": package("libjemalloc-dev"),
             "jdk": jdk[1] if jdk else None,
             "mmtk": first(r'^mmtk = .*"=([\d.]+)"', read(PEERS / "mmtk" / "Cargo.toml")),
             "rustc": output(["rustc", "--version"]),

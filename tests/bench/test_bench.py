@@ -13,6 +13,7 @@ from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH))
+import alloc  # noqa: E402
 import churn  # noqa: E402
 import handover  # noqa: E402
 import gcbench  # noqa: E402
@@ -21,6 +22,7 @@ import pause  # noqa: E402
 import plot  # noqa: E402
 import run  # noqa: E402
 import show  # noqa: E402
+import slab  # noqa: E402
 
 NS = harness.Metric('ns', 'ns')
 
@@ -263,6 +265,78 @@ def stalls_are_at_most_a_sixtyfourth_too_high():
     assert abs(got['stall_max'] - values[0]) <= values[0] * 1e-5, got['stall_max']
 
 
+SIZES = r'''
+#include <stdlib.h>
+#define peer_new(bytes, has_refs) malloc(bytes)
+#define peer_free(object) free(object)
+#include "peers/alloc_malloc.h"
+int main(void)
+{
+    struct alloc_run run = { ALLOC_MIXED, ALLOC_RING, 0 };
+    alloc_draw_sizes();
+    for (int i = 0; i < ALLOC_SIZES; i++)
+        printf("%d\n", alloc_sizes[i]);
+    alloc_make(alloc_ring, run.kind, run.warm);
+    alloc_check(alloc_ring, run.kind, run.warm);
+    *alloc_body(alloc_ring[7]) ^= 1;
+    alloc_check(alloc_ring, run.kind, run.warm);
+    return 0;
+}
+'''
+
+
+def run_c(source, stdin=''):
+    with tempfile.TemporaryDirectory() as out:
+        exe = Path(out) / 'program'
+        subprocess.run(['cc', '-D_GNU_SOURCE', f'-I{BENCH}', '-w', '-o', str(exe), '-x', 'c', '-'], input=source, text=True, check=True)
+        return subprocess.run([str(exe)], input=stdin, text=True, capture_output=True, check=False)
+
+
+def mixed_objects_have_the_sizes_that_are_said_and_a_damaged_one_is_found():
+    r = run_c(SIZES)
+    assert r.returncode == 2 and 'not what was written' in r.stderr, (r.returncode, r.stderr)
+    sizes = [int(line) for line in r.stdout.split()]
+    assert (len(sizes), min(sizes), max(sizes)) == (16384, 16, 512), (len(sizes), min(sizes), max(sizes))
+    assert all(size % 8 == 0 for size in sizes) and round(sum(sizes) / len(sizes)) == 80, sum(sizes)
+
+
+def all_allocators_fill_the_heap_once_and_then_make_as_many_as_can_be_checked():
+    env = type('Env', (), {'quick': True})
+    for kind, size in alloc.KINDS.items():
+        _, warm, objects = alloc.arguments(env, kind)
+        assert warm % alloc.RING == objects % alloc.RING == 0, (warm, objects)
+        assert abs(warm * size / 2**20 - alloc.HEAP_MIB) < 1, warm
+        assert abs(alloc.arguments(env, kind, part=20)[2] * 20 / objects - 1) < 0.01
+    assert alloc.whole({'ns_per_object': 2, 'own_cpu_ns_per_object': 1}) == {'ns_per_object': 2}
+
+
+BATCHES = r'''
+#include "batches.h"
+int main(void)
+{
+    struct batches b = batches_new(1000);
+    for (uint64_t i = 0; i < 1000; i++)
+        batch_took(&b, i, i % 100 == 7 ? 10100 : i % 2 ? 100 : 110);
+    b.waits = 4;
+    b.waited_ns = 8000;
+    batches_result(&b);
+    return 0;
+}
+'''
+
+
+def what_batches_take_beyond_the_usual_is_their_share():
+    r = run_c(BATCHES)
+    got = {name: float(value) for name, value in (line.split() for line in r.stdout.splitlines())}
+    total = 490 * 100 + 500 * 110 + 10 * 10100
+    assert abs(got['share'] - 100 * 10 * (10100 - 110) / total) < 0.01, got
+    assert abs(got['ns_per_object'] * 170 * 1000 - total) < 1 and got['longest'] == 10100, got
+    figures = slab.refill_figures(got)
+    assert figures['wait_mean'] == 2 and figures['longest'] == 10.1, figures
+    assert 'wait_mean' not in slab.refill_figures(got | {'waits': 0}), 'who never waited has no mean'
+    assert {m.name for m in slab.REFILL} <= set(figures), 'what is shown is measured'
+
+
 TESTS = [the_first_round_is_thrown_away, no_round_is_thrown_away_where_the_case_says_so,
          who_has_no_room_is_no_failure_and_who_fails_is, several_of_ours_are_set_beside_the_best_rival_alone,
          the_best_of_more_is_better_is_the_highest, one_of_ours_stands_on_each_peers_line,
@@ -272,7 +346,8 @@ TESTS = [the_first_round_is_thrown_away, no_round_is_thrown_away_where_the_case_
          a_handover_is_told_per_object_and_its_total_has_each_part_once,
          how_a_handover_grows_is_from_the_smallest_graph_to_the_largest, small_ratios_keep_two_digits,
          each_plan_is_set_beside_mmtks_same_one, a_cargo_that_cannot_is_no_failure,
-         stalls_are_at_most_a_sixtyfourth_too_high]
+         stalls_are_at_most_a_sixtyfourth_too_high, mixed_objects_have_the_sizes_that_are_said_and_a_damaged_one_is_found,
+         all_allocators_fill_the_heap_once_and_then_make_as_many_as_can_be_checked, what_batches_take_beyond_the_usual_is_their_share]
 
 
 def main():
