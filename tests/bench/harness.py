@@ -31,6 +31,7 @@ NOT_MEASURED = ("nogc", "pageprotect")
 
 
 
+START_AHEAD_NS = 5_000_000
 NO_ROOM = 4                         # a program of ours ends so when its heap is full: under this plan the work does not fit
 
 
@@ -142,13 +143,22 @@ class Env:
     @functools.lru_cache(maxsize=None)
     def peer_c(self, name, header, *flags):
         """build/bench/NAME from peers/NAME.c, with the optimisation our release build has."""
-        probe = subprocess.run(["cc", "-E", "-x", "c", "-", "-o", os.devnull], input=f"#include <{header}>\n",
+        return self._peer(["cc", "-std=gnu17"], "c", f"{name}.c", header, flags)
+
+    @functools.lru_cache(maxsize=None)
+    def peer_cxx(self, name, header, *flags):
+        """The same from peers/NAME.cpp."""
+        if not shutil.which("c++"):
+            raise Skip("c++ is not installed")
+        return self._peer(["c++", "-std=gnu++17"], "c++", f"{name}.cpp", header, flags)
+
+    def _peer(self, compiler, language, source, header, flags):
+        probe = subprocess.run([compiler[0], "-E", "-x", language, "-", "-o", os.devnull], input=f"#include <{header}>\n",
                                text=True, capture_output=True)
         if probe.returncode:
             raise Skip(f"<{header}> is not installed")
-        exe = self.out / name
-        _build(["cc", "-std=gnu17", "-O3", "-DNDEBUG", f"-I{BENCH}", "-o", str(exe), str(PEERS / f"{name}.c"),
-                *flags], f"cc {name}.c")
+        exe = self.out / pathlib.Path(source).stem
+        _build([*compiler, "-O3", "-DNDEBUG", f"-I{BENCH}", "-o", str(exe), str(PEERS / source), *flags], f"{compiler[0]} {source}")
         return exe
 
     @functools.lru_cache(maxsize=None)
@@ -183,7 +193,10 @@ def java_takes(jdk, *options):
 
 # -- processes ----------------------------------------------------------------------------------------------------
 def run_together(commands, timeout_s):
-    """Starts all, waits until each has said "ready", starts them with one line, returns [{name: value}] in order."""
+    """Starts all, waits until each has said "ready", starts them with one line, returns [{name: value}] in order.
+
+    The line says a time of CLOCK_MONOTONIC, the same for all, at which who wants to can begin: when all have it.
+    """
     with contextlib.ExitStack() as stack:
         procs = []
         for command in commands:
@@ -196,9 +209,10 @@ def run_together(commands, timeout_s):
         for p, err in procs:
             if _read_until(p, b"ready\n", deadline) is None:
                 raise _failure(p, err)
+        start = b"%d\n" % (time.monotonic_ns() + START_AHEAD_NS)
         for p, _ in procs:
             with contextlib.suppress(BrokenPipeError):
-                p.stdin.write(b"\n")
+                p.stdin.write(start)
         results = []
         for p, err in procs:
             out = _read_until(p, None, deadline)
