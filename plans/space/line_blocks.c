@@ -127,22 +127,35 @@ static bool grant_long_hole(struct heap *h, struct heap_mutator *m, enum shm_gra
     return false;
 }
 
-/* A search for less than the last one that came this far starts again; otherwise it goes on where that one was. */
+/* Where blocks begin that may have a hole of @min_lines: behind all that a search for as many or fewer has gone through. Each block is so
+ * looked into once for each length, however lengths alternate. */
+static uint32_t long_hole_begin(const struct line_holes *holes, uint32_t min_lines)
+{
+    uint32_t begin = holes->recycle_cursor;
+
+    for (uint32_t lines = 1; lines <= min_lines; lines++)
+        begin = MM_MAX(begin, holes->long_hole_cursor[lines]);
+    return begin;
+}
+
+static void long_holes_rewind(struct line_holes *holes, uint32_t block)
+{
+    for (uint32_t lines = 1; lines <= MM_BLOCK_LINES; lines++)
+        holes->long_hole_cursor[lines] = MM_MIN(holes->long_hole_cursor[lines], block);
+}
+
 size_t line_blocks_grant_one_hole(struct heap *h, struct heap_mutator *m, enum block_kind kind,
                                   enum shm_grant_class class, uint32_t min_bytes, struct shm_grant *ret)
 {
-    uint32_t min_lines = MM_MAX((min_bytes + MM_LINE_BYTES - 1) / MM_LINE_BYTES, 1u);
-    struct line_holes *holes = &h->holes[kind];
+    uint32_t min_lines = MM_MAX(min_bytes / MM_LINE_BYTES + (min_bytes % MM_LINE_BYTES != 0), 1u);
+    uint32_t *cursor = &h->holes[kind].long_hole_cursor[MM_MIN(min_lines, MM_BLOCK_LINES)];
 
-    if (min_lines < holes->long_hole_lines || holes->long_hole_cursor < holes->recycle_cursor)
-        holes->long_hole_cursor = holes->recycle_cursor;
-    holes->long_hole_lines = min_lines;
-    for (; holes->long_hole_cursor < holes_end(h); holes->long_hole_cursor++) {
-        uint32_t block = holes->long_hole_cursor;
-        if (block_has_holes(h, block, kind, min_lines) &&
-            grant_long_hole(h, m, class, block, min_lines, ret))
+    if (min_lines > MM_BLOCK_LINES)
+        return 0;
+    for (*cursor = long_hole_begin(&h->holes[kind], min_lines); *cursor < holes_end(h); ++*cursor)
+        if (block_has_holes(h, *cursor, kind, min_lines) &&
+            grant_long_hole(h, m, class, *cursor, min_lines, ret))
             return 1;
-    }
     return 0;
 }
 
@@ -174,7 +187,7 @@ void line_blocks_return(struct heap *h, uint32_t start)
 
     set_free_lines(h, block, lines);
     holes->recycle_cursor = MM_MIN(holes->recycle_cursor, block);
-    holes->long_hole_cursor = MM_MIN(holes->long_hole_cursor, block);
+    long_holes_rewind(holes, block);
     if (lines == MM_BLOCK_LINES) {
         holes->lines -= MM_BLOCK_LINES;
         clear_objects(heap_marks(h), block); /* VO is clear there (I3); old VO need not be */
@@ -350,7 +363,7 @@ static void take_dropped(struct heap *h, enum block_kind kind, uint32_t first, c
     space_count_freed_stw(h, kind, total);
     holes->lines = (uint64_t)((int64_t)holes->lines + total->free_lines[kind]);
     holes->recycle_cursor = MM_MIN(holes->recycle_cursor, first);
-    holes->long_hole_cursor = MM_MIN(holes->long_hole_cursor, first);
+    long_holes_rewind(holes, first);
 }
 
 void line_blocks_take_dropped(struct heap *h, uint32_t first, uint32_t end, const struct sweep_tally *total)
