@@ -26,6 +26,8 @@ TARGETS = ("daemon/mmgcd", "client/ctl/mmgcctl", "tests/bench/cache_mmgc")
 HEAP = "cache"
 HEAP_OF_CAPACITY = 2
 PIPELINE = 16
+RIVAL = "Redis"                             # alone, one command at a time
+CELLS = "marksweep"                         # the plan whose room for values of such sizes does not fall to pieces; docs/plans.md
 
 SHOWN = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 METRICS = [Metric("get", "M/s, gets alone", "higher"), Metric("put", "M/s, puts alone", "higher"),
@@ -39,9 +41,10 @@ def cases(env):
 
 
 def _case(env, processes):
-    ours = [_ours(env, processes, plan) for plan in env.asked_plans or [env.default_plan()]]
+    ours = [_ours(env, processes, plan) for plan in env.asked_plans or dict.fromkeys([env.default_plan(), CELLS])]
     peers = [_redis(env, processes, 1), _redis(env, processes, PIPELINE), _memcached(env, processes), _boost(env, processes)]
-    return Case(f"{processes} process{'es' * (processes > 1)}", METRICS, [*ours, *peers], rounds=2, quick_s=1, throw_away=False)
+    return Case(f"{processes} process{'es' * (processes > 1)}", METRICS, [*ours, *peers], rounds=2, quick_s=1, throw_away=False,
+                rivals=RIVAL)
 
 
 # -- the work -----------------------------------------------------------------------------------------------------
@@ -110,7 +113,9 @@ def _redis(env, processes, pipeline):
                    "--appendonly", "no"]
         with _server(lambda sock: ["redis-server", "--unixsocket", sock, *options]) as (sock, pid):
             return _run(env, prepare(), sock, processes, pipeline) | {"memory": resident_mib(pid)}
-    return Contender("Redis" + (f", {pipeline} at once" if pipeline > 1 else ""), run, prepare)
+    if pipeline > 1:
+        return Contender(f"{RIVAL}, {pipeline} at once", run, prepare)
+    return Contender(RIVAL, run, prepare, group=RIVAL)
 
 
 def _memcached(env, processes):
