@@ -57,7 +57,7 @@ def _run(env, program, where, processes, pipeline=1):
     capacity = capacity_mib(env)
     keys = 4000 * capacity                  # of 2.2 KiB: an eighth of them fits
     fill = 2000 * capacity                  # puts: twice what our heap holds, eight times what the cache does
-    phase_ms = 300 if env.quick else 1000
+    phase_ms = 300 if env.quick else 800
     got = run_together([[program, where, capacity, keys, i, processes, fill, phase_ms, pipeline] for i in range(processes)],
                        env.timeout_s)
     return figures(got)
