@@ -6,8 +6,8 @@ serves it best here:
 - Redis: maxmemory as the capacity, allkeys-lru, no snapshots, no log; a Unix socket, one connection a process, hiredis. One command
   at a time, as ours; and with 16 under way, which ours does not do and which a program can only do that knows 16 keys at once.
 - memcached: -m as the capacity, as many threads as processors, a Unix socket, one connection a process, its meta commands.
-- Boost.Interprocess: the top of peers/cache_boost.cpp; a segment of twice the capacity, as our heap.
-The heap is twice the capacity: what is dead in it waits for a collection. `memory` is what each takes of the machine at the end.
+- Boost.Interprocess: the top of peers/cache_boost.cpp; a segment of twice the capacity.
+Our heap is three times the capacity: what is dead in it waits for a collection. `memory` is what each takes of the machine at the end.
 """
 import contextlib
 import os
@@ -24,7 +24,8 @@ PROCESSES = (1, 2, 4, 8)
 QUICK_PROCESSES = (2, 8)
 TARGETS = ("daemon/mmgcd", "client/ctl/mmgcctl", "tests/bench/cache_mmgc")
 HEAP = "cache"
-HEAP_OF_CAPACITY = 2
+HEAP_OF_CAPACITY = 3
+SEGMENT_OF_CAPACITY = 2
 PIPELINE = 16
 RIVAL = "Redis"                             # alone, one command at a time
 CELLS = "marksweep"                         # the plan whose room for values of such sizes does not fall to pieces; docs/plans.md
@@ -56,7 +57,7 @@ def _run(env, program, where, processes, pipeline=1):
     """What all processes together came to."""
     capacity = capacity_mib(env)
     keys = 4000 * capacity                  # of 2.2 KiB: an eighth of them fits
-    fill = 2000 * capacity                  # puts: twice what our heap holds, eight times what the cache does
+    fill = 2000 * capacity                  # puts: four times what the cache holds, and more than our heap does
     phase_ms = 300 if env.quick else 800
     got = run_together([[program, where, capacity, keys, i, processes, fill, phase_ms, pipeline] for i in range(processes)],
                        env.timeout_s)
@@ -139,7 +140,7 @@ def _boost(env, processes):
         segment = pathlib.Path("/dev/shm") / f"mmgc-bench-cache-{os.getpid()}"
         segment.unlink(missing_ok=True)
         try:
-            got = _run(env, prepare(), f"{segment.name},{HEAP_OF_CAPACITY * capacity_mib(env)}", processes)
+            got = _run(env, prepare(), f"{segment.name},{SEGMENT_OF_CAPACITY * capacity_mib(env)}", processes)
             return got | {"memory": segment.stat().st_blocks * 512 / 2**20}
         finally:
             segment.unlink(missing_ok=True)
