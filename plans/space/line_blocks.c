@@ -113,36 +113,89 @@ size_t line_blocks_grant_holes(struct heap *h, struct heap_mutator *m, enum bloc
     return count;
 }
 
+__extension__ typedef unsigned __int128 line_mask; /* bit a line of a block */
+static_assert(MM_BLOCK_LINES == 128, "a mask of a block's lines");
+
+/* Bit i: byte i of the eight at @lines is 0. */
+static uint32_t zero_bytes(const _Atomic uint8_t *lines)
+{
+    uint64_t bytes = at_load_relaxed((const _Atomic uint64_t *)(const void *)lines); /* others may mark, as in line_in_hole() */
+    uint64_t low = bytes & UINT64_C(0x7f7f7f7f7f7f7f7f);
+    uint64_t zero = ~((low + UINT64_C(0x7f7f7f7f7f7f7f7f)) | bytes) & UINT64_C(0x8080808080808080);
+    return (uint32_t)(((zero >> 7) * UINT64_C(0x0102040810204080)) >> 56);
+}
+
+/* The same lines as line_in_hole(), all of @block at once. */
+static line_mask lines_in_holes(const struct heap *h, uint32_t block)
+{
+    const _Atomic uint8_t *lines = h->meta.lines + (size_t)block * MM_BLOCK_LINES;
+    const _Atomic uint64_t *granted = heap_granted(h) + (size_t)block * BLOCK_LINE_WORDS;
+    const _Atomic uint64_t *next = heap_granted_next(h) + (size_t)block * BLOCK_LINE_WORDS;
+    line_mask mask = 0;
+
+    for (uint32_t word = BLOCK_LINE_WORDS; word-- > 0;) {
+        uint64_t free = 0;
+        for (uint32_t i = 0; i < 64; i += 8)
+            free |= (uint64_t)zero_bytes(lines + word * 64 + i) << i;
+        mask = mask << 64 | (free & ~at_load_relaxed(&granted[word]) & ~at_load_relaxed(&next[word]));
+    }
+    return mask;
+}
+
+static uint32_t lowest_bit(line_mask mask) /* that is set; @mask is not 0 */
+{
+    uint64_t low = (uint64_t)mask;
+
+    return low != 0 ? (uint32_t)__builtin_ctzll(low) : 64u + (uint32_t)__builtin_ctzll((uint64_t)(mask >> 64));
+}
+
 /* The first hole of @min_lines in @block, granted: true. */
 static bool grant_long_hole(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
                             uint32_t block, uint32_t min_lines, struct shm_grant *ret)
 {
-    uint64_t first, at = (uint64_t)block * MM_BLOCK_LINES;
+    line_mask free = lines_in_holes(h, block), starts = free; /* of holes of at least @lines */
 
-    for (uint32_t lines; (lines = line_blocks_next_hole(h, block, &at, &first)) != 0;)
-        if (lines >= min_lines) {
-            grant_hole(h, m, class, first, lines, ret);
-            return true;
-        }
-    return false;
+    for (uint32_t lines = 1, more; lines < min_lines && starts != 0; lines += more) {
+        more = MM_MIN(lines, min_lines - lines);
+        starts &= starts >> more;
+    }
+    if (starts == 0)
+        return false;
+    uint32_t first = lowest_bit(starts);
+    line_mask used = ~(free >> first); /* of what is behind, zeros: so there is an end, but where the whole block is free */
+    grant_hole(h, m, class, (uint64_t)block * MM_BLOCK_LINES + first, used != 0 ? lowest_bit(used) : MM_BLOCK_LINES, ret);
+    return true;
 }
 
-/* A search for less than the last one that came this far starts again; otherwise it goes on where that one was. */
+/* Where blocks begin that may have a hole of @min_lines: behind all that a search for as many or fewer has gone through. Each block is so
+ * looked into once for each length, however lengths alternate. */
+static uint32_t long_hole_begin(const struct line_holes *holes, uint32_t min_lines)
+{
+    uint32_t begin = holes->recycle_cursor;
+
+    for (uint32_t lines = 1; lines <= min_lines; lines++)
+        begin = MM_MAX(begin, holes->long_hole_cursor[lines]);
+    return begin;
+}
+
+static void long_holes_rewind(struct line_holes *holes, uint32_t block)
+{
+    for (uint32_t lines = 1; lines <= MM_BLOCK_LINES; lines++)
+        holes->long_hole_cursor[lines] = MM_MIN(holes->long_hole_cursor[lines], block);
+}
+
 size_t line_blocks_grant_one_hole(struct heap *h, struct heap_mutator *m, enum block_kind kind,
                                   enum shm_grant_class class, uint32_t min_bytes, struct shm_grant *ret)
 {
-    uint32_t min_lines = MM_MAX((min_bytes + MM_LINE_BYTES - 1) / MM_LINE_BYTES, 1u);
-    struct line_holes *holes = &h->holes[kind];
+    uint32_t min_lines = MM_MAX(min_bytes / MM_LINE_BYTES + (min_bytes % MM_LINE_BYTES != 0), 1u);
+    uint32_t *cursor = &h->holes[kind].long_hole_cursor[MM_MIN(min_lines, MM_BLOCK_LINES)];
 
-    if (min_lines < holes->long_hole_lines || holes->long_hole_cursor < holes->recycle_cursor)
-        holes->long_hole_cursor = holes->recycle_cursor;
-    holes->long_hole_lines = min_lines;
-    for (; holes->long_hole_cursor < holes_end(h); holes->long_hole_cursor++) {
-        uint32_t block = holes->long_hole_cursor;
-        if (block_has_holes(h, block, kind, min_lines) &&
-            grant_long_hole(h, m, class, block, min_lines, ret))
+    if (min_lines > MM_BLOCK_LINES)
+        return 0;
+    for (*cursor = long_hole_begin(&h->holes[kind], min_lines); *cursor < holes_end(h); ++*cursor)
+        if (block_has_holes(h, *cursor, kind, min_lines) &&
+            grant_long_hole(h, m, class, *cursor, min_lines, ret))
             return 1;
-    }
     return 0;
 }
 
@@ -174,7 +227,7 @@ void line_blocks_return(struct heap *h, uint32_t start)
 
     set_free_lines(h, block, lines);
     holes->recycle_cursor = MM_MIN(holes->recycle_cursor, block);
-    holes->long_hole_cursor = MM_MIN(holes->long_hole_cursor, block);
+    long_holes_rewind(holes, block);
     if (lines == MM_BLOCK_LINES) {
         holes->lines -= MM_BLOCK_LINES;
         clear_objects(heap_marks(h), block); /* VO is clear there (I3); old VO need not be */
@@ -363,7 +416,7 @@ static void take_dropped(struct heap *h, enum block_kind kind, uint32_t first, c
     space_count_freed_stw(h, kind, total);
     holes->lines = (uint64_t)((int64_t)holes->lines + total->free_lines[kind]);
     holes->recycle_cursor = MM_MIN(holes->recycle_cursor, first);
-    holes->long_hole_cursor = MM_MIN(holes->long_hole_cursor, first);
+    long_holes_rewind(holes, first);
 }
 
 void line_blocks_take_dropped(struct heap *h, uint32_t first, uint32_t end, const struct sweep_tally *total)

@@ -6,9 +6,8 @@
 
 struct line_holes {                          /* of one kind of block: where the next search for holes starts */
     uint32_t recycle_cursor;                 /* blocks below have no more holes to grant; 0 after each collection */
-    uint32_t long_hole_cursor;               /* blocks from recycle_cursor up to it have no hole of ... */
-    uint32_t long_hole_lines;                /* ... this many lines */
     uint64_t lines;                          /* that may be granted */
+    uint32_t long_hole_cursor[MM_BLOCK_LINES + 1]; /* [n]: blocks from recycle_cursor up to it have no hole of n lines, nor of more */
 };
 
 /* Whole blocks' worth of holes in address order; stops at @bytes, or within a block when the rows are used up. */

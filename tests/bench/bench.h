@@ -26,14 +26,23 @@ static inline uint64_t bench_cpu_ns(void)
     return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
-/* Tells the driver that setting up is over and waits for its line: several processes then start together. */
-static inline void bench_ready(void)
+/* Tells the driver that setting up is over and waits for its line: several processes then start together. Returns what the line says:
+ * when that is, the same time for all of them, a little ahead. */
+static inline uint64_t bench_ready(void)
 {
-    char line[16];
+    char line[32];
     puts("ready");
     fflush(stdout);
     if (!fgets(line, sizeof line, stdin))
         exit(3); /* the driver has gone: nothing left to measure for */
+    return strtoull(line, NULL, 10);
+}
+
+static inline void bench_sleep_until(uint64_t ns)
+{
+    struct timespec ts = { (time_t)(ns / UINT64_C(1000000000)), (long)(ns % UINT64_C(1000000000)) };
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) != 0)
+        continue;
 }
 
 /* One figure for the driver, which reads "name value" lines until EOF and ignores what it does not know. */

@@ -31,6 +31,7 @@ NOT_MEASURED = ("nogc", "pageprotect")
 
 
 
+START_AHEAD_NS = 5_000_000
 NO_ROOM = 4                         # a program of ours ends so when its heap is full: under this plan the work does not fit
 
 
@@ -248,7 +249,10 @@ def java_takes(jdk, *options):
 
 # -- processes ----------------------------------------------------------------------------------------------------
 def run_together(commands, timeout_s):
-    """Starts all, waits until each has said "ready", starts them with one line, returns [{name: value}] in order."""
+    """Starts all, waits until each has said "ready", starts them with one line, returns [{name: value}] in order.
+
+    The line says a time of CLOCK_MONOTONIC, the same for all, at which who wants to can begin: when all have it.
+    """
     with contextlib.ExitStack() as stack:
         procs = []
         for command in commands:
@@ -261,9 +265,10 @@ def run_together(commands, timeout_s):
         for p, err in procs:
             if _read_until(p, b"ready\n", deadline) is None:
                 raise _failure(p, err)
+        start = b"%d\n" % (time.monotonic_ns() + START_AHEAD_NS)
         for p, _ in procs:
             with contextlib.suppress(BrokenPipeError):
-                p.stdin.write(b"\n")
+                p.stdin.write(start)
         results = []
         for p, err in procs:
             out = _read_until(p, None, deadline)

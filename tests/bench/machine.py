@@ -41,6 +41,7 @@ def describe():
             "redis": package("redis-server"),
             "hiredis": package("libhiredis-dev"),
             "jemalloc": package("libjemalloc-dev"),
+            "memcached": package("memcached"),
             "jdk": jdk[1] if jdk else None,
             "mmtk": first(r'^mmtk = .*"=([\d.]+)"', read(PEERS / "mmtk" / "Cargo.toml")),
             "rustc": output(["rustc", "--version"]),

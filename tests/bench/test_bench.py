@@ -14,6 +14,7 @@ from pathlib import Path
 BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH))
 import alloc  # noqa: E402
+import cache  # noqa: E402
 import churn  # noqa: E402
 import handover  # noqa: E402
 import gcbench  # noqa: E402
@@ -285,16 +286,19 @@ int main(void)
 '''
 
 
-def run_c(source, stdin=''):
+def run_c(source, *arguments, status=0):
+    """What it said; @status None: however it ended."""
     with tempfile.TemporaryDirectory() as out:
         exe = Path(out) / 'program'
-        subprocess.run(['cc', '-D_GNU_SOURCE', f'-I{BENCH}', '-w', '-o', str(exe), '-x', 'c', '-'], input=source, text=True, check=True)
-        return subprocess.run([str(exe)], input=stdin, text=True, capture_output=True, check=False)
+        subprocess.run(['cc', '-D_GNU_SOURCE', '-O1', '-w', f'-I{BENCH}', '-o', str(exe), '-x', 'c', '-', '-lm'], input=source, text=True, check=True)
+        r = subprocess.run([str(exe), *arguments], input='0\n', text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    assert status is None or r.returncode == status, r
+    return r
 
 
 def mixed_objects_have_the_sizes_that_are_said_and_a_damaged_one_is_found():
-    r = run_c(SIZES)
-    assert r.returncode == 2 and 'not what was written' in r.stderr, (r.returncode, r.stderr)
+    r = run_c(SIZES, status=2)
+    assert 'not what was written' in r.stderr, r.stderr
     sizes = [int(line) for line in r.stdout.split()]
     assert (len(sizes), min(sizes), max(sizes)) == (16384, 16, 512), (len(sizes), min(sizes), max(sizes))
     assert all(size % 8 == 0 for size in sizes) and round(sum(sizes) / len(sizes)) == 80, sum(sizes)
@@ -337,6 +341,84 @@ def what_batches_take_beyond_the_usual_is_their_share():
     assert {m.name for m in slab.REFILL} <= set(figures), 'what is shown is measured'
 
 
+def times_of_a_cache_are_those_of_all_processes():
+    one = {'get_per_s': 2e6, 'put_per_s': 1e6, 'mix_per_s': 1e6, 'mix_gets': 90, 'mix_hits': 80, 'mix_get_le_1000': 98, 'mix_get_le_5000': 1}
+    two = {'get_per_s': 1e6, 'put_per_s': 1e6, 'mix_per_s': 1e6, 'mix_gets': 10, 'mix_hits': 0, 'mix_get_le_2000': 1, 'mix_put_le_7000': 3}
+    got = cache.figures([one, two])
+    assert (got['get'], got['put'], got['mix'], got['hits']) == (3, 2, 2, 80), got
+    assert (got['get_p50'], got['get_p99'], got['get_p99.9'], got['put_p50']) == (1, 2, 5, 7), got
+    assert set(got) <= {m.name for m in cache.METRICS}, 'what is found is shown'
+    alone = cache.figures([{'get_per_s': 1e6, 'put_per_s': 1e6}])
+    assert alone == {'get': 1, 'put': 1}, 'who does no mix has no times'
+
+
+ZIPF = r'''
+#include "bench.h"
+#include "zipf.h"
+int main(void)
+{
+    enum { RANKS = 1000, COUNT = 1 << 20 };
+    static unsigned seen[RANKS];
+    uint32_t *draws = zipf_draws(RANKS, 0.99, COUNT, 7);
+    for (unsigned i = 0; i < COUNT; i++)
+        seen[draws[i]]++;
+    for (unsigned i = 0; i < RANKS; i++)
+        printf("%u\n", seen[i]);
+    return 0;
+}
+'''
+
+
+def ranks_are_drawn_as_often_as_zipf_says():
+    seen = list(map(int, run_c(ZIPF).stdout.split()))
+    weights = [(r + 1) ** -0.99 for r in range(1000)]
+    for rank in (0, 1, 2, 10, 100, 999):
+        wanted = weights[rank] / sum(weights) * sum(seen)
+        assert abs(seen[rank] - wanted) < 6 * wanted ** 0.5, (rank, seen[rank], wanted)
+
+
+# A contender of one process, for 64 keys: right, or it changes a byte of what it was given.
+CACHE = r'''
+#include "cache_phases.h"
+struct cache {
+    struct { uint64_t key; uint32_t bytes; char value[CACHE_MAX_BYTES]; } kept[64];
+    uint32_t next, flip, forget;
+};
+static uint32_t cache_get(struct cache *c, uint64_t key, char *into)
+{
+    for (int i = 0; i < 64; i++)
+        if (c->kept[i].key == key && c->kept[i].bytes > 0 && !c->forget)
+            return memcpy(into, c->kept[i].value, c->kept[i].bytes), c->kept[i].bytes;
+    return 0;
+}
+static void cache_put(struct cache *c, uint64_t key, const char *value, uint32_t bytes)
+{
+    uint32_t at = c->next++ % 64;
+    for (uint32_t i = 0; i < 64; i++)
+        at = c->kept[i].key == key ? i : at;
+    c->kept[at].key = key;
+    c->kept[at].bytes = bytes;
+    memcpy(c->kept[at].value, value, bytes);
+    c->kept[at].value[c->flip == 2 ? bytes / 2 : bytes - 1] ^= c->flip != 0;
+}
+int main(int argc, char **argv)
+{
+    static struct cache c;
+    struct cache_run run = cache_run_of(argc, argv);
+    c.flip = (uint32_t)strtoul(run.where, NULL, 10);
+    c.forget = c.flip == 3;
+    cache_main(&run, &c);
+    return 0;
+}
+'''
+
+
+def a_cache_that_gives_back_something_else_is_found_out():
+    for where, status, said in (('0', 0, ''), ('1', 2, 'not what was put'), ('2', 2, 'not those that were put'), ('3', 2, 'next to nothing')):
+        r = run_c(CACHE, where, '1', '64', '0', '1', '640', '5', '1', status=None)
+        assert r.returncode == status and said in r.stderr, (where, r.returncode, r.stderr)
+
+
 TESTS = [the_first_round_is_thrown_away, no_round_is_thrown_away_where_the_case_says_so,
          who_has_no_room_is_no_failure_and_who_fails_is, several_of_ours_are_set_beside_the_best_rival_alone,
          the_best_of_more_is_better_is_the_highest, one_of_ours_stands_on_each_peers_line,
@@ -347,7 +429,9 @@ TESTS = [the_first_round_is_thrown_away, no_round_is_thrown_away_where_the_case_
          how_a_handover_grows_is_from_the_smallest_graph_to_the_largest, small_ratios_keep_two_digits,
          each_plan_is_set_beside_mmtks_same_one, a_cargo_that_cannot_is_no_failure,
          stalls_are_at_most_a_sixtyfourth_too_high, mixed_objects_have_the_sizes_that_are_said_and_a_damaged_one_is_found,
-         all_allocators_fill_the_heap_once_and_then_make_as_many_as_can_be_checked, what_batches_take_beyond_the_usual_is_their_share]
+         all_allocators_fill_the_heap_once_and_then_make_as_many_as_can_be_checked, what_batches_take_beyond_the_usual_is_their_share,
+         times_of_a_cache_are_those_of_all_processes, ranks_are_drawn_as_often_as_zipf_says,
+         a_cache_that_gives_back_something_else_is_found_out]
 
 
 def main():

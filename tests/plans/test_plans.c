@@ -284,6 +284,41 @@ START_TEST(classes_of_other_plans_are_not_granted)
 }
 END_TEST
 
+/* @count objects that stay, each behind one of @dead_bytes that does not. */
+static void make_holes(uint32_t count, uint32_t dead_bytes)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        HOLDS(fake_new_in(m, SHM_GRANT_NONMOVING, types.bytes, dead_bytes) != 0);
+        fake_root(&world, 0, fake_new_in(m, SHM_GRANT_NONMOVING, types.bytes, 300));
+    }
+}
+
+static uint64_t granted_one(uint32_t min_bytes)
+{
+    struct shm_grant row = { 0 };
+    ck_assert_uint_eq(heap_grant(world.heap, m->heap_mutator, SHM_GRANT_NONMOVING, MM_BLOCK_BYTES, min_bytes, &row, 1), 1);
+    return (uint64_t)row.granules * MM_GRANULE_BYTES;
+}
+
+START_TEST(short_and_long_holes_are_found_in_turn)
+{
+    fake_world_open(&world, "immix", 16 * MIB, 2);
+    objects_define(&types, &world);
+    m = fake_mutator_new(&world);
+    make_holes(400, 1000);
+    make_holes(400, 6000);
+    ck_assert_uint_eq(fake_collect(&world).live_objects, 800);
+    uint64_t used = heap_used_bytes(world.heap), bytes;
+    for (int i = 0; i < 8; i++) {
+        ck_assert_uint_ge(granted_one(5000), 5000);
+        bytes = granted_one(500);
+        ck_assert(bytes >= 500 && bytes < 5000); /* the first there is, and those are the short ones */
+    }
+    ck_assert_uint_eq(heap_used_bytes(world.heap), used);
+    fake_world_close(&world);
+}
+END_TEST
+
 START_TEST(metadata_is_less_than_four_percent)
 {
     for (uint64_t bytes = 4 * MIB; bytes <= MM_ARENA_MAX_BYTES; bytes *= 2)
@@ -307,6 +342,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tc, a_dead_threads_objects_are_swept_like_others, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, committing_follows_the_limit, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, classes_of_other_plans_are_not_granted, 0, PLAN_COUNT);
+    tcase_add_test(tc, short_and_long_holes_are_found_in_turn);
     tcase_add_test(tc, metadata_is_less_than_four_percent);
     suite_add_tcase(s, tc);
     return s;
