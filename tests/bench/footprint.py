@@ -32,6 +32,7 @@ LAST_STEP = {"clients": 2, "threads": 2, "heaps": 1}
 LEVELS = 20
 HEAP_MIB = 64
 CONNECTIONS = 64                     # to Redis
+REST_S = 2                           # after that the daemon has given back what it has too much, and so has an allocator
 SETTLE_S = 0.2                       # if nothing has changed for so long, nothing will
 
 ADDED = [Metric("adds", "KiB"), Metric("of it the client", "KiB"), Metric("of it the daemon", "KiB"), Metric("of it segments", "KiB"),
@@ -122,7 +123,7 @@ def _around(s, kib):
     before = kib()
     s.go_on()
     s.wait_ready()
-    time.sleep(SETTLE_S)
+    time.sleep(REST_S)
     after = kib()
     return _each(s.finish(), after - before)
 
@@ -244,6 +245,7 @@ def _redis_values(script):
             s.settimeout(60)
             used, kib = _used_memory(s), redis.kib()
             redis_ask(s, "EVAL", script, 0, NODES)
+            time.sleep(REST_S)
             if redis_ask(s, "EVAL", COUNT, 0).strip() != str(NODES):
                 raise Broken("redis does not hold what it was given")
             return _each({"used_bytes": _used_memory(s) - used, "objects": NODES}, redis.kib() - kib)

@@ -336,6 +336,14 @@ def median_spread(values):
     return mid, (max(values) - min(values)) / 2 / mid if mid else 0.0
 
 
+def slope_of(points):
+    """Of the straight line with the least squares through @points; None of fewer than two places."""
+    if len({x for x, _ in points}) < 2:
+        return None
+    mid_x, mid_y = statistics.mean(x for x, _ in points), statistics.mean(y for _, y in points)
+    return sum((x - mid_x) * (y - mid_y) for x, y in points) / sum((x - mid_x) ** 2 for x, _ in points)
+
+
 # -- asking it ----------------------------------------------------------------------------------------------------
 def heap_info(mmgcctl, sock, heap):
     """What `mmgcctl info HEAP --json` says."""
