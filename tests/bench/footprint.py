@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What it all takes in memory: the daemon at rest, a client, a thread, a heap, an object.
 
-Nothing is timed here: one round says it. How memory is counted, so that nothing is counted twice or forgotten: memory.py. "at rest" is
-after start, with nobody connected. A client is a process with one thread attached to one heap; what it "adds" is what its process, the
-daemon's processes and the segments have more than before, over the number of clients. What the kernel itself has for it is told
-apart: page tables, open files.
+Nothing is timed. How memory is counted, so that nothing is counted twice or forgotten: memory.py. "At rest" is after the
+start, with nobody connected. A client is a process with one thread attached to one heap; what it adds is what its process, the
+daemon's processes and the segments have more than before, over the number of clients. What the kernel has for it is told
+apart: page tables, open files. Redis's client is a connection that has said PING, and its server's side alone.
 
-An object is a node of a binary tree of 2^20 - 1 nodes: two references and a number of 8 bytes. Peers have the same tree: HotSpot
-(Serial, in a heap of the same 64 MiB that begins small) with both kinds of headers, the C library's malloc() and mimalloc with pointers
-of 8 bytes. Redis has no trees: it gets as many values of 16 bytes, as keys of their own, and as fields of hashes with 100 fields each,
-which it packs; no persistence. "used" is what each says that it uses for them after a collection; "resident" what its processes and segments
-have more than before.
+An object is a node of a binary tree of 2^20 - 1 nodes: two references and a number of 8 bytes. Peers have the same tree:
+HotSpot (Serial, in a heap of the same 64 MiB that begins small) with both kinds of headers, the C library's malloc() and
+mimalloc with pointers of 8 bytes. Redis has no trees: it gets as many values of 16 bytes, as keys of their own, and as fields
+of hashes of 100 fields, which it packs; no persistence. "used" is what each says that it uses for them after a collection,
+"resident" what its processes and segments have more than before, 2 s later.
 """
 import contextlib
 import os
@@ -35,8 +35,8 @@ CONNECTIONS = 64                     # to Redis
 REST_S = 2                           # after that the daemon has given back what it has too much, and so has an allocator
 SETTLE_S = 0.2                       # if nothing has changed for so long, nothing will
 
-ADDED = [Metric("adds", "KiB"), Metric("of it the client", "KiB"), Metric("of it the daemon", "KiB"), Metric("of it segments", "KiB"),
-         Metric("page tables", "KiB"), Metric("files that the daemon has open", "")]
+ADDED = [Metric("adds", "KiB"), Metric("of it the client", "KiB"), Metric("of it the daemon", "KiB"),
+         Metric("of it segments", "KiB"), Metric("page tables", "KiB"), Metric("files that the daemon has open", "")]
 
 
 def cases(env):
@@ -48,7 +48,7 @@ def cases(env):
         case("a client's first object", ADDED, _adding(env, "clients", 2)),
         case("a thread, attached", ADDED, _adding(env, "threads", 1)),
         case("a heap, empty", ADDED, _adding(env, "heaps", 1)),
-        case("an object", [Metric("used", "B"), Metric("resident_each", "B")], _mmgcd(env, _tree), *_hotspots(env),
+        case("an object", [Metric("used", "B"), Metric("resident", "B")], _mmgcd(env, _tree), *_hotspots(env),
              _malloc(env, "malloc", "footprint_malloc", "malloc.h"),
              _malloc(env, "mimalloc", "footprint_mimalloc", "mimalloc.h", "-lmimalloc"),
              _redis(_redis_values(KEYS), "Redis, keys"), _redis(_redis_values(FIELDS), "Redis, fields of hashes")),
@@ -129,7 +129,7 @@ def _around(s, kib):
 
 
 def _each(got, kib):
-    return {"used": got["used_bytes"] / got["objects"], "resident_each": kib * 1024 / got["objects"]}
+    return {"used": got["used_bytes"] / got["objects"], "resident": kib * 1024 / got["objects"]}
 
 
 # -- peers that are programs of ours ------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ def describe():
             "cc": output(["cc", "--version"]),
             "libgc": package("libgc-dev"),
             "mimalloc": package("libmimalloc-dev"),
+            "redis": package("redis-server"),
             "jdk": jdk[1] if jdk else None,
             "mmgcd": output(["git", "-C", str(ROOT), "describe", "--always", "--dirty"]),
         },

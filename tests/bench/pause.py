@@ -7,7 +7,8 @@ pauses during the run, and the longest that one operation took, which holds page
 """
 import statistics
 
-from harness import Case, Contender, Finish, Metric, heap_info, pauses_of_run, percentile, private_daemon, run_together, slope_of
+from harness import (Case, Contender, Finish, Metric, heap_info, pauses_of_run, percentile, private_daemon, run_together,
+                     slope_of)
 from plot import Plot
 
 WHAT = "pauses and the program's stalls with 64 MiB to 4 GiB live; how much a GiB more adds"
