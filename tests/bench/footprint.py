@@ -33,7 +33,6 @@ LEVELS = 20
 HEAP_MIB = 64
 CONNECTIONS = 64                     # to Redis
 REST_S = 2                           # after that the daemon has given back what it has too much, and so has an allocator
-SETTLE_S = 0.2                       # if nothing has changed for so long, nothing will
 
 ADDED = [Metric("adds", "KiB"), Metric("of it the client", "KiB"), Metric("of it the daemon", "KiB"),
          Metric("of it segments", "KiB"), Metric("page tables", "KiB"), Metric("files that the daemon has open", "")]
@@ -61,16 +60,9 @@ def _mmgcd(env, measure):
         mmgcd, program = env.ours(*TARGETS)
         with private_daemon(mmgcd, *env.daemon_options) as sock:
             daemon = memory.pids_of_daemon(sock)
-            _settle(daemon)
+            memory.settle(daemon)
             return measure(env, daemon, program, sock)
     return Contender("mmgcd", run, lambda: env.ours(*TARGETS), ours=True)
-
-
-def _settle(daemon):
-    """Waits until the committer has done what it was asked for."""
-    seen = None
-    while seen != (seen := memory.segments_kib(daemon[0])):
-        time.sleep(SETTLE_S)
 
 
 def _at_rest(_env, daemon, _program, _sock):
@@ -90,7 +82,7 @@ def _adding(env, kind, step):
                 if done:
                     s.go_on()
                 s.wait_ready()
-                _settle(daemon)
+                memory.settle(daemon)
                 seen.append(_seen(daemon, [s.pid, *memory.children(s.pid)]))
             for _ in range(step, LAST_STEP[kind]):
                 s.go_on()
@@ -217,7 +209,7 @@ def _redis(measure, name="Redis"):
             redis = Redis(home)
             try:
                 redis.wait()
-                time.sleep(SETTLE_S)
+                time.sleep(memory.SETTLE_S)
                 return measure(redis)
             finally:
                 redis.process.kill()
@@ -235,7 +227,7 @@ def _redis_client(redis):
     with contextlib.ExitStack() as stack:
         for _ in range(CONNECTIONS):
             redis_ask(stack.enter_context(redis.connect()), "PING")
-        time.sleep(SETTLE_S)
+        time.sleep(memory.SETTLE_S)
         return {"of it the daemon": (redis.kib() - before) / CONNECTIONS}
 
 

@@ -4,7 +4,7 @@
  *   Step 0   everything that the figure is not about is there: processes, threads, a heap
  *   Step 1   what it is about is there, too: attached, or made
  *   Step 2   clients and threads: each has made an object, so it has a slab
- * After each step it says "ready" and waits for a line. Each child does its step when the parent says so: nobody is in a hurry. */
+ * After each step it says "ready" and waits for a line. */
 #include <mmgc/mmgc.h>
 #include <pthread.h>
 #include <signal.h>

@@ -11,6 +11,9 @@ import pathlib
 import re
 import socket
 import struct
+import time
+
+SETTLE_S = 0.2                       # if nothing has changed for so long, nothing will
 
 
 def pids_of_daemon(sock):
@@ -57,6 +60,15 @@ def open_files(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def mappings(pid):
+    return pathlib.Path(f"/proc/{pid}/maps").read_text().count("\n")
+
+
+def processor_us(pid):
+    """What the first thread of @pid, in the daemon its loop, has had of the processors."""
+    return int(pathlib.Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1000
+
+
 def segments_kib(pid):
     """What is allocated for the memfds that @pid has open, each counted once."""
     found = {}
@@ -66,3 +78,10 @@ def segments_kib(pid):
                 st = os.stat(fd)
                 found[st.st_ino] = st.st_blocks // 2
     return sum(found.values())
+
+
+def settle(daemon):
+    """Waits until the committer has done what it was asked for. @daemon: pids_of_daemon()."""
+    seen = None
+    while seen != (seen := segments_kib(daemon[0])):
+        time.sleep(SETTLE_S)

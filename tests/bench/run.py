@@ -19,7 +19,7 @@ import machine  # noqa: E402
 import plot  # noqa: E402
 import show  # noqa: E402
 
-BENCHES = ["gcbench", "churn", "pause", "barrier", "stop", "trace", "scale", "footprint"]
+BENCHES = ["gcbench", "churn", "pause", "barrier", "stop", "trace", "scale", "footprint", "limits"]
 
 
 def main():

@@ -136,7 +136,7 @@ def lines_of(results, case, key):
 
 
 def kept(points, cores):
-    """(processes, share of the throughput with as many as there are @cores) of the most processes; None if there is nothing beside."""
+    """(most processes, what they get done, as a share of what as many as @cores do); None if there is nothing beside."""
     at_cores = min((p for p in points if p[0] >= cores), default=None)
     most = max(points)
     return (most[0], most[1] / at_cores[1]) if at_cores and most != at_cores else None

@@ -16,6 +16,7 @@ sys.path.insert(0, str(BENCH))
 import churn  # noqa: E402
 import footprint  # noqa: E402
 import harness  # noqa: E402
+import limits  # noqa: E402
 import memory  # noqa: E402
 import pause  # noqa: E402
 import plot  # noqa: E402
@@ -147,6 +148,11 @@ def all_numbers_of_processes_make_rows_and_plots():
     assert [p.name for p in more.plots] == ['scale-gcbench', 'scale-pause'], more.plots
 
 
+def requests_a_second_are_of_all_processes():
+    got = [{'started_ns': 0, 'ended_ns': 1e9, 'each_us': 10}, {'started_ns': 0, 'ended_ns': 2e9, 'each_us': 20}]
+    assert limits.figures(got, 1000, 6000) == {'rate': 1000, 'each_us': 20, 'loop_us': 3}
+
+
 def what_is_added_is_counted_once():
     before = {'of it the client': 10, 'of it the daemon': 20, 'of it segments': 30, 'page tables': 40}
     after = {name: n + 8 for name, n in before.items()}
@@ -235,7 +241,8 @@ TESTS = [the_first_round_is_thrown_away, no_round_is_thrown_away_where_the_case_
          longest_stalls_are_summed_up_by_the_worst_round, a_run_has_the_newest_pauses, pauses_are_told_apart_by_kind,
          the_slope_is_of_microseconds_a_gib, all_sizes_make_a_row_a_line_and_a_plot,
          several_processes_are_done_when_the_last_one_is, what_is_kept_is_set_beside_a_process_a_core,
-         all_numbers_of_processes_make_rows_and_plots, what_is_added_is_counted_once, memory_is_counted_as_the_kernel_says,
+         all_numbers_of_processes_make_rows_and_plots, requests_a_second_are_of_all_processes,
+         what_is_added_is_counted_once, memory_is_counted_as_the_kernel_says,
          stall_curves_are_of_the_worst_round,
          without_gnuplot_the_data_are_left_and_it_is_said, gnuplot_draws_what_it_is_given,
          stalls_are_at_most_a_sixtyfourth_too_high]
