@@ -56,7 +56,7 @@ def _pause_case(env, n, how):
 
 def churn_ms(env):
     """(warm-up, measured)"""
-    return (300, 700) if env.quick else (1000, 3000)
+    return (300, 700) if env.quick else (500, 2000)
 
 
 # -- contenders ---------------------------------------------------------------------------------------------------
