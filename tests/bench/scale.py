@@ -108,6 +108,8 @@ def finish(results):
     more = Finish()
     for bench, metric in TOTAL.items():
         lines = lines_of(results, bench, "total")
+        if NURSERY in lines:         # few processes have that nursery by default
+            lines[NURSERY] = [at for at in lines.get(TOGETHER, []) if at[0] * NURSERY_MIB <= 64] + lines[NURSERY]
         for name, points in lines.items():
             _say_kept(more, bench, name, points, os.cpu_count())
         if lines:

@@ -139,10 +139,13 @@ def what_is_kept_is_set_beside_a_process_a_core():
 def all_numbers_of_processes_make_rows_and_plots():
     results = {f'gcbench, {n}': {scale.TOGETHER: [{'total': total, 'pause_p50': 10 * n}], 'HotSpot': [{'total': 5}]}
                for n, total in ((os.cpu_count(), 100), (10 ** 6, 50))}
+    results[f'gcbench, {10 ** 6}'][scale.NURSERY] = [{'total': 90}]
     results |= {f'polling, {n}': {'mmgcd': [{'pause_p50': 100 + 3 * n}]} for n in (1, 8, 64)}
     more = scale.finish(results)
     ours = {(r['metric'], r['contender']): r['ours'] for r in more.rows}
     assert ours['kept', scale.TOGETHER] == 0.5, ours
+    if os.cpu_count() * scale.NURSERY_MIB <= 64:
+        assert ours['kept', scale.NURSERY] == 0.9, 'with few processes it is the same contender'
     assert round(ours['pause_per_client', 'mmgcd'], 6) == 3, ours
     assert not any(r['contender'] == 'HotSpot' for r in more.rows), 'rows are of ours'
     assert [p.name for p in more.plots] == ['scale-gcbench', 'scale-pause'], more.plots
