@@ -36,6 +36,8 @@ uint64_t commits_ahead(const struct shared_heap *h)
 {
     bool stale = mm_now_ns() - h->rate_window_ns > RATE_STALE_NS; /* longer than most pauses */
 
+    if (h->rate_window_ns == 0) /* nobody has taken anything yet, and heaps may be many */
+        return MM_COMMIT_BYTES;
     return stale ? AHEAD_BYTES : MM_MAX(AHEAD_BYTES, 2 * MM_MAX(h->rate_bytes, h->rate_last_bytes));
 }
 

@@ -116,10 +116,11 @@ static void gcb_run(gcb_ctx c, const struct gcb_params *p)
         array[i] = 1.0 / i;
     for (int depth = GCB_MIN_DEPTH; depth <= p->max_depth; depth += 2)
         nodes += gcb_build_depth(c, p, depth);
-    uint64_t wall_ns = bench_now_ns() - begin, cpu_ns = bench_cpu_ns() - cpu_begin;
+    uint64_t end = bench_now_ns(), wall_ns = end - begin, cpu_ns = bench_cpu_ns() - cpu_begin;
     if (gcb_count(c, kept) != gcb_tree_size(p->long_lived) || array[1000] != 1.0 / 1000)
         gcb_die("a collection lost or damaged what the program still held");
     gcb_end(c);
+    bench_ended(end);
     bench_result("wall_ns", (double)wall_ns);
     bench_result("nodes", (double)nodes);
     bench_result("ns_per_node", (double)wall_ns / (double)nodes);

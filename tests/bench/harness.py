@@ -252,6 +252,7 @@ def run_together(commands, timeout_s):
     """Starts all, waits until each has said "ready", starts them with one line, returns [{name: value}] in order.
 
     The line says a time of CLOCK_MONOTONIC, the same for all, at which who wants to can begin: when all have it.
+    started_ns is when that was, by the clock that bench.h and System.nanoTime() read.
     """
     with contextlib.ExitStack() as stack:
         procs = []
@@ -265,7 +266,8 @@ def run_together(commands, timeout_s):
         for p, err in procs:
             if _read_until(p, b"ready\n", deadline) is None:
                 raise _failure(p, err)
-        start = b"%d\n" % (time.monotonic_ns() + START_AHEAD_NS)
+        started_ns = time.monotonic_ns()
+        start = b"%d\n" % (started_ns + START_AHEAD_NS)
         for p, _ in procs:
             with contextlib.suppress(BrokenPipeError):
                 p.stdin.write(start)
@@ -276,9 +278,48 @@ def run_together(commands, timeout_s):
                 raise Broken(f"no end within {timeout_s} s")
             if p.wait() != 0:
                 raise _failure(p, err)
-            pairs = (line.split() for line in out.decode().splitlines())
-            results.append({w[0]: float(w[1]) for w in pairs if len(w) == 2})
+            results.append(figures_printed(out) | {"started_ns": started_ns})
         return results
+
+
+def figures_printed(out):
+    """{name: value} of the lines of two words in what a program printed."""
+    pairs = (line.split() for line in out.decode().splitlines())
+    return {w[0]: float(w[1]) for w in pairs if len(w) == 2}
+
+
+class Stepping:
+    """A program that says "ready" after each step and then waits for a line, so that one can look at it in between."""
+
+    def __init__(self, p, err, timeout_s):
+        self.pid, self._p, self._err, self._deadline = p.pid, p, err, time.monotonic() + timeout_s
+
+    def wait_ready(self):
+        if _read_until(self._p, b"ready\n", self._deadline) is None:
+            raise _failure(self._p, self._err)
+
+    def go_on(self):
+        with contextlib.suppress(BrokenPipeError):
+            self._p.stdin.write(b"\n")
+
+    def finish(self):
+        """Lets it go on to its end. Returns what it printed since the last step."""
+        self.go_on()
+        out = _read_until(self._p, None, self._deadline)
+        if out is None or self._p.wait() != 0:
+            raise _failure(self._p, self._err)
+        return figures_printed(out)
+
+
+@contextlib.contextmanager
+def stepping(command, timeout_s):
+    with tempfile.TemporaryFile() as err:
+        p = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err,
+                             bufsize=0, start_new_session=True)
+        try:
+            yield Stepping(p, err, timeout_s)
+        finally:
+            _reap(p)
 
 
 def _read_until(p, mark, deadline):
@@ -361,6 +402,14 @@ def median_spread(values):
     """(median, half the range as a share of the median)."""
     mid = statistics.median(values)
     return mid, (max(values) - min(values)) / 2 / mid if mid else 0.0
+
+
+def slope_of(points):
+    """Of the straight line with the least squares through @points; None of fewer than two places."""
+    if len({x for x, _ in points}) < 2:
+        return None
+    mid_x, mid_y = statistics.mean(x for x, _ in points), statistics.mean(y for _, y in points)
+    return sum((x - mid_x) * (y - mid_y) for x, y in points) / sum((x - mid_x) ** 2 for x, _ in points)
 
 
 # -- asking it ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ pauses during the run, and the longest that one operation took, which holds page
 """
 import statistics
 
-from harness import Case, Contender, Finish, Metric, heap_info, pauses_of_run, percentile, private_daemon, run_together
+from harness import (Case, Contender, Finish, Metric, heap_info, pauses_of_run, percentile, private_daemon, run_together,
+                     slope_of)
 from plot import Plot
 
 WHAT = "pauses and the program's stalls with 64 MiB to 4 GiB live; how much a GiB more adds"
@@ -118,8 +119,4 @@ def points_of(results, plan, key):
 
 def slope(points):
     """Microseconds a GiB: of the straight line with the least squares; None of fewer than two sizes."""
-    if len(points) < 2:
-        return None
-    gib = [mib / 1024 for mib, _ in points]
-    x, y = statistics.mean(gib), statistics.mean(us for _, us in points)
-    return sum((g - x) * (us - y) for g, (_, us) in zip(gib, points)) / sum((g - x) ** 2 for g in gib)
+    return slope_of([(mib / 1024, us) for mib, us in points])

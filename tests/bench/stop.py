@@ -20,8 +20,15 @@ def cases(env):
 
 
 def _case(env, n, how):
-    collections = 100 if env.quick else 250
+    return Case(case_name(n, how), METRICS, [contender(env, n, how, 100 if env.quick else 250)], quick_s=2)
 
+
+def case_name(n, how):
+    return f"{n} client{'s' if n > 1 else ''} {'polling' if how == 'busy' else 'outside, asleep'}"
+
+
+def contender(env, n, how, collections):
+    """@n processes that poll (busy) or sleep (out) while @collections collections are made."""
     def run():
         mmgcd, mmgcctl, program = env.ours(*TARGETS)
         with private_daemon(mmgcd, *env.daemon_options) as sock:
@@ -29,8 +36,7 @@ def _case(env, n, how):
             if got["stalled"]:
                 raise Broken(f"{got['stalled']:.0f} of {collections} collections were given up")
             return _figures(heap_info(mmgcctl, sock, HEAP), collections)
-    name = f"{n} client{'s' if n > 1 else ''} {'polling' if how == 'busy' else 'outside, asleep'}"
-    return Case(name, METRICS, [Contender("mmgcd", run, lambda: env.ours(*TARGETS), ours=True)], quick_s=2)
+    return Contender("mmgcd", run, lambda: env.ours(*TARGETS), ours=True)
 
 
 def _figures(info, collections):

@@ -18,10 +18,14 @@ import cache  # noqa: E402
 import churn  # noqa: E402
 import handover  # noqa: E402
 import gcbench  # noqa: E402
+import footprint  # noqa: E402
 import harness  # noqa: E402
+import limits  # noqa: E402
+import memory  # noqa: E402
 import pause  # noqa: E402
 import plot  # noqa: E402
 import run  # noqa: E402
+import scale  # noqa: E402
 import show  # noqa: E402
 import slab  # noqa: E402
 
@@ -122,6 +126,58 @@ def all_sizes_make_a_row_a_line_and_a_plot():
     more = pause.finish(results)
     assert [(r['metric'], r['contender'], r['ours']) for r in more.rows] == [('pause_max_per_gib', 'mmgcd x', 20)], more.rows
     assert more.plots[0].lines == {'mmgcd x': [(1024, 10), (2048, 30)]}, more.plots
+
+
+def several_processes_are_done_when_the_last_one_is():
+    got = [{'nodes': 30e6, 'started_ns': 1e9, 'ended_ns': 1.5e9}, {'nodes': 30e6, 'started_ns': 1e9, 'ended_ns': 3e9}]
+    assert scale.total('gcbench', got) == 30, scale.total('gcbench', got)
+    assert scale.total('churn', [{'ops_per_s': 1e6}, {'ops_per_s': 3e6}]) == 4
+
+
+def what_is_kept_is_set_beside_a_process_a_core():
+    points = [(1, 10), (2, 20), (4, 30), (64, 15)]
+    assert scale.kept(points, 2) == (64, 0.75)
+    assert scale.kept(points, 3) == (64, 0.5)
+    assert scale.kept(points, 64) is None and scale.kept(points[:1], 2) is None
+
+
+def all_numbers_of_processes_make_rows_and_plots():
+    results = {f'gcbench, {n}': {scale.TOGETHER: [{'total': total, 'pause_p50': 10 * n}], 'HotSpot': [{'total': 5}]}
+               for n, total in ((os.cpu_count(), 100), (10 ** 6, 50))}
+    results[f'gcbench, {10 ** 6}'][scale.NURSERY] = [{'total': 90}]
+    results |= {f'polling, {n}': {'mmgcd': [{'pause_p50': 100 + 3 * n}]} for n in (1, 8, 64)}
+    more = scale.finish(results)
+    ours = {(r['metric'], r['contender']): r['ours'] for r in more.rows}
+    assert ours['kept', scale.TOGETHER] == 0.5, ours
+    if os.cpu_count() * scale.NURSERY_MIB <= 64:
+        assert ours['kept', scale.NURSERY] == 0.9, 'with few processes it is the same contender'
+    assert round(ours['pause_per_client', 'mmgcd'], 6) == 3, ours
+    assert not any(r['contender'] == 'HotSpot' for r in more.rows), 'rows are of ours'
+    assert [p.name for p in more.plots] == ['scale-gcbench', 'scale-pause'], more.plots
+
+
+def requests_a_second_are_of_all_processes():
+    got = [{'started_ns': 0, 'ended_ns': 1e9, 'each_us': 10}, {'started_ns': 0, 'ended_ns': 2e9, 'each_us': 20}]
+    assert limits.figures(got, 1000, 6000) == {'rate': 1000, 'each_us': 20, 'loop_us': 3}
+
+
+def what_is_added_is_counted_once():
+    before = {'of it the client': 10, 'of it the daemon': 20, 'of it segments': 30, 'page tables': 40}
+    after = {name: n + 8 for name, n in before.items()}
+    assert footprint.added(before, after, 4) == {name: 2 for name in before} | {'adds': 6}
+
+
+def memory_is_counted_as_the_kernel_says():
+    assert memory.kib_of('Rss:     12 kB\nVmPTE:\t  3 kB\nName:\tx\n') == {'Rss': 12, 'VmPTE': 3}
+    before, segment = memory.segments_kib(os.getpid()), os.memfd_create('segment')
+    try:
+        os.ftruncate(segment, 1 << 20)
+        os.pwrite(segment, bytes(8192), 4096)
+        twice = os.dup(segment)
+        assert memory.segments_kib(os.getpid()) - before == 8, 'holes are nothing, and the same segment is counted once'
+        os.close(twice)
+    finally:
+        os.close(segment)
 
 
 def stall_curves_are_of_the_worst_round():
@@ -423,7 +479,11 @@ TESTS = [the_first_round_is_thrown_away, no_round_is_thrown_away_where_the_case_
          who_has_no_room_is_no_failure_and_who_fails_is, several_of_ours_are_set_beside_the_best_rival_alone,
          the_best_of_more_is_better_is_the_highest, one_of_ours_stands_on_each_peers_line,
          longest_stalls_are_summed_up_by_the_worst_round, a_run_has_the_newest_pauses, pauses_are_told_apart_by_kind,
-         the_slope_is_of_microseconds_a_gib, all_sizes_make_a_row_a_line_and_a_plot, stall_curves_are_of_the_worst_round,
+         the_slope_is_of_microseconds_a_gib, all_sizes_make_a_row_a_line_and_a_plot,
+         several_processes_are_done_when_the_last_one_is, what_is_kept_is_set_beside_a_process_a_core,
+         all_numbers_of_processes_make_rows_and_plots, requests_a_second_are_of_all_processes,
+         what_is_added_is_counted_once, memory_is_counted_as_the_kernel_says,
+         stall_curves_are_of_the_worst_round,
          without_gnuplot_the_data_are_left_and_it_is_said, gnuplot_draws_what_it_is_given,
          a_handover_is_told_per_object_and_its_total_has_each_part_once,
          how_a_handover_grows_is_from_the_smallest_graph_to_the_largest, small_ratios_keep_two_digits,
