@@ -105,6 +105,19 @@ static void store_logged(struct world *w, uint32_t count)
         mmgc_store(w->t, w->table, &w->table[i * LINE_REFS], w->n);
 }
 
+/* To one field of an old object that was stored to before: under plans that log fields, which go on looking. */
+static void store_again(struct world *w, uint32_t count)
+{
+    struct mmgc_thread *t = w->t;
+    struct node *n = w->n;
+
+    check("gc", mmgc_gc(t));
+    mmgc_set(t, n, left, n);
+    CALLGRIND_ZERO_STATS;
+    ROUNDS(count)
+        mmgc_set(t, n, left, n);
+}
+
 static void exchange(struct world *w, uint32_t count)
 {
     struct mmgc_thread *t = w->t;
@@ -170,6 +183,7 @@ static const struct path PATHS[] = {
     { "store", store, 100000 },
     { "init", init, 100000 },
     { "store_logged", store_logged, LINES },
+    { "store_again", store_again, 100000 },
     { "exchange", exchange, 100000 },
     { "compare_and_swap", compare_and_swap, 100000 },
     { "copy_64_refs", copy_64_refs, 10000 },
