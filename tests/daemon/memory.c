@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/daemon/memory.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "shm/object.h"
@@ -34,12 +36,23 @@ static uint32_t define_bytes(struct raw *client)
     return id;
 }
 
+/* Under a plan that collects when it is asked to or full, and not in between: what a raw thread has taken and not named yet is garbage. */
+static const char *with_plan(const char *options)
+{
+    static char text[256];
+
+    if (options != NULL && strstr(options, "plan=") != NULL)
+        return options;
+    snprintf(text, sizeof(text), "plan=immix %s", options == NULL ? "" : options);
+    return text;
+}
+
 void memory_open(uint64_t bytes, const char *options)
 {
     memory.daemon = daemon_start("[daemon]\nthreads = 2\ntrigger_deadline = 300ms\n");
     raw_start(&memory.admin, memory.daemon, "admin");
     raw_start(&memory.client, memory.daemon, "client");
-    memory.client.options = options;
+    memory.client.options = with_plan(options);
     raw_open(&memory.client, "h", bytes);
     raw_attach(&memory.thread, &memory.client, "one");
     bytes_type = define_bytes(&memory.client);

@@ -15,7 +15,7 @@ struct memory_sizes {
     uint64_t limit, used, committed, resident;
 };
 
-void memory_open(uint64_t bytes, const char *options);        /* of "h", which the client makes; NULL: none */
+void memory_open(uint64_t bytes, const char *options);        /* of "h", which the client makes; under immix, unless they name a plan */
 void memory_close(void);
 
 /* Garbage: a run taken and never filled. The newest one is not given up yet by the next collection. */
