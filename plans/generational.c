@@ -41,6 +41,14 @@ static uint64_t percent(const struct heap *h, uint64_t of)
     return room_share(h, 100) * of;
 }
 
+/* Threads that allocate together get as many times the bound together, as each would in a heap of its own; but no more than bounded ones. */
+static uint64_t adaptive_max(const struct heap *h, uint64_t room)
+{
+    uint64_t max = h->options.nursery.max_bytes;
+
+    return MM_MAX(max, MM_MIN(max * grants_busy(&h->grants), room / 2));
+}
+
 uint64_t heap_nursery_bytes(const struct heap *h)
 {
     const struct heap_nursery *n = &h->options.nursery;
@@ -54,7 +62,8 @@ uint64_t heap_nursery_bytes(const struct heap *h)
     case HEAP_NURSERY_PROPORTIONAL: return clamp(room / 2, percent(h, n->min_percent), percent(h, n->max_percent));
     case HEAP_NURSERY_ADAPTIVE: break;
     }
-    return clamp(h->nursery_bytes, n->min_bytes, n->max_bytes);
+    uint64_t max = adaptive_max(h, room);
+    return h->options.pause_goal_ns == 0 ? max : clamp(h->nursery_bytes, n->min_bytes, max);
 }
 
 void generational_note_pause(struct heap *h, const struct heap_collection *c, uint64_t begun_ns)
@@ -64,6 +73,8 @@ void generational_note_pause(struct heap *h, const struct heap_collection *c, ui
                                 .goal_ns = h->options.pause_goal_ns,
                                 .begun_ns = begun_ns };
     bool overran = h->overran && c->kind == HEAP_PAUSE_YOUNG;
+
+    grants_next_term_stw(&h->grants);
 
     h->overran = h->overran && !overran;
     if (c->kind == HEAP_PAUSE_YOUNG)

@@ -154,6 +154,24 @@ static void log_span(const struct heap *h, struct span s, bool wanted)
         log_set_lines(&h->log, line_of(s.start), line_of(s.end - 1) - line_of(s.start) + 1, wanted && !h->plan->constraints.generational);
 }
 
+uint32_t grants_busy(const struct grants *g)
+{
+    return MM_MAX(MM_MAX(g->busy, g->busy_before), 1u);
+}
+
+void grants_next_term_stw(struct grants *g)
+{
+    g->busy_before = g->busy;
+    g->busy = 0;
+    g->term++;
+}
+
+static void note_busy(struct grants *g, struct heap_mutator *m)
+{
+    g->busy += m->term != g->term + 1;
+    m->term = g->term + 1; /* a new one has 0 */
+}
+
 void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class class,
                 struct shm_grant *ret, uint32_t start, uint32_t granules, uint32_t flags)
 {
@@ -163,6 +181,7 @@ void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class cla
     MM_ASSERT(grants_room(m, class) > 0);
     *entry_at(ring, ring->published++) = span;
     m->classes |= UINT64_C(1) << class;
+    note_busy(&h->grants, m);
     if (class != SHM_GRANT_LARGE)
         put_in(h, grant_index(h), span);
     log_span(h, span, heap_cycle(h) != HEAP_CYCLE_MARKING); /* while it marks nobody needs to hear of new objects; before, they will be old */

@@ -39,12 +39,14 @@ struct grant_ring {                          /* of one class of one mutator: our
 struct heap_mutator {
     struct heap *heap;                       /* constant */
     uint64_t classes;                        /* bit @class: its ring was ever granted to; the others are blank */
+    uint32_t term;                           /* of grants, in which it was last granted to */
     struct grant_ring rings[SHM_GRANT_CLASSES];
     struct span entries[SHM_RING_ROWS];
 };
 
 struct grants {
     uint32_t mutators;                       /* live ones */
+    uint32_t term, busy, busy_before;        /* pauses so far; how many were granted to since the last one, and between that and the one before */
     struct irregular *list;                  /* filled by grants_open; a concurrent collection keeps it, while the array that is ... */
     struct irregular *next_list;             /* ... for the next one grows with the mutators; else NULL */
     uint32_t count;
@@ -60,6 +62,9 @@ uint32_t grants_room(const struct heap_mutator *m, enum shm_grant_class class);
 void grants_add(struct heap *h, struct heap_mutator *m, enum shm_grant_class class, struct shm_grant *ret,
                 uint32_t start, uint32_t granules, uint32_t flags);
 
+/* How many mutators allocate: since the last pause, or before it. At least 1. */
+uint32_t grants_busy(const struct grants *g);
+void grants_next_term_stw(struct grants *g);
 /* Opens G for the world at this stop; then either ends it so, or G is as it was, and no memory reserved. */
 void grants_open_stw(struct heap *h, const struct heap_stop *stop);
 void grants_end_collected_stw(struct heap *h, const struct heap_stop *stop);

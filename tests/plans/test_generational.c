@@ -269,6 +269,33 @@ START_TEST(when_young_collections_make_no_room_a_whole_one_comes)
 }
 END_TEST
 
+/* Without a goal: then the bound is what a nursery has. */
+START_TEST(threads_that_allocate_together_have_a_larger_nursery_together)
+{
+    struct heap_config config = { .plan = names[_i], .max_bytes = 64 * MIB };
+    struct fake_mutator *others[3];
+
+    config.options.nursery = (struct heap_nursery){ .kind = HEAP_NURSERY_ADAPTIVE, .min_bytes = MIB / 2, .max_bytes = 2 * MIB };
+    fake_world_open_with(&world, &config, 1);
+    objects_define(&types, &world);
+    m = fake_mutator_new(&world);
+    for (int i = 0; i < 3; i++)
+        others[i] = fake_mutator_new(&world);
+    ck_assert_uint_ne(fake_new(m, types.node, 0), 0);
+    ck_assert_uint_eq(heap_nursery_bytes(world.heap), 2 * MIB);
+    for (int i = 0; i < 3; i++)
+        ck_assert_uint_ne(fake_new(others[i], types.node, 0), 0);
+    ck_assert_uint_eq(heap_nursery_bytes(world.heap), 8 * MIB);
+    (void)young();
+    ck_assert_uint_eq(heap_nursery_bytes(world.heap), 8 * MIB);
+    for (uint32_t i = 0; i < 20000; i++)
+        ck_assert_uint_ne(fake_new(m, types.node, 0), 0);
+    (void)young(); /* the others have not been granted anything since */
+    ck_assert_uint_eq(heap_nursery_bytes(world.heap), 2 * MIB);
+    fake_world_close(&world);
+}
+END_TEST
+
 /* Of ten lists in one block each nine die, so that the old space is full of gaps. */
 START_TEST(survivors_fill_the_gaps_between_old_objects)
 {
@@ -311,6 +338,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tc, forged_entries_change_nothing, 0, NAMES);
     tcase_add_loop_test(tc, a_log_beyond_measure_makes_the_next_collection_a_whole_one, 0, NAMES);
     tcase_add_loop_test(tc, stores_to_new_objects_are_not_logged, 0, NAMES);
+    tcase_add_loop_test(tc, threads_that_allocate_together_have_a_larger_nursery_together, 0, NAMES);
     tcase_add_loop_test(tc, large_objects_are_young_once, 0, NAMES);
     tcase_add_loop_test(tc, a_pinned_object_stays_and_is_old_then, 0, NAMES);
     tcase_add_loop_test(tc, a_log_that_is_incomplete_makes_the_next_collection_a_whole_one, 0, NAMES);
