@@ -32,13 +32,16 @@ void commits_note_granted(struct shared_heap *h, uint64_t bytes)
     release_note_granted(h, bytes);
 }
 
-uint64_t commits_ahead(const struct shared_heap *h)
+/* No more than the nursery takes: then a collection gives most of it back, and memory that was never touched need not be found. */
+uint64_t commits_ahead_locked(const struct shared_heap *h)
 {
     bool stale = mm_now_ns() - h->rate_window_ns > RATE_STALE_NS; /* longer than most pauses */
 
     if (h->rate_window_ns == 0) /* nobody has taken anything yet, and heaps may be many */
         return MM_COMMIT_BYTES;
-    return stale ? AHEAD_BYTES : MM_MAX(AHEAD_BYTES, 2 * MM_MAX(h->rate_bytes, h->rate_last_bytes));
+    if (stale)
+        return AHEAD_BYTES;
+    return MM_MAX(AHEAD_BYTES, MM_MIN(2 * MM_MAX(h->rate_bytes, h->rate_last_bytes), grants_nursery_left_locked(h)));
 }
 
 static void note_failure(struct shared_heap *h, int error)
@@ -95,7 +98,7 @@ static bool ask_unit(struct shared_heap *h)
 
 bool commits_ask_locked(struct shared_heap *h, uint64_t wanted)
 {
-    uint64_t kept = commits_ahead(h) + heap_reserve_bytes(h->heap), target;
+    uint64_t kept = commits_ahead_locked(h) + heap_reserve_bytes(h->heap), target;
     uint64_t coming = heap_free_bytes(h->heap) + (uint64_t)h->commits_in_flight * MM_COMMIT_BYTES;
 
     /* Who still waits although enough is free needs it in one piece: then one more batch, until there is no more. */

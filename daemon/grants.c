@@ -89,6 +89,13 @@ static bool is_due(const struct shared_heap *h, uint64_t nursery_bytes)
     return (stresses(h) && since >= h->settings.stress_bytes) || (nursery_bytes > 0 && since >= nursery_bytes);
 }
 
+uint64_t grants_nursery_left_locked(const struct shared_heap *h)
+{
+    uint64_t bytes = heap_nursery_bytes(h->heap);
+
+    return bytes == 0 ? UINT64_MAX : bytes - MM_MIN(bytes, granted_since_collection(h));
+}
+
 bool grants_nursery_is_over(const struct shared_heap *h)
 {
     uint64_t bytes = heap_nursery_bytes(h->heap) * (h->settings.collector.pause_goal_ns == 0 ? 2 : 1);

@@ -24,5 +24,7 @@ void commits_settle_locked(struct shared_heap *h);            /* tells the heap 
 /* Sees to @wanted bytes of free committed memory, beside the plan's reserve and some more, ahead of the clients: all that the limit
  * allows. False: no more can come. */
 bool commits_ask_locked(struct shared_heap *h, uint64_t wanted);
-uint64_t commits_ahead(const struct shared_heap *h);          /* bytes */
+uint64_t commits_ahead_locked(const struct shared_heap *h);   /* bytes */
+/* What may be granted before the next collection of what is young; UINT64_MAX: the plan has none. */
+uint64_t grants_nursery_left_locked(const struct shared_heap *h);
 void commits_note_granted(struct shared_heap *h, uint64_t bytes);      /* the rate that "ahead" follows */

@@ -152,7 +152,7 @@ static bool begin_batch(struct shared_heap *h, uint64_t bytes)
 static uint64_t surplus_locked(const struct shared_heap *h, unsigned seconds)
 {
     uint64_t excess = heap_excess_bytes(h->heap), free = heap_free_bytes(h->heap);
-    uint64_t kept = heap_reserve_bytes(h->heap) + commits_ahead(h) + seconds * h->release.rate_bytes;
+    uint64_t kept = heap_reserve_bytes(h->heap) + commits_ahead_locked(h) + seconds * h->release.rate_bytes;
 
     if (!TAILQ_EMPTY(&h->waiting) || free < kept + MARGIN_BYTES)
         return excess;
