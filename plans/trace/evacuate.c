@@ -46,8 +46,10 @@ static inline void push_place(struct tracer *r, uint64_t place)
         at_store_relaxed(&r->t->overflowed, 1);
         return;
     }
-    p->items[p->count++] = (uint32_t)place;
-    p->items[p->count++] = (uint32_t)(place >> 32);
+    uint32_t count = p->count;
+    p->items[count] = (uint32_t)place;
+    p->items[count + 1] = (uint32_t)(place >> 32);
+    p->count = count + ITEMS_A_PLACE;
 }
 
 static inline uint64_t place_at(const struct packet *p, uint32_t at)
@@ -152,6 +154,16 @@ static void stay(struct tracer *r, enum block_kind kind, const struct object *o)
     set_settled(r->t, o->granule);
 }
 
+/* Of a copy: its block is this worker's (copy.h), so no honest reference leads anybody else to a bit of this word that is not set. A forged one may:
+ * then its bit can be lost, and what it claims is looked at once more. */
+static inline void mark_copy(const struct trace *t, uint32_t granule)
+{
+    if (t->plain)
+        bitmap_set(t->marks, granule);
+    else
+        (void)settle_try_mark(t, granule);
+}
+
 /* Copies the claimed object @o and tells where to. 0: no room. */
 static uint32_t copy(struct tracer *r, enum block_kind kind, const struct object *o)
 {
@@ -163,7 +175,7 @@ static uint32_t copy(struct tracer *r, enum block_kind kind, const struct object
     foreign_store64(t->arena, (size_t)at * MM_GRANULE_BYTES, object_header(o->type, o->length));
     foreign_copy(t->arena, ((size_t)at + 1) * MM_GRANULE_BYTES, (size_t)o->granule * MM_GRANULE_BYTES,
                  (size_t)(o->granules - 1) * MM_GRANULE_BYTES);
-    (void)settle_try_mark(t, at + 1);
+    mark_copy(t, at + 1);
     settle_mark_lines(t, at + 1, o->granules);
     foreign_store64(t->arena, (size_t)(o->granule - 1) * MM_GRANULE_BYTES, object_header_moved(at + 1));
     set_settled(t, o->granule);
@@ -217,12 +229,12 @@ static void mark_in_place(struct tracer *r, uint32_t granule, enum block_kind ki
         scan(r, &o);
 }
 
-/* The object's address from now on. */
-static inline uint32_t visit(struct tracer *r, uint32_t granule)
+/* The address from now on of the object at @granule, in a block of @kind. */
+static inline uint32_t visit(struct tracer *r, uint32_t granule, enum block_kind kind)
 {
     if (flagged(r->t, granule))
-        return evacuate(r, granule, kind_at(r->t, granule));
-    mark_in_place(r, granule, kind_at(r->t, granule));
+        return evacuate(r, granule, kind);
+    mark_in_place(r, granule, kind);
     return granule;
 }
 
@@ -249,7 +261,7 @@ void evacuate_settle_pins(const struct trace *t, uint32_t block)
 uint32_t evacuate_root(struct tracer *r, uint32_t granule)
 {
     (void)stack_root_room(r, r->t->slots, ITEMS_A_PLACE);
-    return visit(r, granule);
+    return visit(r, granule, kind_at(r->t, granule));
 }
 
 static void root_place(void *context, uint64_t place, uint32_t reference)
@@ -294,7 +306,8 @@ static inline void follow(struct tracer *r, uint64_t place)
 
     if (target == 0)
         return;
-    if (MM_UNLIKELY(object_place(r->t->heap, target) == BLOCK_UNCOMMITTED)) {
+    enum block_kind kind = object_place(r->t->heap, target);
+    if (MM_UNLIKELY(kind == BLOCK_UNCOMMITTED)) {
         r->tally->forged_refs++;
         return;
     }
@@ -302,7 +315,7 @@ static inline void follow(struct tracer *r, uint64_t place)
         count_old(r->t, refcount_fetch(r->t->heap, &r->tally->later, target));
         return;
     }
-    now = visit(r, target);
+    now = visit(r, target, kind);
     if (now != target)
         foreign_store32(r->t->arena, place * 4, now);
     if (r->t->counts)
