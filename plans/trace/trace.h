@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Trace: the closure: from some objects to all that they reach, on all workers. Two kinds:
- *   Mark      items are granules of objects; objects stay where they are (mark.c)
+ *   Mark      items are references as they were read; objects stay where they are (mark.c)
  *   Evacuate  items are places of references; objects leave flagged blocks, and references follow them (evacuate.c)
  *   Depth first over packets; between a packet and the scan lies a ring of 16 whose headers and mark words are on their way to
  *   the cache. docs/architecture.md#trace
