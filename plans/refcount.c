@@ -235,18 +235,21 @@ static int finish_pending(struct heap *h, struct engine *engine)
     return r;
 }
 
-/* Another collection has come: counts are made ready for it, or forgotten, and with them a trace. */
-static int settle(struct heap *h, struct engine *engine, bool young)
+int refcount_settle_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop)
 {
-    if (heap_cycle(h) == HEAP_CYCLE_COUNTING && young)
+    MM_ASSERT(heap_cycle(h) != HEAP_CYCLE_SWEEPING);
+    if (heap_cycle(h) == HEAP_CYCLE_COUNTING && generational_young_stw(h, stop))
         return finish_pending(h, engine);
-    if (!young) {
-        h->count.inexact |= heap_cycle(h) == HEAP_CYCLE_COUNTING; /* if it fails: what is forgotten is in the counts */
-        refcount_end_trace(h);
-        refcount_forget_undone(h);
-        at_store_relaxed(&h->cycle.state, HEAP_CYCLE_NONE);
-    }
     return 0;
+}
+
+/* A whole collection has come: counts are forgotten, and with them a trace. */
+static void forget_counts(struct heap *h)
+{
+    h->count.inexact |= heap_cycle(h) == HEAP_CYCLE_COUNTING; /* if it fails: what is forgotten is in the counts */
+    refcount_end_trace(h);
+    refcount_forget_undone(h);
+    at_store_relaxed(&h->cycle.state, HEAP_CYCLE_NONE);
 }
 
 /* The pause that a trace begins with, and its last one, count like others. Without memory for it a trace does not begin, or is tried
@@ -262,17 +265,14 @@ static void trace_in_pause(struct heap *h, struct engine *engine, bool begins, b
         ret->kind = HEAP_PAUSE_FINAL_MARK;
 }
 
-static int collect(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
+int refcount_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
 {
-    bool young = generational_young_stw(h, stop), begins = heap_cycle(h) == HEAP_CYCLE_CLEARED && young;
-    bool traced = h->count.traces;
-    int r = settle(h, engine, young);
+    bool young = generational_young_stw(h, stop), traced = h->count.traces; /* what was dropped may not have been enough */
+    bool begins = heap_cycle(h) == HEAP_CYCLE_CLEARED && young, ends = traced && gray_is_empty(&h->count.gray);
 
-    if (r == 0 && young && !generational_young_stw(h, stop)) /* what was dropped is not enough */
-        return collect(h, engine, stop, ret);
-    bool ends = h->count.traces && gray_is_empty(&h->count.gray);
-    if (r == 0)
-        r = schedule_collect_stw(h, engine, stop, ret);
+    if (!young)
+        forget_counts(h);
+    int r = schedule_collect_stw(h, engine, stop, ret);
     if (r < 0) {
         h->young = h->evacuates = h->defrags = false; /* a trace may go on */
         return r;
@@ -285,12 +285,6 @@ static int collect(struct heap *h, struct engine *engine, const struct heap_stop
     }
     h->cycle.sum = *ret;
     return 0;
-}
-
-int refcount_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
-{
-    MM_ASSERT(heap_cycle(h) != HEAP_CYCLE_SWEEPING);
-    return collect(h, engine, stop, ret);
 }
 
 void refcount_fini(struct refcount *c)

@@ -65,7 +65,10 @@ static inline uint32_t refcount_fetch(const struct heap *h, struct trace_later *
 struct object;
 void refcount_arm(const struct heap *h, const struct object *o);
 
-/* The body of heap_collect_stw(). 0; -ENOMEM: no collection, but what the last one left to be done may have been. */
+/* Before a collection, and before anybody looks at what there is (sanity.h): a young one finishes what the last pause left to be done.
+ * What that drops is dead, though a stale word may still stand for it. 0; -ENOMEM: some of it is still to be done. */
+int refcount_settle_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop);
+/* The body of heap_collect_stw(), after refcount_settle_stw(). 0; -ENOMEM: no collection. */
 int refcount_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
 
 /* Steps of a collection (schedule.c), young or whole. */

@@ -370,6 +370,15 @@ static int collect(struct heap *h, struct engine *engine, const struct heap_stop
     return r;
 }
 
+/* Whatever is unmarked may be alive: what was known stays known. */
+static void collect_nothing(struct heap *h, struct heap_collection *ret)
+{
+    if (h->plan->constraints.counts && heap_cycle(h) == HEAP_CYCLE_MARKING)
+        refcount_give_up_trace(h);
+    ret->live_objects = h->live_objects;
+    ret->live_bytes = h->live_bytes;
+}
+
 int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop,
                      struct heap_collection *ret)
 {
@@ -377,17 +386,19 @@ int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_st
     if (!heap_plan_collects(h))
         return -ENOTSUP;
     bool in_cycle = heap_cycle(h) == HEAP_CYCLE_MARKING && !h->plan->constraints.counts; /* the roots that count are those of its first stop */
-    if (stop->roots_overflowed && !in_cycle) { /* whatever is unmarked may be alive: what was known stays known */
-        if (h->plan->constraints.counts && heap_cycle(h) == HEAP_CYCLE_MARKING)
-            refcount_give_up_trace(h);
-        ret->live_objects = h->live_objects;
-        ret->live_bytes = h->live_bytes;
+    if (stop->roots_overflowed && !in_cycle) {
+        collect_nothing(h, ret);
         return 0;
     }
+    uint64_t begun = mm_now_ns();
+    int r = h->plan->constraints.counts ? refcount_settle_stw(h, engine, stop) : 0;
+    if (r < 0)
+        return r;
+    uint64_t settled = mm_now_ns() - begun;
     bool walks = h->options.sanity && !in_cycle && !begins_cycle(h, stop); /* which takes the place of a cycle's marks */
     struct sanity *sanity = walks ? sanity_begin_stw(h, stop) : NULL;
-    uint64_t start = mm_now_ns();
-    int r = collect(h, engine, stop, ret);
+    uint64_t start = mm_now_ns() - settled;
+    r = collect(h, engine, stop, ret);
     ret->duration_ns = mm_now_ns() - start;
     if (r == 0)
         generational_note_pause(h, ret, start);

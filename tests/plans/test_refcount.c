@@ -121,6 +121,24 @@ START_TEST(what_the_next_pause_finds_undone_it_does)
 }
 END_TEST
 
+START_TEST(a_stale_word_wakes_nothing_of_what_is_still_to_be_dropped)
+{
+    open_world(_i);
+    uint32_t array = old_array(2);
+    fake_set(&world, array, 0, make_list(1000));
+    (void)settle();
+    uint32_t list = fake_ref(&world, array, 0);
+    fake_set(&world, array, 0, 0);
+    (void)pause_only();
+    fake_root(&world, 1, list); /* ambiguous */
+    struct heap_collection c = pause_only();
+    ck_assert_uint_eq(c.sanity_faults, 0);
+    ck_assert(c.sanity_ran == world.heap->options.sanity);
+    ck_assert_uint_eq(world.heap->live_objects, 1);
+    fake_world_close(&world);
+}
+END_TEST
+
 START_TEST(what_is_young_and_unreached_needs_no_counting)
 {
     open_world(_i);
@@ -729,6 +747,7 @@ static Suite *make_suite(void)
 
     tcase_add_loop_test(tc, what_loses_its_last_reference_is_dropped_without_a_trace, 0, WAYS);
     tcase_add_loop_test(tc, what_the_next_pause_finds_undone_it_does, 0, WAYS);
+    tcase_add_loop_test(tc, a_stale_word_wakes_nothing_of_what_is_still_to_be_dropped, 0, WAYS);
     tcase_add_loop_test(tc, what_is_young_and_unreached_needs_no_counting, 0, WAYS);
     tcase_add_loop_test(tc, only_the_first_and_the_last_value_of_a_field_count, 0, WAYS);
     tcase_add_loop_test(tc, roots_hold_while_they_are_there, 0, WAYS);
