@@ -49,3 +49,7 @@ static inline const struct scan_program *types_program(const struct types *t, ui
 {
     return &t->programs[id < SHM_TYPES_MAX ? id : 0];
 }
+static inline uint32_t types_id(const struct types *t, const struct scan_program *program)
+{
+    return (uint32_t)(program - t->programs);
+}

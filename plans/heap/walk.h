@@ -97,6 +97,24 @@ static inline __attribute__((always_inline)) void object_each_fixed(foreign aren
         visit_at(arena, payload + p->refs[i], visit, context);
 }
 
+/* The same, the last of them first. */
+static inline __attribute__((always_inline)) void object_each_fixed_backwards(foreign arena, uint32_t granule,
+                                                                              const struct scan_program *p,
+                                                                              reference_visit visit, void *context)
+{
+    size_t payload = (size_t)granule * MM_GRANULE_BYTES;
+
+    if (p->shape == SCAN_BITMAP) {
+        for (uint64_t rest = p->bitmap, at; rest != 0; rest ^= UINT64_C(1) << at) {
+            at = 63 - (uint64_t)__builtin_clzll(rest);
+            visit_at(arena, payload + 4 * at, visit, context);
+        }
+        return;
+    }
+    for (uint32_t i = p->ref_count; i-- > 0;)
+        visit_at(arena, payload + p->refs[i], visit, context);
+}
+
 /* @count references next to each other. Two at a time: arrays are often sparse, and nulls are left out. */
 static inline __attribute__((always_inline)) void references_in_row(foreign arena, size_t off, uint32_t count,
                                                                     reference_visit visit, void *context)

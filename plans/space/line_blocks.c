@@ -285,15 +285,19 @@ static void free_block(struct heap *h, uint32_t block, struct sweep_tally *tally
 }
 
 /* An object that was moved out left its mark bit (trace/evacuate.c E2); what stays in spite of the flag has lines. */
-static void drop_moved(struct heap *h, uint32_t block)
+static void drop_moved(struct heap *h, uint32_t block, uint32_t free_lines)
 {
     _Atomic uint64_t *marks = heap_mark_bits(h);
     uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES, end = at + MM_BLOCK_GRANULES;
 
+    at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_EVACUATE);
+    if (free_lines == MM_BLOCK_LINES) { /* nothing stays, as in nearly every block */
+        clear_objects(marks, block);
+        return;
+    }
     for (at = bitmap_find_set(marks, at, end); at < end; at = bitmap_find_set(marks, at + 1, end))
         if (at_load_relaxed(&h->meta.lines[at / MM_LINE_GRANULES]) == 0 || object_moved(h, (uint32_t)at))
             bitmap_clear(marks, at);
-    at_and_relaxed(&h->meta.flags[block], (uint8_t)~BLOCK_EVACUATE);
 }
 
 /* Run by run: of most blocks all lines are alike. */
@@ -350,7 +354,7 @@ void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally 
         at_store_relaxed(&h->meta.firsts[current][(size_t)block * BLOCK_LINE_WORDS + i], 0);
     }
     if (blocks_flag(&h->blocks, block, BLOCK_EVACUATE))
-        drop_moved(h, block);
+        drop_moved(h, block, after);
     grants_clear_kept(h, block, heap_mark_bits(h));
     if (h->plan->constraints.barrier != SHM_BARRIER_NONE && !h->plan->constraints.counts)
         want_logged(h, block);

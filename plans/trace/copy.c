@@ -92,7 +92,8 @@ uint32_t copy_take(struct heap *h, struct copy_room *room, enum block_kind kind,
     uint32_t at;
     int i = 0;
 
-    if (h->young && kind == BLOCK_IMMIX && take_from_hole(h, room, kind, granules, &at))
+    room->no_holes = room->no_holes || !h->young || kind != BLOCK_IMMIX;
+    if (take_from_hole(h, room, kind, granules, &at))
         return at;
     while (i < 2 && room->end[i] - room->cursor[i] < granules)
         i++;

@@ -17,6 +17,7 @@
  *   found by verify; no step here goes wrong by it.
  *   From   Cheney's forwarding in the old copy; opportunistic evacuation after Immix (PLDI 2008); claim bit: soundness S18 */
 #include <sched.h>
+#include <string.h>
 
 #include "plans/refcount.h"
 #include "plans/trace/settle.h"
@@ -38,23 +39,30 @@ static enum block_kind kind_at(const struct trace *t, uint32_t granule)
 
 /* the stack: places, in words of 4 bytes from the arena's start */
 
-static inline void push_place(struct tracer *r, uint64_t place)
+static inline void store_place(struct packet *p, uint32_t at, uint64_t place)
 {
-    struct packet *p = r->stack;
-
-    if (MM_UNLIKELY(p == NULL || p->count + ITEMS_A_PLACE > PACKET_ITEMS)) {
-        at_store_relaxed(&r->t->overflowed, 1);
-        return;
-    }
-    uint32_t count = p->count;
-    p->items[count] = (uint32_t)place;
-    p->items[count + 1] = (uint32_t)(place >> 32);
-    p->count = count + ITEMS_A_PLACE;
+    memcpy(&p->items[at], &place, sizeof(place));
 }
 
 static inline uint64_t place_at(const struct packet *p, uint32_t at)
 {
-    return p->items[at] | (uint64_t)p->items[at + 1] << 32;
+    uint64_t place;
+
+    memcpy(&place, &p->items[at], sizeof(place));
+    return place;
+}
+
+static inline void push_place(struct tracer *r, uint64_t place)
+{
+    struct packet *p = r->stack;
+    uint32_t count = p == NULL ? PACKET_ITEMS : p->count;
+
+    if (MM_UNLIKELY(count + ITEMS_A_PLACE > PACKET_ITEMS)) {
+        at_store_relaxed(&r->t->overflowed, 1);
+        return;
+    }
+    store_place(p, count, place);
+    p->count = count + ITEMS_A_PLACE;
 }
 
 static inline uint64_t pop_place(struct packet *p)
@@ -86,15 +94,13 @@ static inline __attribute__((always_inline)) void push(void *context, uint64_t p
 }
 
 /* So that the first of what was pushed since @from is the next to be popped: E6. */
-static inline void turn_over(struct packet *p, uint32_t from)
+static void turn_over(struct packet *p, uint32_t from)
 {
     for (uint32_t i = from, k = p->count; k - i >= 2 * ITEMS_A_PLACE; i += ITEMS_A_PLACE) {
         k -= ITEMS_A_PLACE;
-        for (unsigned half = 0; half < ITEMS_A_PLACE; half++) {
-            uint32_t swap = p->items[i + half];
-            p->items[i + half] = p->items[k + half];
-            p->items[k + half] = swap;
-        }
+        uint64_t swap = place_at(p, i);
+        store_place(p, i, place_at(p, k));
+        store_place(p, k, swap);
     }
 }
 
@@ -106,7 +112,7 @@ static void make_room(struct tracer *r, uint64_t references)
         stack_make_room(r, r->t->slots, references * ITEMS_A_PLACE);
 }
 
-static void scan_array(struct tracer *r, const struct object *o)
+static void scan_elements(struct tracer *r, const struct object *o)
 {
     uint32_t slice = stack_slice_elements(o->program, ITEMS_A_PLACE);
 
@@ -117,27 +123,45 @@ static void scan_array(struct tracer *r, const struct object *o)
     }
 }
 
-static inline void scan(struct tracer *r, const struct object *o)
+static void scan_array(struct tracer *r, const struct object *o)
+{
+    make_room(r, o->program->ref_count + STACK_SLICE_ITEMS / ITEMS_A_PLACE);
+    uint32_t from = r->stack == NULL ? 0 : r->stack->count;
+    object_each_fixed(r->t->arena, o->granule, o->program, push, r);
+    scan_elements(r, o);
+    if (r->stack != NULL)
+        turn_over(r->stack, from);
+}
+
+static inline void scan_fixed(struct tracer *r, uint32_t granule, const struct scan_program *program)
+{
+    make_room(r, program->ref_count);
+    object_each_fixed_backwards(r->t->arena, granule, program, push, r); /* E6 */
+}
+
+static void scan(struct tracer *r, const struct object *o)
 {
     if (o->program->shape == SCAN_LEAF)
         return;
     if (r->t->counts)
         refcount_arm(r->t->heap, o); /* it is old from now on */
-    bool array = o->program->shape == SCAN_ARRAY;
-    make_room(r, o->program->ref_count + (array ? STACK_SLICE_ITEMS / ITEMS_A_PLACE : 0));
-    uint32_t from = r->stack == NULL ? 0 : r->stack->count;
-    object_each_fixed(r->t->arena, o->granule, o->program, push, r);
-    if (MM_UNLIKELY(array))
+    if (o->program->shape == SCAN_ARRAY)
         scan_array(r, o);
-    if (r->stack != NULL)
-        turn_over(r->stack, from);
+    else
+        scan_fixed(r, o->granule, o->program);
 }
 
 /* moving */
 
-static void set_settled(const struct trace *t, uint32_t granule)
+static inline void set_settled(const struct trace *t, uint32_t granule)
 {
-    atomic_fetch_or_explicit(&t->settled[granule / 64], UINT64_C(1) << granule % 64, memory_order_release); /* E2 */
+    _Atomic uint64_t *word = &t->settled[granule / 64];
+    uint64_t mask = UINT64_C(1) << granule % 64;
+
+    if (t->alone)
+        at_store_release(word, at_load_relaxed(word) | mask);
+    else
+        atomic_fetch_or_explicit(word, mask, memory_order_release); /* E2 */
 }
 
 static bool is_settled(const struct trace *t, uint32_t granule)
@@ -164,48 +188,60 @@ static inline void mark_copy(const struct trace *t, uint32_t granule)
         (void)settle_try_mark(t, granule);
 }
 
+/* To @at, where there is room for it; the header is the caller's. */
+static inline void copy_to(struct tracer *r, uint32_t at, uint64_t header, uint32_t granule, uint32_t granules)
+{
+    struct trace *t = r->t;
+
+    foreign_store64(t->arena, (size_t)at * MM_GRANULE_BYTES, header);
+    foreign_copy(t->arena, ((size_t)at + 1) * MM_GRANULE_BYTES, (size_t)granule * MM_GRANULE_BYTES, (size_t)(granules - 1) * MM_GRANULE_BYTES);
+    mark_copy(t, at + 1);
+    foreign_store64(t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES, object_header_moved(at + 1));
+    set_settled(t, granule);
+    r->tally->moved_objects++;
+    r->tally->moved_bytes += (uint64_t)granules * MM_GRANULE_BYTES;
+}
+
 /* Copies the claimed object @o and tells where to. 0: no room. */
 static uint32_t copy(struct tracer *r, enum block_kind kind, const struct object *o)
 {
-    struct trace *t = r->t;
-    uint32_t at = copy_take(t->heap, &r->tally->room, t->heap->plan->copies_to[kind], o->granules);
+    struct heap *h = r->t->heap;
+    uint32_t at = copy_take(h, &r->tally->room, h->plan->copies_to[kind], o->granules);
 
     if (at == COPY_NONE)
         return 0;
-    foreign_store64(t->arena, (size_t)at * MM_GRANULE_BYTES, object_header(o->type, o->length));
-    foreign_copy(t->arena, ((size_t)at + 1) * MM_GRANULE_BYTES, (size_t)o->granule * MM_GRANULE_BYTES,
-                 (size_t)(o->granules - 1) * MM_GRANULE_BYTES);
-    mark_copy(t, at + 1);
-    settle_mark_lines(t, at + 1, o->granules);
-    foreign_store64(t->arena, (size_t)(o->granule - 1) * MM_GRANULE_BYTES, object_header_moved(at + 1));
-    set_settled(t, o->granule);
-    r->tally->moved_objects++;
-    r->tally->moved_bytes += (uint64_t)o->granules * MM_GRANULE_BYTES;
+    copy_to(r, at, object_header(o->type, o->length), o->granule, o->granules);
+    settle_mark_lines(r->t, at + 1, o->granules);
     return at + 1;
 }
 
-/* Another worker has claimed it: its copy takes a microsecond at most, unless that worker lost its processor. */
-static uint32_t await(struct tracer *r, uint32_t granule)
+/* E3 */
+static inline uint32_t forwarded(struct tracer *r, uint32_t granule)
 {
-    for (unsigned spins = 0; !is_settled(r->t, granule);)
-        if (++spins % 64 == 0)
-            sched_yield();
     uint64_t header = foreign_load64(r->t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
+
     if (!object_header_is_moved(header))
         return granule;
     uint32_t to = object_header_length(header);
-    if (object_place(r->t->heap, to) != BLOCK_UNCOMMITTED) /* E3 */
+    if (object_place(r->t->heap, to) != BLOCK_UNCOMMITTED)
         return to;
     r->tally->forged_refs++;
     return granule;
 }
 
-static uint32_t evacuate(struct tracer *r, uint32_t granule, enum block_kind kind)
+/* Another worker has claimed it: its copy takes a microsecond at most, unless that worker lost its processor. */
+static __attribute__((noinline)) void await(const struct trace *t, uint32_t granule)
+{
+    for (unsigned spins = 0; !is_settled(t, granule);)
+        if (++spins % 64 == 0)
+            sched_yield();
+}
+
+/* Of any size and shape; it has just been claimed. Its address from now on. */
+static __attribute__((noinline)) uint32_t evacuate_any(struct tracer *r, uint32_t granule, enum block_kind kind)
 {
     struct object o;
 
-    if (!settle_try_mark(r->t, granule))
-        return await(r, granule);
     bool good = settle_size(r->t, r->tally, granule, kind, &o);
     uint32_t to = good ? copy(r, kind, &o) : 0;
     if (to == 0)
@@ -217,7 +253,38 @@ static uint32_t evacuate(struct tracer *r, uint32_t granule, enum block_kind kin
     return o.granule;
 }
 
-static void mark_in_place(struct tracer *r, uint32_t granule, enum block_kind kind)
+/* What that comes to for nearly every object. 0: nothing has been done. */
+static inline uint32_t evacuate_small(struct tracer *r, uint32_t granule, enum block_kind kind)
+{
+    struct trace *t = r->t;
+    const struct scan_program *program = settle_small_program(t, granule, kind);
+    uint32_t at;
+
+    if (MM_UNLIKELY(program == NULL))
+        return 0;
+    uint32_t granules = program->small_granules;
+    if (MM_UNLIKELY((at = copy_take_small(&r->tally->room, granules)) == COPY_NONE))
+        return 0;
+    settle_count_small(r->tally, granules);
+    copy_to(r, at, object_header(types_id(&t->heap->types, program), 0), granule, granules);
+    settle_mark_small(t, at + 1, granules);
+    if (program->shape != SCAN_LEAF)
+        scan_fixed(r, at + 1, program);
+    return at + 1;
+}
+
+static inline uint32_t evacuate(struct tracer *r, uint32_t granule, enum block_kind kind)
+{
+    if (!settle_try_mark(r->t, granule)) {
+        if (MM_UNLIKELY(!is_settled(r->t, granule)))
+            await(r->t, granule);
+        return forwarded(r, granule);
+    }
+    uint32_t to = evacuate_small(r, granule, kind);
+    return MM_LIKELY(to != 0) ? to : evacuate_any(r, granule, kind);
+}
+
+static __attribute__((noinline)) void mark_in_place(struct tracer *r, uint32_t granule, enum block_kind kind)
 {
     struct object o;
 

@@ -123,9 +123,9 @@ static inline void settle_mark_small(const struct trace *t, uint32_t granule, ui
     at_store_relaxed(&lines[(at + granules - 1) / MM_LINE_GRANULES], t->line_mark);
 }
 
-/* What settle_size() and settle_in_place() come to for nearly every object: small, without elements, where lines are marked or in a cell, in a
- * trace that keeps nothing else. NULL: nothing is settled yet, it is for those two; they read the header anew. */
-static inline const struct scan_program *settle_small(const struct trace *t, struct trace_tally *tally, uint32_t granule, enum block_kind kind)
+/* Of nearly every object: it is small, without elements, in a trace that keeps nothing else of it. NULL: it is for settle_size(), which
+ * reads the header anew. */
+static inline const struct scan_program *settle_small_program(const struct trace *t, uint32_t granule, enum block_kind kind)
 {
     uint64_t header = foreign_load64(t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
 
@@ -133,13 +133,26 @@ static inline const struct scan_program *settle_small(const struct trace *t, str
         return NULL;
     const struct scan_program *program = types_program(&t->heap->types, (uint32_t)header);
     uint32_t granules = program->small_granules;
-    if (granules == 0 || granules > object_room(t->heap, granule, kind))
-        return NULL;
-    if (MM_LIKELY(block_kind_has_lines(kind) && kind != BLOCK_SLIDE))
-        settle_mark_small(t, granule, granules);
-    else if (kind != BLOCK_CELLS)
-        return NULL;
+    return granules == 0 || granules > object_room(t->heap, granule, kind) ? NULL : program;
+}
+
+static inline void settle_count_small(struct trace_tally *tally, uint32_t granules)
+{
     tally->objects++;
     tally->bytes += granules * MM_GRANULE_BYTES;
+}
+
+/* What settle_size() and settle_in_place() come to for such an object where lines are marked, or in a cell. NULL: nothing is settled yet. */
+static inline const struct scan_program *settle_small(const struct trace *t, struct trace_tally *tally, uint32_t granule, enum block_kind kind)
+{
+    const struct scan_program *program = settle_small_program(t, granule, kind);
+
+    if (program == NULL)
+        return NULL;
+    if (MM_LIKELY(block_kind_has_lines(kind) && kind != BLOCK_SLIDE))
+        settle_mark_small(t, granule, program->small_granules);
+    else if (kind != BLOCK_CELLS)
+        return NULL;
+    settle_count_small(tally, program->small_granules);
     return program;
 }
