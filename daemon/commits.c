@@ -2,6 +2,7 @@
 /* commits.c - Commits: when a heap asks the committer for pages, and what becomes of the answers.
  *   C1  each unit that heap_commit_next() named is reported by heap_commit_done() once, as soon as the lock is to be had
  *   C2  beside what is wanted and what is committed ahead, what the next collection copies into is committed before it begins
+ *       Of a heap with pretouch all of it is, whatever is wanted
  *   C3  after a failure none is asked for a second, and whoever waits learns that the system was out of memory, not the heap */
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,8 @@ void commits_note_granted(struct shared_heap *h, uint64_t bytes)
 /* No more than the nursery takes: then a collection gives most of it back, and memory that was never touched need not be found. */
 uint64_t commits_ahead_locked(const struct shared_heap *h)
 {
+    if (h->settings.pretouch)
+        return h->limit_bytes;
     bool stale = mm_now_ns() - h->rate_window_ns > RATE_STALE_NS; /* longer than most pauses */
 
     if (h->rate_window_ns == 0) /* nobody has taken anything yet, and heaps may be many */

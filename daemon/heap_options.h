@@ -36,6 +36,7 @@ struct heap_settings {                        /* one heap's options */
     struct trigger_config trigger;
     unsigned max_names;
     int huge_pages;                           /* enum shm_huge */
+    bool pretouch;
     unsigned mode;                            /* for its creator's user and group and for others */
     bool ignore_system_gc, full_heap_system_gc;
     uint64_t stress_bytes;                    /* 0: off */
@@ -56,6 +57,7 @@ struct heap_settings {                        /* one heap's options */
     X("gc_trigger",    trigger,        trigger, "fixed", 0, 0, NULL,                           HEAP_CREATOR, "when it is collected: fixed, dynamic:MIN,MAX or delegated") \
     X("max_names",     max_names,      count,   "65536", 1, 16777216, NULL,                    HEAP_ADMINISTRATOR, "named roots that one heap may have") \
     X("huge_pages",    huge_pages,     choice,  "auto",  0, 0, "auto never",                   HEAP_ADMINISTRATOR, "2 MiB pages where the system has them, or never") \
+    X("pretouch",      pretouch,       flag,    "off",   0, 0, NULL,                           HEAP_CREATOR, "all that it may hold is committed when it is made, and kept") \
     X("mode",          mode,           mode,    "0600",  0, 0777, NULL,                        HEAP_CREATOR, "who may open a new heap, like a file's: r reads, rw allocates and stores") \
     X("ignore_system_gc", ignore_system_gc, flag, "off", 0, 0, NULL,                           HEAP_CREATOR, "clients' wishes for a collection are passed over") \
     X("full_heap_system_gc", full_heap_system_gc, flag, "off", 0, 0, NULL,                     HEAP_CREATOR, "a collection that was wished for looks for all that can be had") \

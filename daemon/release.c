@@ -154,7 +154,7 @@ static uint64_t surplus_locked(const struct shared_heap *h, unsigned seconds)
     uint64_t excess = heap_excess_bytes(h->heap), free = heap_free_bytes(h->heap);
     uint64_t kept = heap_reserve_bytes(h->heap) + commits_ahead_locked(h) + seconds * h->release.rate_bytes;
 
-    if (!TAILQ_EMPTY(&h->waiting) || free < kept + MARGIN_BYTES)
+    if (h->settings.pretouch || !TAILQ_EMPTY(&h->waiting) || free < kept + MARGIN_BYTES)
         return excess;
     return excess + free - kept;
 }

@@ -2,7 +2,7 @@
 """GCBench 20 20 18 in a heap of 256 MiB a process: what one node costs, collections included."""
 import hotspot
 import mmtk
-from harness import Case, Contender, Metric, private_daemon, run_together
+from harness import Case, Contender, Metric, await_committed, private_daemon, run_together
 
 WHAT = "trees of depth 4 to 18 beside a long-lived one; ns per node allocated, all work of the run counted"
 PARAMS = ["20", "20", "18"]
@@ -12,10 +12,13 @@ COST = Metric("ns_per_node", "ns/node")
 RIVALS = [(hotspot.SERIAL, (True, False)), (hotspot.PARALLEL, (True, False)), (hotspot.G1, (True, False)),
           (hotspot.SHENANDOAH, (True,)), (hotspot.ZGC, (True,))]
 QUICK_MMTK = ["StickyImmix", "Immix"]
+TOUCHED = "1 process, memory touched before the start"
+TOUCHED_RIVALS = [hotspot.SERIAL, hotspot.PARALLEL, hotspot.G1]
+TOUCH = ("-XX:+AlwaysPreTouch", "-XX:+UseTransparentHugePages")
 
 
 def cases(env):
-    return [_case(env, 1), _case(env, 2)]
+    return [_case(env, 1), _case(env, 2), _touched(env)]
 
 
 def finish(results):
@@ -31,20 +34,29 @@ def _case(env, n):
     return Case(name, [COST], [*ours, *peers], rounds=5, quick_s=16, rivals=hotspot.GROUP)
 
 
+def _touched(env):
+    """Neither side meets a page that the system must find first."""
+    ours = [_ours(env, 1, plan, touched=True) for plan in env.plans()]
+    peers = [hotspot.contender(env, c, "GCBench", PARAMS, HEAP_MIB, _slowest, wanted=TOUCH)
+             for c in TOUCHED_RIVALS[:2 if env.quick else None]]
+    return Case(TOUCHED, [COST], [*ours, *peers], rounds=5, quick_s=8, rivals=hotspot.GROUP)
+
+
 def _slowest(results):
     """Several processes do the same work from the same start: the pair is done when its last one is."""
     return max(results, key=lambda r: r["ns_per_node"])
 
 
-def _ours(env, n, plan):
+def _ours(env, n, plan, touched=False):
     """One heap shared by all processes, as large as the peers' heaps together."""
-    targets = ("daemon/mmgcd", "tests/bench/gcbench_mmgc")
+    targets = ("daemon/mmgcd", "client/ctl/mmgcctl", "tests/bench/gcbench_mmgc")
 
     def run():
-        mmgcd, program = env.ours(*targets)
-        with private_daemon(mmgcd, "--heap-plan", plan) as sock:
+        mmgcd, mmgcctl, program = env.ours(*targets)
+        with private_daemon(mmgcd, "--heap-plan", plan, "--heap-pretouch", "on" if touched else "off") as sock:
             command = [program, sock, "gcbench", str(n * HEAP_MIB), *PARAMS]
-            return _slowest(run_together([command] * n, env.timeout_s))
+            return _slowest(run_together([command] * n, env.timeout_s,
+                                         lambda: touched and await_committed(mmgcctl, sock, "gcbench", env.timeout_s)))
     return Contender(f"mmgcd {plan}", run, lambda: env.ours(*targets), ours=True)
 
 

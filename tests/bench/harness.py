@@ -248,9 +248,10 @@ def java_takes(jdk, *options):
 
 
 # -- processes ----------------------------------------------------------------------------------------------------
-def run_together(commands, timeout_s):
+def run_together(commands, timeout_s, when_ready=lambda: None):
     """Starts all, waits until each has said "ready", starts them with one line, returns [{name: value}] in order.
 
+    @when_ready() is called before that line.
     The line says a time of CLOCK_MONOTONIC, the same for all, at which who wants to can begin: when all have it.
     started_ns is when that was, by the clock that bench.h and System.nanoTime() read.
     """
@@ -266,6 +267,7 @@ def run_together(commands, timeout_s):
         for p, err in procs:
             if _read_until(p, b"ready\n", deadline) is None:
                 raise _failure(p, err)
+        when_ready()
         started_ns = time.monotonic_ns()
         start = b"%d\n" % (started_ns + START_AHEAD_NS)
         for p, _ in procs:
@@ -421,6 +423,15 @@ def heap_info(mmgcctl, sock, heap):
         return json.loads(r.stdout)
     except ValueError:
         raise Broken(f"mmgcctl info: status {r.returncode}: {(r.stderr or r.stdout).strip()[:200]}") from None
+
+
+def await_committed(mmgcctl, sock, heap, timeout_s):
+    """Until all that a heap with `pretouch` may hold is there."""
+    deadline = time.monotonic() + timeout_s
+    while (info := heap_info(mmgcctl, sock, heap))["committed_bytes"] < info["limit_bytes"]:
+        if time.monotonic() > deadline:
+            raise Broken(f"heap {heap} is not committed within {timeout_s} s")
+        time.sleep(0.01)
 
 
 def pauses_of_run(got, info):

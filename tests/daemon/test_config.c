@@ -223,6 +223,7 @@ static const struct {
     { "gc_trigger", "dynamic:4M,12M" },
     { "max_names", "7" },
     { "huge_pages", "never" },
+    { "pretouch", "on" },
     { "mode", "0640" },
     { "ignore_system_gc", "on" },
     { "full_heap_system_gc", "on" },

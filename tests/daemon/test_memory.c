@@ -113,6 +113,31 @@ START_TEST(what_will_be_copied_into_is_committed_before)
 }
 END_TEST
 
+static void await_committed(uint64_t bytes)
+{
+    uint64_t begun_ns = mm_now_ns();
+
+    while (memory_sizes().committed != bytes && mm_now_ns() - begun_ns < 20 * SECOND_NS)
+        usleep(1000);
+    ck_assert_uint_eq(memory_sizes().committed, bytes);
+    ck_assert_uint_ge(memory_sizes().resident, bytes);
+}
+
+START_TEST(all_of_a_pretouched_heap_is_committed_before_anybody_asks_and_kept)
+{
+    memory_open(64 * MIB, "pretouch=on limit=16M");
+    await_committed(16 * MIB);
+    ck_assert_int_eq(memory_waste(&memory.thread, 8 * MIB), MMGC_E_OK);
+    (void)memory_collect();
+    usleep(500000); /* what is too much would be gone by then */
+    await_committed(16 * MIB);
+    ck_assert_int_eq(memory_resize(&memory.admin, "h", 48 * MIB), MMGC_E_OK);
+    await_committed(48 * MIB);
+    ck_assert_int_eq(memory_resize(&memory.admin, "h", 8 * MIB), MMGC_E_OK);
+    await_committed(8 * MIB);
+}
+END_TEST
+
 /* ---- limits ---- */
 
 static void *allocate(void *stop)
@@ -251,6 +276,7 @@ static Suite *memory_suite(void)
     tcase_add_test(back, what_lives_stays);
     tcase_add_test(back, a_busy_heap_keeps_its_memory);
     tcase_add_test(back, what_will_be_copied_into_is_committed_before);
+    tcase_add_test(back, all_of_a_pretouched_heap_is_committed_before_anybody_asks_and_kept);
     suite_add_tcase(suite, back);
     tcase_add_checked_fixture(limits, NULL, memory_close);
     tcase_add_test(limits, limits_move_while_clients_allocate);
