@@ -44,13 +44,14 @@ static uint64_t needed_bytes(const struct shared_heap *h)
 /* P6 */
 static bool young_suffices(const struct shared_heap *h)
 {
-    return heap_young_suffices(h->heap, needed_bytes(h));
+    return heap_young_suffices(h->heap, needed_bytes(h)) && !heap_nursery_is_to_rest(h->heap);
 }
 
 bool cycle_is_due_locked(struct shared_heap *h)
 {
-    if (!heap_wants_cycle(h->heap) || h->promised > h->completed ||
-        heap_grantable_bytes(h->heap) >= needed_bytes(h) || young_suffices(h))
+    if (!heap_wants_cycle(h->heap) || h->promised > h->completed)
+        return false;
+    if (!heap_nursery_is_to_rest(h->heap) && (heap_grantable_bytes(h->heap) >= needed_bytes(h) || young_suffices(h)))
         return false;
     h->pace.began_granted = at_load_relaxed(&h->control->granted_bytes);
     return true;
@@ -69,7 +70,7 @@ static bool may_begin(const struct shared_heap *h)
 {
     uint64_t number = h->completed + 1;
 
-    return heap_wants_cycle(h->heap) && !young_suffices(h) && !h->pace.declined && at_load_relaxed(&h->wished_until) < number &&
+    return heap_wants_cycle(h->heap) && !young_suffices(h) && h->pace.declined != number && at_load_relaxed(&h->wished_until) < number &&
            at_load_relaxed(&h->emergency_until) < number; /* P1 */
 }
 
@@ -198,7 +199,7 @@ void cycle_task_done(struct shared_heap *h, const struct collector_task *task)
     h->pace.beside_ns += task->beside_ns;
     switch (task->work) {
     case WORK_CLEAR:
-        h->pace.declined = task->error != 0;
+        h->pace.declined = task->error != 0 ? h->completed + 1 : 0;
         if (task->error != 0)
             cycle_cancel(h);
         return;

@@ -14,7 +14,7 @@
 struct pace {                                 /* of cycles of one heap */
     bool marked;                              /* the cycle under way has marked what it could: its final mark is next, in a stop */
     unsigned rounds;                          /* of marking, in it */
-    bool declined;                            /* no memory to begin one: the collection that is promised stops the clients */
+    uint64_t declined;                        /* the number of the collection that could not begin as one, for want of memory: it stops the clients */
     uint64_t beside_ns;                       /* worked beside the clients, in it */
     uint64_t began_granted;                   /* control's granted_bytes when it was due */
     uint64_t needed_bytes;                    /* about what clients are granted from there to its end; 0: not known yet */

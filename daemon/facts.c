@@ -91,6 +91,8 @@ static void fill_collections(wire_heap_facts *facts, const struct shared_heap *h
     facts->last_pause_ns = at_load_relaxed(&h->control->last_pause_ns);
     facts->barrier_slow_paths = h->gauges.log.entries;
     facts->barrier_losses = h->gauges.log.losses;
+    facts->nursery_bytes = h->gauges.nursery_bytes;
+    facts->nursery_rests = h->gauges.nursery_rests;
     counters_fill(&h->counters, facts, rows);
 }
 

@@ -153,7 +153,7 @@ static size_t bite(struct shared_heap *h, struct grant_wait *w, uint32_t room, u
 {
     struct shm_grant rows[ROWS_A_GRANT];
     uint64_t nursery_bytes = heap_nursery_bytes(h->heap);
-    uint64_t bytes = w->all ? w->bytes : MM_MIN(w->bytes, share(h, w, nursery_bytes));
+    uint64_t bytes = w->all ? w->bytes : MM_MIN(w->bytes, share(h, w, heap_nursery_usual_bytes(h->heap)));
 
     bytes = w->class == SHM_GRANT_LARGE ? w->bytes : MM_MIN(bytes, most);
     size_t count = heap_grant(h->heap, w->mutator->record, w->class, bytes, w->min_bytes, rows,

@@ -262,6 +262,8 @@ static void read_gauges_locked(struct shared_heap *h)
     g->types = heap_type_count(h->heap);
     g->names = h->names.count;
     g->log = heap_log_totals(h->heap);
+    g->nursery_bytes = heap_nursery_bytes(h->heap);
+    g->nursery_rests = heap_nursery_rests(h->heap);
     g->space_count = heap_spaces(h->heap, g->spaces, SPACES_MAX);
 }
 

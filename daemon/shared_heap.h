@@ -42,6 +42,7 @@ struct heap_gauges {                          /* the plans' numbers when the loc
     uint32_t types;
     uint64_t names;
     struct heap_log_totals log;
+    uint64_t nursery_bytes, nursery_rests;
     struct heap_space_info spaces[SPACES_MAX];
     size_t space_count;
 };

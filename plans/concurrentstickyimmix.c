@@ -4,6 +4,7 @@
  *   Young   stickyimmix's: survivors stay where they are and are old from then on
  *   Old     concurrentimmix's cycle, when young collections no longer leave the room that one takes. In its first stop nothing is
  *           collected: what is young then is of the snapshot. What is granted after it is young when it ends (cycle_log.h)
+ *   Rest    where nearly all that is young survives: then concurrentimmix, cycle after cycle (generational.h)
  *   Whole   immix, in a stop: for who asks for one, in an emergency, when the log is incomplete, and if a cycle cannot begin
  *   From    MMTk's wish for such a plan (mmtk-core issue 1461)                        docs/plans.md#concurrentstickyimmix */
 #include "plans/generational.h"

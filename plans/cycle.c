@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "plans/cycle_log.h"
+#include "plans/generational.h"
 #include "plans/heap/bitmap.h"
 #include "plans/heap/resolve.h"
 #include "plans/heap/sanity.h"
@@ -277,7 +278,7 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     struct collection c = { .heap = h, .stop = stop };
     int r = -ENOMEM;
 
-    h->cycle.sum = (struct heap_collection){ .kind = HEAP_PAUSE_FINAL_MARK, .nursery_begun = heap_shares_log(h) };
+    h->cycle.sum = (struct heap_collection){ .kind = HEAP_PAUSE_FINAL_MARK };
     h->cycle.swept = (struct sweep_tally){ 0 };
     h->cycle.freed_bytes = 0;
     memset(h->cycle.kind_bytes, 0, sizeof(h->cycle.kind_bytes));
@@ -291,8 +292,10 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     }
     if (r < 0)
         return r;
+    generational_turn_stw(h);
     cycle_log_begin_stw(h);
     become(h, HEAP_CYCLE_MARKING);
+    h->cycle.sum.nursery_begun = heap_shares_log(h);
     ret->kind = HEAP_PAUSE_INITIAL_MARK;
     ret->nursery_begun = ret->begins_nursery = h->cycle.sum.nursery_begun;
     ret->live_objects = h->live_objects;

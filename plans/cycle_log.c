@@ -18,6 +18,10 @@
  *   L7  what is new is neither marked nor counted by the trace: who is met there lives anyway, and will be counted when it has survived
  *   L8  when the log is incomplete no cycle begins; one that marks keeps everything, and a whole collection comes, which arms the lines of
  *       all that it keeps. Until then the log says that it is incomplete
+ *   L9  a first stop is where the nursery begins to rest, and where it ends to (generational.h). To rest: by L2 all of the snapshot is
+ *       armed, the rows are dropped, and cycle.c needs nothing else; when all is marked the barrier rests, and the sweep arms every line, also
+ *       those that L5 would have left. To end: by cycle.c Y7 every field is armed, or in a row, whose field is armed now. So L3 and L4 hold
+ *       from here on, whatever was young before is of the snapshot, and the barrier does not rest again
  *   Fields at all times, not lines between cycles: of a line every reference would have to be looked at, so that random stores to a
  *   heap of small objects cost young pauses twice the time; docs/plans.md#concurrentstickyimmix
  *   Young collections wait for a cycle's end: they use for scratch the bitmap that is the cycle's marks (state.h), and a trace that is

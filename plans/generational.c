@@ -5,6 +5,11 @@
 #include "plans/room.h"
 
 #define SHARE_MIN 8u                         /* of the heap's limit: less room than that for the next nursery, and a whole collection comes */
+#define REST_STREAK 4u                       /* young collections: so many at least */
+#define REST_SHARE 3u                        /* of the heap's limit: so much has survived them, which no structure is that is soon built */
+#define REST_CYCLES_MIN 8u
+#define REST_CYCLES_MAX 128u
+#define REST_TRIES_WITH 4u                   /* a part of the nursery: it will most likely survive, too */
 #define GROWN_SHARE 16u                      /* of it: what is old must have grown by so much before a cycle can find much */
 
 bool generational_young_stw(const struct heap *h, const struct heap_stop *stop)
@@ -29,6 +34,51 @@ bool heap_young_suffices(const struct heap *h, uint64_t needed_bytes)
     return heap_shares_log(h) && !h->whole_next && (h->left_bytes >= needed_bytes || !grown);
 }
 
+/* ---- whether there is one ---- */
+
+bool heap_nursery_is_to_rest(const struct heap *h)
+{
+    const struct nursery_rest *rest = &h->rest;
+    bool much = rest->survived_bytes >= room_share(h, REST_SHARE) || h->log.losses != rest->losses;
+
+    return heap_shares_log(h) && h->options.nursery.kind == HEAP_NURSERY_ADAPTIVE && rest->streak >= REST_STREAK && much;
+}
+
+uint64_t heap_nursery_rests(const struct heap *h)
+{
+    return h->rest.times;
+}
+
+static void note_survival(struct heap *h, const struct heap_collection *c)
+{
+    struct nursery_rest *rest = &h->rest;
+
+    if (c->survived_bytes / 2 <= c->freed_bytes)
+        *rest = (struct nursery_rest){ .losses = h->log.losses, .times = rest->times };
+    else
+        rest->streak++;
+    rest->survived_bytes += rest->streak == 0 ? 0 : c->survived_bytes;
+}
+
+void generational_turn_stw(struct heap *h)
+{
+    struct nursery_rest *rest = &h->rest;
+
+    if (heap_nursery_is_to_rest(h)) {
+        rest->on = true;
+        rest->times++;
+        rest->cycles = 0;
+        rest->period = MM_MIN(MM_MAX(2 * rest->period, REST_CYCLES_MIN), REST_CYCLES_MAX);
+        h->nursery_bytes = MM_MAX(h->nursery_bytes, rest->nursery_bytes);
+    } else if (rest->on && ++rest->cycles == rest->period) {
+        rest->on = false;
+        rest->streak = REST_STREAK - 1; /* the next one tells */
+        rest->losses = h->log.losses;
+        rest->nursery_bytes = h->nursery_bytes;
+        h->nursery_bytes /= REST_TRIES_WITH;
+    }
+}
+
 /* ---- how large the nursery is ---- */
 
 static uint64_t clamp(uint64_t bytes, uint64_t min, uint64_t max)
@@ -49,7 +99,7 @@ static uint64_t adaptive_max(const struct heap *h, uint64_t room)
     return MM_MAX(max, MM_MIN(max * grants_busy(&h->grants), room / 2));
 }
 
-uint64_t heap_nursery_bytes(const struct heap *h)
+uint64_t heap_nursery_usual_bytes(const struct heap *h)
 {
     const struct heap_nursery *n = &h->options.nursery;
     uint64_t room = room_free(h) + heap_hole_bytes(h);
@@ -66,10 +116,16 @@ uint64_t heap_nursery_bytes(const struct heap *h)
     return h->options.pause_goal_ns == 0 ? max : clamp(h->nursery_bytes, n->min_bytes, max);
 }
 
+uint64_t heap_nursery_bytes(const struct heap *h)
+{
+    return heap_has_young(h) ? heap_nursery_usual_bytes(h) : 0;
+}
+
 void generational_note_pause(struct heap *h, const struct heap_collection *c, uint64_t begun_ns)
 {
     struct goal_pause pause = { .nursery_bytes = heap_nursery_bytes(h),
                                 .pause_ns = c->duration_ns,
+                                .looking_ns = c->looking_ns,
                                 .goal_ns = h->options.pause_goal_ns,
                                 .begun_ns = begun_ns };
     bool overran = h->overran && c->kind == HEAP_PAUSE_YOUNG;
@@ -77,8 +133,10 @@ void generational_note_pause(struct heap *h, const struct heap_collection *c, ui
     grants_next_term_stw(&h->grants);
 
     h->overran = h->overran && !overran;
-    if (c->kind == HEAP_PAUSE_YOUNG)
+    if (c->kind == HEAP_PAUSE_YOUNG) {
         h->mostly_survives = c->survived_bytes > c->freed_bytes;
+        note_survival(h, c);
+    }
     bool tells = c->kind == HEAP_PAUSE_YOUNG || c->kind == HEAP_PAUSE_REFCOUNT;
     if (tells && !overran && pause.goal_ns != 0 && pause.nursery_bytes != 0)
         h->nursery_bytes = goal_nursery_bytes(&h->goal, &pause);

@@ -80,8 +80,9 @@ uint64_t heap_used_bytes(const struct heap *heap);                   /* blocks i
 /* Free blocks that the next collection needs for its copies, beside what is granted: to be committed before it begins. */
 uint64_t heap_reserve_bytes(const struct heap *heap);
 uint64_t heap_grantable_bytes(const struct heap *heap);              /* about what small objects may still have before a collection */
-/* So much may be granted since the last collection before a young one is due; 0: not this plan's affair. */
+/* So much may be granted since the last collection before a young one is due; 0: none is ever, or the nursery rests. */
 uint64_t heap_nursery_bytes(const struct heap *heap);
+uint64_t heap_nursery_usual_bytes(const struct heap *heap);          /* the same, but when it rests what it will have again */
 /* What may be in use from now on, rounded up to commit units, at most the maximum. Below what is in use: nothing more is granted
  * until enough is freed. */
 void heap_set_limit(struct heap *heap, uint64_t bytes);
@@ -173,6 +174,7 @@ struct heap_collection {                      /* what it did */
     uint64_t live_objects, live_bytes, freed_bytes;
     uint64_t moved_objects, moved_bytes;      /* of the live ones */
     uint64_t duration_ns;
+    uint64_t looking_ns;                      /* of that, at least: at what is young and what was logged; what a smaller nursery makes less */
     size_t packet_kinds;                      /* rows of packets: how much work of which kind, by stage */
     struct packet_counters packets[HEAP_PACKET_KINDS_MAX];
     uint32_t forged_refs;                     /* references to no object's place, and objects with bad headers: counted, not followed */
@@ -224,6 +226,8 @@ bool heap_in_collection(const struct heap *heap);
 size_t heap_logged(const struct heap *heap);                         /* entries drained that no collection has looked at */
 void heap_take_log(struct heap *heap);
 int heap_mark(struct heap *heap, struct engine *engine);
+uint64_t heap_nursery_rests(const struct heap *heap);                /* how often it has begun to */
+bool heap_nursery_is_to_rest(const struct heap *heap);               /* from the next cycle on, which should come at once: generational.h */
 bool heap_plan_ends_beside(const struct heap *heap);                 /* marking may come to its end while clients run */
 bool heap_may_end_beside(const struct heap *heap);                   /* the same of the cycle under way: nothing speaks against it so far */
 bool heap_end_mark(struct heap *heap);                               /* all is marked; heap_barrier_active() from here on: no */

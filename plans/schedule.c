@@ -176,7 +176,7 @@ static void begin(struct collection *c, struct engine *engine)
     struct heap *h = c->heap;
 
     c->workers = engine_workers(engine);
-    h->young = h->plan->constraints.generational && generational_young_stw(h, c->stop);
+    h->young = heap_has_young(h) && generational_young_stw(h, c->stop);
     trace_init(&c->trace, h, c->workers == 1);
     c->trace.objects = &kinds[MARK_OBJECTS];
     c->trace.slots = &kinds[EVACUATE_SLOTS];
@@ -190,6 +190,18 @@ static void begin(struct collection *c, struct engine *engine)
     h->copy_cursor = 0;
     if (h->plan->begin_stw != NULL)
         h->plan->begin_stw(h, c->stop);
+}
+
+/* As if the workers had shared it evenly. */
+static uint64_t looking_ns(const struct heap_collection *c, unsigned workers)
+{
+    static const enum packet_name looks[] = { SCAN_LOGGED, COUNT_LOGGED, MARK_OBJECTS, EVACUATE_SLOTS, SCAN_SLICE };
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < c->packet_kinds; i++)
+        for (size_t k = 0; k < MM_ARRAY_LEN(looks); k++)
+            sum += c->packets[i].name == kinds[looks[k]].name ? c->packets[i].total_ns : 0;
+    return sum / workers;
 }
 
 static int run(struct collection *c, struct engine *engine, struct heap_collection *ret)
@@ -218,6 +230,7 @@ static int run(struct collection *c, struct engine *engine, struct heap_collecti
     journal(h, HEAP_MARK);
     engine_run(engine, job);
     ret->packet_kinds = job_counters(job, ret->packets, HEAP_PACKET_KINDS_MAX);
+    ret->looking_ns = looking_ns(ret, c->workers);
     fold(h, job, engine_workers(engine), ret);
     finish(h, c->stop);
     return 0;

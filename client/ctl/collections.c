@@ -33,6 +33,8 @@ static const struct column young_facts[] = {
     { "promoted",                      "promoted_bytes",     CELL_BYTES },
     { "survived",                      "survival_rate",      CELL_SHARE },
     { "survived the last one",         "last_survival_rate", CELL_SHARE },
+    { "nursery",                       "nursery_bytes",      CELL_BYTES },
+    { "times that it rested",          "nursery_rests",      CELL_COUNT },
 };
 static const struct column concurrent_facts[] = {
     { "worked while clients ran",      "concurrent_ns",      CELL_NS },
@@ -140,6 +142,8 @@ static void fill_work(json_t *document, const wire_heap_facts *facts)
     document_count(document, "last_promoted_bytes", facts->last_promoted_bytes);
     document_real(document, "last_survival_rate",
                   rate(facts->last_promoted_bytes, facts->last_young_new_bytes));
+    document_count(document, "nursery_bytes", facts->nursery_bytes);
+    document_count(document, "nursery_rests", facts->nursery_rests);
 }
 
 static void fill_packets(json_t *document, const wire_heap_facts *facts)

@@ -151,7 +151,7 @@ static unsigned grant_index(const struct heap *h)
 static void log_span(const struct heap *h, struct span s, bool wanted)
 {
     if (h->plan->constraints.barrier == SHM_BARRIER_FIELDS && !span_empty(s))
-        log_set_lines(&h->log, line_of(s.start), line_of(s.end - 1) - line_of(s.start) + 1, wanted && !h->plan->constraints.generational);
+        log_set_lines(&h->log, line_of(s.start), line_of(s.end - 1) - line_of(s.start) + 1, wanted && !heap_has_young(h));
 }
 
 uint32_t grants_busy(const struct grants *g)

@@ -82,6 +82,7 @@ static void write_header(struct heap *h, uint64_t max_bytes)
 
 #define NURSERY_MIN_BYTES (UINT64_C(2) << 20)
 #define NURSERY_MAX_BYTES (UINT64_C(32) << 20)
+#define FIRST_NURSERY_PART 4u /* of the most, as long as nobody knows what a pause takes */
 
 /* An administrator's zeroes. */
 static void settle_nursery(struct heap *h)
@@ -90,7 +91,7 @@ static void settle_nursery(struct heap *h)
 
     n->max_bytes = MM_MAX(n->max_bytes == 0 ? NURSERY_MAX_BYTES : n->max_bytes, n->min_bytes);
     n->min_bytes = n->min_bytes == 0 ? MM_MIN(NURSERY_MIN_BYTES, n->max_bytes) : n->min_bytes;
-    h->nursery_bytes = n->max_bytes;
+    h->nursery_bytes = h->options.pause_goal_ns == 0 ? n->max_bytes : MM_MAX(n->max_bytes / FIRST_NURSERY_PART, n->min_bytes);
     h->left_bytes = UINT64_MAX;
 }
 

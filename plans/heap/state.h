@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "plans/generational.h"
 #include "plans/goal.h"
 #include "plans/cycle.h"
 #include "plans/heap.h"
@@ -41,6 +42,7 @@ struct heap {
     uint64_t left_first;                     /* the same of the first one after a whole collection or a cycle */
     bool overran;                            /* the next young collection is of more than a nursery: a cycle has kept it waiting */
     bool mostly_survives;                    /* what young collections look at, by the last of them: cycle_promote.c */
+    struct nursery_rest rest;
     bool whole_next;                         /* the next collection is not to be a young one: generational.h */
     bool evacuates;                          /* [stw] this collection: else it marks in place */
     bool defrags;                            /* [stw] out of blocks chosen by immix_defrag.c, too */
@@ -75,10 +77,15 @@ static inline bool heap_g_stays_open(const struct heap *h)
 {
     return at_load_relaxed(&h->cycle.state) != HEAP_CYCLE_NONE && !h->plan->constraints.counts;
 }
+/* Some of its collections are young ones, as things are: generational.h. */
+static inline bool heap_has_young(const struct heap *h)
+{
+    return h->plan->constraints.generational && !h->rest.on;
+}
 /* Young collections and cycles have one log: cycle_log.h. */
 static inline bool heap_shares_log(const struct heap *h)
 {
-    return h->plan->constraints.concurrent && h->plan->constraints.generational && !h->plan->constraints.counts;
+    return h->plan->constraints.concurrent && heap_has_young(h) && !h->plan->constraints.counts;
 }
 /* In a collection: where objects are marked, and what else there is for it. A whole one marks anew, and resolves ambiguous words
  * against VO, which nobody needs after that. In a young one what is old is marked from the start: VO itself is added to, and what

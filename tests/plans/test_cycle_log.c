@@ -370,6 +370,95 @@ START_TEST(young_collections_suffice_while_they_leave_enough)
 }
 END_TEST
 
+/* ---- the nursery rests ---- */
+
+/* All of it survives. False: it is to rest. */
+static bool grow(uint32_t nodes)
+{
+    uint32_t first = fake_root_word(&world, 0, 0);
+
+    for (uint32_t i = 0; i < nodes; i++)
+        first = node(first, 0, i);
+    roots(first, 0);
+    (void)young();
+    return !heap_nursery_is_to_rest(world.heap);
+}
+
+static void grow_until_it_rests(void)
+{
+    unsigned collections = 1;
+
+    while (grow(50000))
+        ck_assert_uint_le(++collections, 6);
+    ck_assert_uint_ge(collections, 4);
+    ck_assert_uint_ge(world.heap->live_bytes, HEAP_BYTES / 3);
+    ck_assert_uint_ne(heap_nursery_bytes(world.heap), 0);
+    (void)fake_cycle(&world);
+    ck_assert_uint_eq(heap_nursery_bytes(world.heap), 0);
+    ck_assert_uint_eq(heap_nursery_rests(world.heap), 1);
+}
+
+START_TEST(a_nursery_of_which_all_survives_again_and_again_rests)
+{
+    open_sticky(_i);
+    grow_until_it_rests();
+    uint64_t live = live_now();
+    ck_assert(!heap_barrier_active(world.heap));
+    (void)list(50000);
+    ck_assert_int_eq(fake_collect_young(&world).kind, HEAP_PAUSE_FULL);
+    ck_assert_uint_eq(world.heap->live_objects, live);
+    close_world();
+}
+END_TEST
+
+START_TEST(it_is_tried_again_and_rests_for_longer_if_nothing_has_changed)
+{
+    unsigned cycles[2] = { 0 };
+
+    open_sticky(_i);
+    grow_until_it_rests();
+    for (unsigned i = 0; i < 2; i++) {
+        for (; heap_nursery_bytes(world.heap) == 0; cycles[i]++)
+            (void)fake_cycle(&world);
+        ck_assert(heap_barrier_active(world.heap));
+        ck_assert(!grow(1000)); /* one is enough */
+        (void)fake_cycle(&world);
+        ck_assert_uint_eq(heap_nursery_bytes(world.heap), 0);
+    }
+    ck_assert_uint_eq(cycles[1], 2 * cycles[0]);
+    close_world();
+}
+END_TEST
+
+START_TEST(it_does_its_work_again_once_what_is_young_dies)
+{
+    open_sticky(_i);
+    grow_until_it_rests();
+    while (heap_nursery_bytes(world.heap) == 0)
+        (void)fake_cycle(&world);
+    holder = fake_root_word(&world, 0, 0);
+    fake_set(&world, holder, 1, list(MANY)); /* which the log knows of again */
+    (void)list(50000);
+    ck_assert_uint_eq(young().survived_bytes, MANY * NODE_BYTES);
+    list_is_whole(fake_ref(&world, holder, 1), MANY);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)fake_cycle(&world);
+        ck_assert_uint_ne(heap_nursery_bytes(world.heap), 0);
+    }
+    close_world();
+}
+END_TEST
+
+START_TEST(a_nursery_of_a_size_that_was_said_never_rests)
+{
+    open_sticky(_i);
+    world.heap->options.nursery.kind = HEAP_NURSERY_FIXED;
+    for (unsigned i = 0; i < 8; i++)
+        ck_assert(grow(40000));
+    close_world();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("cycle_log");
@@ -390,6 +479,10 @@ static Suite *make_suite(void)
     EACH(young_collections_and_cycles_take_turns, 6);
     EACH(a_log_that_is_lost_before_a_cycle_makes_a_whole_collection_of_it, 6);
     EACH(a_log_that_is_lost_in_a_cycle_is_not_forgotten_before_a_whole_collection, 6);
+    EACH(a_nursery_of_which_all_survives_again_and_again_rests, 6);
+    EACH(it_is_tried_again_and_rests_for_longer_if_nothing_has_changed, 6);
+    EACH(it_does_its_work_again_once_what_is_young_dies, 6);
+    EACH(a_nursery_of_a_size_that_was_said_never_rests, 6);
     tcase_add_test(tc, young_collections_suffice_while_they_leave_enough);
 #undef EACH
     suite_add_tcase(s, tc);

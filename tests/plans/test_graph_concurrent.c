@@ -143,10 +143,24 @@ static void end_beside(bool beside)
     world.late = below(3) == 0 ? below(20) : 0;
 }
 
+/* The nursery may rest from this cycle on, or no longer. */
+static void turn(void)
+{
+    struct nursery_rest *rest = &world.heap->rest;
+
+    if (rest->on && below(2) == 0)
+        rest->cycles = rest->period - 1;
+    if (!rest->on && below(3) == 0) {
+        rest->streak = 100;
+        rest->survived_bytes = HEAP_BYTES;
+    }
+}
+
 static void cycle(bool beside)
 {
     struct heap_collection c;
 
+    turn();
     heap_begin_cycle(world.heap);
     make(heap_clear, beside);
     stop_for(false);
@@ -217,7 +231,7 @@ static void run(uint64_t seed, unsigned plan, unsigned workers, bool beside)
     graph_begin(seed, HEAP_BYTES);
     struct heap_config config = { .plan = plans_of[plan],
                                   .max_bytes = HEAP_BYTES,
-                                  .options = { .sanity = below(4) == 0, .immix_always_defrag = below(3) == 0 } };
+                                  .options = { .nursery.kind = HEAP_NURSERY_ADAPTIVE, .sanity = below(4) == 0, .immix_always_defrag = below(3) == 0 } };
     fake_world_open_with(&world, &config, workers);
     objects_define(&types, &world);
     fake_mutator_new(&world)->lines_bytes = 1 + below(300000);
