@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "plans/generational.h"
 #include "plans/heap/state.h"
 #include "plans/refcount.h"
 #include "plans/stage/collection.h"
@@ -166,6 +167,7 @@ void heap_end_cycle(struct heap *h, struct heap_collection *ret)
     h->overran = heap_shares_log(h) && !cycle->promotes;
     h->live_objects = cycle->sum.live_objects;
     h->live_bytes = cycle->sum.live_bytes;
+    generational_looked(h, h->live_bytes);
     if (h->options.count_live_bytes_in_gc)
         memcpy(h->live_kind_bytes, cycle->kind_bytes, sizeof(h->live_kind_bytes));
     at_store_relaxed(&cycle->state, HEAP_CYCLE_NONE);

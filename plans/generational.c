@@ -5,8 +5,8 @@
 #include "plans/room.h"
 
 #define SHARE_MIN 8u                         /* of the heap's limit: less room than that for the next nursery, and a whole collection comes */
-#define REST_STREAK 4u                       /* young collections: so many at least */
-#define REST_SHARE 3u                        /* of the heap's limit: so much has survived them, which no structure is that is soon built */
+#define REST_STREAK 4u                       /* young collections in a row */
+#define REST_SHARE 16u                       /* of the heap's limit: when less has been promoted, nothing is learned of it */
 #define REST_CYCLES_MIN 8u
 #define REST_CYCLES_MAX 128u
 #define REST_TRIES_WITH 4u                   /* a part of the nursery: it will most likely survive, too */
@@ -38,10 +38,7 @@ bool heap_young_suffices(const struct heap *h, uint64_t needed_bytes)
 
 bool heap_nursery_is_to_rest(const struct heap *h)
 {
-    const struct nursery_rest *rest = &h->rest;
-    bool much = rest->survived_bytes >= room_share(h, REST_SHARE) || h->log.losses != rest->losses;
-
-    return heap_shares_log(h) && h->options.nursery.kind == HEAP_NURSERY_ADAPTIVE && rest->streak >= REST_STREAK && much;
+    return heap_shares_log(h) && h->options.nursery.kind == HEAP_NURSERY_ADAPTIVE && h->rest.streak >= REST_STREAK && h->rest.old_dies;
 }
 
 uint64_t heap_nursery_rests(const struct heap *h)
@@ -49,15 +46,29 @@ uint64_t heap_nursery_rests(const struct heap *h)
     return h->rest.times;
 }
 
-static void note_survival(struct heap *h, const struct heap_collection *c)
+static void note_survival(struct nursery_rest *rest, const struct heap_collection *c)
+{
+    rest->promoted_bytes += c->survived_bytes;
+    if (c->survived_bytes / 2 > c->freed_bytes) {
+        rest->streak++;
+        return;
+    }
+    rest->streak = 0;
+    rest->period = 0;
+    rest->nursery_bytes = 0;
+}
+
+/* A structure that is being built survives as well. Only if about as much has died old is there nothing young to be found. */
+void generational_looked(struct heap *h, uint64_t live_bytes)
 {
     struct nursery_rest *rest = &h->rest;
+    uint64_t before = rest->live_bytes + rest->promoted_bytes;
 
-    if (c->survived_bytes / 2 <= c->freed_bytes)
-        *rest = (struct nursery_rest){ .losses = h->log.losses, .times = rest->times };
-    else
-        rest->streak++;
-    rest->survived_bytes += rest->streak == 0 ? 0 : c->survived_bytes;
+    if (rest->promoted_bytes < room_share(h, REST_SHARE))
+        return;
+    rest->old_dies = before - MM_MIN(live_bytes, before) >= rest->promoted_bytes / 2;
+    rest->live_bytes = live_bytes;
+    rest->promoted_bytes = 0;
 }
 
 void generational_turn_stw(struct heap *h)
@@ -73,7 +84,6 @@ void generational_turn_stw(struct heap *h)
     } else if (rest->on && ++rest->cycles == rest->period) {
         rest->on = false;
         rest->streak = REST_STREAK - 1; /* the next one tells */
-        rest->losses = h->log.losses;
         rest->nursery_bytes = h->nursery_bytes;
         h->nursery_bytes /= REST_TRIES_WITH;
     }
@@ -135,8 +145,10 @@ void generational_note_pause(struct heap *h, const struct heap_collection *c, ui
     h->overran = h->overran && !overran;
     if (c->kind == HEAP_PAUSE_YOUNG) {
         h->mostly_survives = c->survived_bytes > c->freed_bytes;
-        note_survival(h, c);
+        note_survival(&h->rest, c);
     }
+    if (c->kind == HEAP_PAUSE_FULL)
+        generational_looked(h, c->live_bytes);
     bool tells = c->kind == HEAP_PAUSE_YOUNG || c->kind == HEAP_PAUSE_REFCOUNT;
     if (tells && !overran && pause.goal_ns != 0 && pause.nursery_bytes != 0)
         h->nursery_bytes = goal_nursery_bytes(&h->goal, &pause);

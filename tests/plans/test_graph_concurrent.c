@@ -152,7 +152,7 @@ static void turn(void)
         rest->cycles = rest->period - 1;
     if (!rest->on && below(3) == 0) {
         rest->streak = 100;
-        rest->survived_bytes = HEAP_BYTES;
+        rest->old_dies = true;
     }
 }
 
