@@ -44,14 +44,14 @@ static uint64_t needed_bytes(const struct shared_heap *h)
 /* P6 */
 static bool young_suffices(const struct shared_heap *h)
 {
-    return heap_young_suffices(h->heap, needed_bytes(h)) && !heap_nursery_is_to_rest(h->heap);
+    return heap_young_suffices(h->heap, needed_bytes(h)) && !heap_nursery_wants_cycle(h->heap);
 }
 
 bool cycle_is_due_locked(struct shared_heap *h)
 {
     if (!heap_wants_cycle(h->heap) || h->promised > h->completed)
         return false;
-    if (!heap_nursery_is_to_rest(h->heap) && (heap_grantable_bytes(h->heap) >= needed_bytes(h) || young_suffices(h)))
+    if (!heap_nursery_wants_cycle(h->heap) && (heap_grantable_bytes(h->heap) >= needed_bytes(h) || young_suffices(h)))
         return false;
     h->pace.began_granted = at_load_relaxed(&h->control->granted_bytes);
     return true;

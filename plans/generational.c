@@ -6,9 +6,12 @@
 
 #define SHARE_MIN 8u                         /* of the heap's limit: less room than that for the next nursery, and a whole collection comes */
 #define REST_STREAK 4u                       /* young collections in a row */
-#define REST_SHARE 16u                       /* of the heap's limit: when less has been promoted, nothing is learned of it */
-#define REST_CYCLES_MIN 8u
-#define REST_CYCLES_MAX 128u
+#define REST_FIRST_SHARE 3u                  /* of the heap's limit: what they have promoted before anybody looks at everything for it */
+#define REST_FIRST_MAX (UINT64_C(256) << 20)
+#define REST_NEXT_SHARE 8u                   /* and between that and the next look, at least */
+#define REST_NEXT_MAX (UINT64_C(64) << 20)
+#define REST_CYCLES_MIN 16u
+#define REST_CYCLES_MAX 256u
 #define REST_TRIES_WITH 4u                   /* a part of the nursery: it will most likely survive, too */
 #define GROWN_SHARE 16u                      /* of it: what is old must have grown by so much before a cycle can find much */
 
@@ -36,9 +39,29 @@ bool heap_young_suffices(const struct heap *h, uint64_t needed_bytes)
 
 /* ---- whether there is one ---- */
 
-bool heap_nursery_is_to_rest(const struct heap *h)
+static bool survives_again_and_again(const struct heap *h)
 {
-    return heap_shares_log(h) && h->options.nursery.kind == HEAP_NURSERY_ADAPTIVE && h->rest.streak >= REST_STREAK && h->rest.old_dies;
+    return heap_shares_log(h) && h->options.nursery.kind == HEAP_NURSERY_ADAPTIVE && h->rest.streak >= REST_STREAK;
+}
+
+static bool is_to_rest(const struct heap *h)
+{
+    return survives_again_and_again(h) && h->rest.old_dies;
+}
+
+/* Nobody knows yet whether what survives dies when it is old. */
+static bool is_to_be_looked_at(const struct heap *h)
+{
+    const struct nursery_rest *rest = &h->rest;
+    uint64_t enough = rest->live_bytes == 0 ? MM_MIN(room_share(h, REST_FIRST_SHARE), REST_FIRST_MAX)
+                                            : MM_MIN(room_share(h, REST_NEXT_SHARE), REST_NEXT_MAX);
+
+    return survives_again_and_again(h) && rest->promoted_bytes >= MM_MAX(rest->interval_bytes, enough);
+}
+
+bool heap_nursery_wants_cycle(const struct heap *h)
+{
+    return is_to_rest(h) || is_to_be_looked_at(h);
 }
 
 uint64_t heap_nursery_rests(const struct heap *h)
@@ -48,25 +71,25 @@ uint64_t heap_nursery_rests(const struct heap *h)
 
 static void note_survival(struct nursery_rest *rest, const struct heap_collection *c)
 {
-    rest->promoted_bytes += c->survived_bytes;
     if (c->survived_bytes / 2 > c->freed_bytes) {
         rest->streak++;
+        rest->promoted_bytes += c->survived_bytes;
         return;
     }
-    rest->streak = 0;
-    rest->period = 0;
-    rest->nursery_bytes = 0;
+    *rest = (struct nursery_rest){ .times = rest->times };
 }
 
-/* A structure that is being built survives as well. Only if about as much has died old is there nothing young to be found. */
+/* A structure that is being built survives as well. Only if about as much dies old is there nothing young to be found: between two looks
+ * at everything in one row of young collections that nearly all survived. */
 void generational_looked(struct heap *h, uint64_t live_bytes)
 {
     struct nursery_rest *rest = &h->rest;
     uint64_t before = rest->live_bytes + rest->promoted_bytes;
 
-    if (rest->promoted_bytes < room_share(h, REST_SHARE))
+    if (!is_to_be_looked_at(h))
         return;
-    rest->old_dies = before - MM_MIN(live_bytes, before) >= rest->promoted_bytes / 2;
+    rest->old_dies = rest->live_bytes > 0 && before - MM_MIN(live_bytes, before) >= rest->promoted_bytes / 2;
+    rest->interval_bytes = rest->live_bytes > 0 ? 2 * rest->promoted_bytes : 0; /* the first one tells nothing */
     rest->live_bytes = live_bytes;
     rest->promoted_bytes = 0;
 }
@@ -75,7 +98,7 @@ void generational_turn_stw(struct heap *h)
 {
     struct nursery_rest *rest = &h->rest;
 
-    if (heap_nursery_is_to_rest(h)) {
+    if (is_to_rest(h)) {
         rest->on = true;
         rest->times++;
         rest->cycles = 0;

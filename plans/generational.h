@@ -16,8 +16,9 @@ struct nursery_rest {                        /* zero at first */
     bool on;
     uint64_t times;                          /* that it began to be */
     uint32_t streak;                         /* young collections in a row that nearly all survived */
-    uint64_t live_bytes, promoted_bytes;     /* when all was looked at and enough had been promoted to learn from; in young collections since */
-    bool old_dies;                           /* when it was, most of what had been promoted before had died, or as much of what is older */
+    uint64_t live_bytes, promoted_bytes;     /* when all was last looked at, in that row, 0: it was not; by them since */
+    uint64_t interval_bytes;                 /* so much is to be promoted before it is looked at again */
+    bool old_dies;                           /* when it was, half as much had died as had been promoted since the time before */
     uint32_t cycles, period;                 /* since it began; until it ends. Doubled each time that was too early */
     uint64_t nursery_bytes;                  /* what it had when it began to be tried; 0: it was not */
 };

@@ -227,7 +227,7 @@ size_t heap_logged(const struct heap *heap);                         /* entries 
 void heap_take_log(struct heap *heap);
 int heap_mark(struct heap *heap, struct engine *engine);
 uint64_t heap_nursery_rests(const struct heap *heap);                /* how often it has begun to */
-bool heap_nursery_is_to_rest(const struct heap *heap);               /* from the next cycle on, which should come at once: generational.h */
+bool heap_nursery_wants_cycle(const struct heap *heap);              /* at once: to rest from then on, or to know whether it should; generational.h */
 bool heap_plan_ends_beside(const struct heap *heap);                 /* marking may come to its end while clients run */
 bool heap_may_end_beside(const struct heap *heap);                   /* the same of the cycle under way: nothing speaks against it so far */
 bool heap_end_mark(struct heap *heap);                               /* all is marked; heap_barrier_active() from here on: no */
