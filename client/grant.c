@@ -7,6 +7,8 @@
  *       SLAB_SHORT_NS is longer than a tick of most systems' clocks, 4 ms: so long the daemon may wait for a core where all are taken
  *   G3  an error that answers a request made ahead is not yet anybody's: the ring may still hold spans. It stops asking ahead
  *       until the thread waits, and asks anew, itself
+ *       What was asked for ahead may have come since whoever waits looked: then there is nothing to wait for, and a request for more
+ *       could be refused, since the ring may be full of it
  *   G4  the classes that a thread may have many of begin with a cell or two, and have one share of the heap among them  */
 #include "client/grant.h"
 
@@ -135,12 +137,20 @@ static int await_answer(struct thread *th, enum shm_grant_class class)
     }
 }
 
+/* G3. A run of pages is asked for one by one, and nobody looks for one before. */
+static bool has_come(const struct thread *th, enum shm_grant_class class)
+{
+    return class != SHM_GRANT_LARGE && at_load_acquire(&th->m->mail[class].published) != th->slabs[class].seen; /* pairs with the daemon's */
+}
+
 int grant_wait_parked(struct thread *th, const struct grant_ask *ask)
 {
     struct slab *slab = &th->slabs[ask->class];
-    bool ours = !under_way(th, ask->class);
-    int r = ours ? grant_send(th, ask) : MMGC_OK;
+    bool ours = !under_way(th, ask->class); /* first: what it brought is there then */
 
+    if (ours && has_come(th, ask->class))
+        return MMGC_OK;
+    int r = ours ? grant_send(th, ask) : MMGC_OK;
     slab->refused = false;
     if (r == MMGC_OK)
         r = await_answer(th, ask->class);

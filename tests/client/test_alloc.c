@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/grant.h"
+#include "client/span.h"
 #include "shm/object.h"
 #include "shm/units.h"
 
@@ -262,6 +264,25 @@ static void *release_later(void *arg)
     return NULL;
 }
 
+START_TEST(who_waits_for_what_has_come_meanwhile_asks_for_no_more)
+{
+    struct thread *th = thread_of(t);
+    struct grant_ask ask = { .class = SHM_GRANT_LINES, .min_bytes = MM_LINE_BYTES };
+
+    ck_assert_ptr_nonnull(mmgc_new(t, node_type));
+    while (at_load_acquire(&mutator()->mail[SHM_GRANT_LINES].answered) != th->slabs[SHM_GRANT_LINES].mail_serial)
+        (void)usleep(100);
+    (void)span_ahead(th, SHM_GRANT_LINES);
+    uint32_t asked = at_load_relaxed(&fake->grants[SHM_GRANT_LINES]), seen = th->slabs[SHM_GRANT_LINES].seen;
+    th->slabs[SHM_GRANT_LINES].seen--; /* as if it had come after that look */
+    ck_assert_ok(grant_wait(th, &ask));
+    ck_assert_uint_eq(at_load_relaxed(&fake->grants[SHM_GRANT_LINES]), asked);
+    th->slabs[SHM_GRANT_LINES].seen = seen;
+    ck_assert_ok(grant_wait(th, &ask)); /* now there is nothing more */
+    ck_assert_uint_eq(at_load_relaxed(&fake->grants[SHM_GRANT_LINES]), asked + 1);
+}
+END_TEST
+
 START_TEST(waiting_for_memory_is_parked_with_roots)
 {
     pthread_t thread;
@@ -421,6 +442,7 @@ static Suite *alloc_suite(void)
     tcase_add_test(alloc, small_holes_are_for_small_objects);
     tcase_add_test(alloc, the_next_slab_is_asked_for_before_the_last_runs_out);
     tcase_add_test(alloc, one_request_of_a_class_is_under_way);
+    tcase_add_test(alloc, who_waits_for_what_has_come_meanwhile_asks_for_no_more);
     tcase_add_test(alloc, waiting_for_memory_is_parked_with_roots);
     tcase_add_test(alloc, a_full_heap_is_null_and_an_error_and_not_for_ever);
     tcase_add_test(alloc, the_arena_ends_in_an_error);
