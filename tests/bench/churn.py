@@ -58,7 +58,7 @@ def _ours(env, heap_mib, plan):
 
     def run():
         mmgcd, mmgcctl, program = env.ours(*TARGETS)
-        with private_daemon(mmgcd, "--heap-plan", plan) as sock:
+        with private_daemon(mmgcd, "--heap-plan", plan, "--heap-pretouch", "on") as sock: # as WANTED
             command = [program, sock, HEAP, heap_mib, ENTRIES, ENTRIES, f"warm_ms={warm}", f"min_ms={run_for}"]
             got = run_together([command], env.timeout_s)[0]
             info = heap_info(mmgcctl, sock, HEAP)
