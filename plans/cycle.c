@@ -13,8 +13,7 @@
  *       overwritten a reference before its field was looked at; that entry was there first, and would have marked it now. So nobody
  *       is asked to stop, or to answer. Otherwise, or where only a stop will do, the rows are drained to the last at a second stop
  *   Y7  the barrier rests from then on. Who had looked at it just before may still clear a bit, even one that the sweep has set: the
- *       entry stands in h->log until the next first stop, which sets the bit again. If one was lost no cycle begins, but a whole
- *       collection, whose sweep sets them all
+ *       entry stands in h->log until the next first stop, which sets the bit again. If one was lost, that stop sets all of them
  *   From  Yuasa, JSS 1990; MMTk's ConcurrentImmix, whose second pause also does not scan roots again                         */
 #include "plans/cycle.h"
 
@@ -255,11 +254,11 @@ static bool make_seeds(struct cycle *cycle, size_t words)
 static int seed(struct collection *c, struct engine *engine, struct heap_collection *ret)
 {
     struct heap *h = c->heap;
-    bool arms = heap_shares_log(h);
+    bool shares = heap_shares_log(h), lost = h->log.lost;
     struct range ranges[] = { { &SEED_AMBIGUOUS, 0, c->row_words },
                               { &SEED_EXACT, 0, c->row_words },
-                              { &ARM_BLOCKS, 0, arms ? blocks_high(&h->blocks) : 0 },
-                              { &ARM_ROWS, 0, arms ? h->log.count : 0 } };
+                              { &ARM_BLOCKS, 0, shares || lost ? blocks_high(&h->blocks) : 0 },
+                              { &ARM_ROWS, 0, shares && !lost ? h->log.count : 0 } };
 
     int r = grants_reserve_open(h);
     if (r < 0)
@@ -283,7 +282,7 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     h->cycle.freed_bytes = 0;
     memset(h->cycle.kind_bytes, 0, sizeof(h->cycle.kind_bytes));
     h->cycle.seeded = h->cycle.promotes = h->cycle.took_all = h->cycle.closed = false;
-    if (heap_plan_ends_beside(h))
+    if (heap_plan_ends_beside(h) && !h->log.lost)
         log_rearm_stw(&h->log, h->granules); /* before grants_stay_open_stw() says what is not wanted */
     if (stage_count_words(&c) == 0) {
         if (make_seeds(&h->cycle, c.row_words))

@@ -16,8 +16,9 @@
  *   L6  a young collection arms the field of each row, and looks at it if it was the first to (log_claim_granule()). Then it sweeps the
  *       blocks with young objects: lines that are marked are armed as a whole, all others are not
  *   L7  what is new is neither marked nor counted by the trace: who is met there lives anyway, and will be counted when it has survived
- *   L8  when the log is incomplete no cycle begins; one that marks keeps everything, and a whole collection comes, which arms the lines of
- *       all that it keeps. Until then the log says that it is incomplete
+ *   L8  when the log is incomplete the next collection is no young one, but a cycle: its first stop does not know which fields are armed, and arms all
+ *       that there are, which is L2 without its rows. A cycle that marks keeps everything, and a whole collection comes, which arms the
+ *       lines of all that it keeps. Until then the log says that it is incomplete
  *   L9  a first stop is where the nursery begins to rest, and where it ends to (generational.h). To rest: by L2 all of the snapshot is
  *       armed, the rows are dropped, and cycle.c needs nothing else; when all is marked the barrier rests, and the sweep arms every line, also
  *       those that L5 would have left. To end: by cycle.c Y7 every field is armed, or in a row, whose field is armed now. So L3 and L4 hold
@@ -53,7 +54,9 @@ void cycle_log_arm_block(struct heap *h, uint32_t block)
 {
     enum block_kind kind = blocks_kind(&h->blocks, block);
 
-    if (block_kind_has_lines(kind))
+    if (h->log.lost) /* L8 */
+        log_set_lines(&h->log, (uint64_t)block * MM_BLOCK_LINES, MM_BLOCK_LINES, true);
+    else if (block_kind_has_lines(kind))
         arm_granted(h, block);
     else if (kind == BLOCK_LARGE && blocks_flag(&h->blocks, block, BLOCK_YOUNG))
         large_space_arm(h, block);

@@ -10,7 +10,7 @@
 
 struct heap;
 
-/* The first stop. For each block, once G is opened and the log holds all: stores to what is in it will be logged. */
+/* The first stop. For each block, once G is opened and the log holds all, or says that it does not: stores to what is in it will be logged. */
 void cycle_log_arm_block(struct heap *h, uint32_t block);
 void cycle_log_arm_row(struct heap *h, uint64_t row);
 void cycle_log_begin_stw(struct heap *h);    /* then this; of other plans with cycles it is all there is to do */

@@ -34,7 +34,7 @@ bool heap_young_suffices(const struct heap *h, uint64_t needed_bytes)
 {
     bool grown = h->left_first - MM_MIN(h->left_bytes, h->left_first) >= room_share(h, GROWN_SHARE);
 
-    return heap_shares_log(h) && !h->whole_next && (h->left_bytes >= needed_bytes || !grown);
+    return heap_shares_log(h) && !h->whole_next && !h->log.lost && (h->left_bytes >= needed_bytes || !grown);
 }
 
 /* ---- whether there is one ---- */

@@ -383,6 +383,6 @@ void refcount_end_cycle(struct heap *h, struct heap_collection *ret)
 
 bool heap_wants_cycle(const struct heap *h)
 {
-    return h->plan->constraints.concurrent && heap_cycle(h) == HEAP_CYCLE_NONE && !(heap_shares_log(h) && h->log.lost) &&
+    return h->plan->constraints.concurrent && heap_cycle(h) == HEAP_CYCLE_NONE &&
            (!h->plan->constraints.counts || h->count.trace_next);
 }

@@ -338,20 +338,9 @@ const char *heap_pause_name(enum heap_pause kind)
 }
 
 /* A cycle has made marks ready: it begins, unless more is wanted than it can do. */
-static bool should_begin_cycle(const struct heap *h, const struct heap_stop *stop)
-{
-    return heap_cycle(h) == HEAP_CYCLE_CLEARED && !h->plan->constraints.counts && !stop->whole && !stop->full_heap && !stop->emergency;
-}
-
-/* It is not known which fields are armed, or what refers to what is young (cycle.c Y7, cycle_log.c L8). */
-static bool cycle_cannot_begin(const struct heap *h)
-{
-    return h->log.lost;
-}
-
 static bool begins_cycle(const struct heap *h, const struct heap_stop *stop)
 {
-    return should_begin_cycle(h, stop) && !cycle_cannot_begin(h);
+    return heap_cycle(h) == HEAP_CYCLE_CLEARED && !h->plan->constraints.counts && !stop->whole && !stop->full_heap && !stop->emergency;
 }
 
 static int collect(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
@@ -363,12 +352,9 @@ static int collect(struct heap *h, struct engine *engine, const struct heap_stop
         return cycle_final_stw(h, engine, stop, ret);
     if (begins_cycle(h, stop))
         return cycle_initial_stw(h, engine, stop, ret);
-    bool falls_back = should_begin_cycle(h, stop);
     if (heap_cycle(h) == HEAP_CYCLE_CLEARED)
         heap_cancel_cycle(h);
-    int r = schedule_collect_stw(h, engine, stop, ret);
-    ret->fell_back = falls_back;
-    return r;
+    return schedule_collect_stw(h, engine, stop, ret);
 }
 
 /* Whatever is unmarked may be alive: what was known stays known. */

@@ -163,6 +163,10 @@ static void cycle(bool beside)
     turn();
     heap_begin_cycle(world.heap);
     make(heap_clear, beside);
+    if (below(3) == 0) { /* nobody knows what was logged: its first stop arms all there is */
+        world.heap->log.count = below(2) == 0 ? 0 : world.heap->log.count;
+        heap_log_lost(world.heap);
+    }
     stop_for(false);
     AGREES(heap_cycle(world.heap) == HEAP_CYCLE_MARKING);
     for (uint32_t i = below(4); i > 0; i--) {
