@@ -19,7 +19,7 @@ struct shm_bump *span_bump(struct thread *th, enum shm_grant_class class)
     return shm_mutator_bump(th->m, class);
 }
 
-/* Does a processor wait for each line that it is going to store to, if nobody fetches it before? Of those measured Intel's do (Sapphire
+/* Does a processor wait for each line that it is going to store to, if nobody fetches it before? Of those measured Intel's do (Emerald
  * Rapids: what allocates without collecting takes 5.0 ns an object of 24 bytes, with this 3.1), AMD's do not (there it was a loss). */
 static bool stores_wait(void)
 {

@@ -11,7 +11,8 @@
  *       collection has ended when that is swept: then what it freed is there
  *   P6  the first stop may be put off, again and again, for a thread that is slow (patience.h); until then the cycle is CLEARED
  *   P7  a plan that has young collections, too, begins a cycle when the last of them has left less than P3 asks for; at once, since that
- *       is when there is most. What is granted while it runs is the next young collection's, which comes before the next cycle
+ *       is when there is most; and as soon as its nursery is to rest, or a look at everything is to tell whether it should
+ *       (plans/generational.h). What is granted while it runs is the next young collection's, which comes before the next cycle
  *   P8  of a plan that counts, its marking, and its counting, make way for stops that come meanwhile. Marking goes on after them; counting, which they need, within */
 #include "daemon/cycle.h"
 
@@ -41,7 +42,7 @@ static uint64_t needed_bytes(const struct shared_heap *h)
     return MM_MIN(MM_MAX(needed, limit / LEAST_SHARE), limit / MOST_SHARE);
 }
 
-/* P6 */
+/* P7 */
 static bool young_suffices(const struct shared_heap *h)
 {
     return heap_young_suffices(h->heap, needed_bytes(h)) && !heap_nursery_wants_cycle(h->heap);

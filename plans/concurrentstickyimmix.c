@@ -5,7 +5,7 @@
  *   Old     concurrentimmix's cycle, when young collections no longer leave the room that one takes. In its first stop nothing is
  *           collected: what is young then is of the snapshot. What is granted after it is young when it ends (cycle_log.h)
  *   Rest    where nearly all that is young survives: then concurrentimmix, cycle after cycle (generational.h)
- *   Whole   immix, in a stop: for who asks for one, in an emergency, when the log is incomplete, and if a cycle cannot begin
+ *   Whole   immix, in a stop: for who asks for one, in an emergency, when the log is incomplete that a cycle needs, and if one cannot begin
  *   From    MMTk's wish for such a plan (mmtk-core issue 1461)                        docs/plans.md#concurrentstickyimmix */
 #include "plans/generational.h"
 #include "plans/heap/state.h"

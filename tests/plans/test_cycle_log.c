@@ -386,6 +386,17 @@ static void replace(uint32_t nodes)
     (void)young();
 }
 
+/* It stays, and what is new is put before it. */
+static void build(uint32_t nodes)
+{
+    uint32_t first = fake_root_word(&world, 0, 0);
+
+    for (uint32_t i = 0; i < nodes; i++)
+        first = node(first, 0, i);
+    roots(first, 0);
+    (void)young();
+}
+
 /* Two looks at everything with nothing but survivors between them. */
 static void replace_until_it_rests(void)
 {
@@ -477,11 +488,7 @@ START_TEST(nor_does_one_while_something_is_built_that_stays)
 
     open_sticky(_i);
     for (unsigned i = 0; i < 12; i++) {
-        uint32_t first = fake_root_word(&world, 0, 0);
-        for (uint32_t k = 0; k < 40000; k++)
-            first = node(first, 0, k);
-        roots(first, 0);
-        (void)young();
+        build(40000);
         if (heap_nursery_wants_cycle(world.heap)) {
             (void)fake_cycle(&world);
             looks++;
@@ -502,11 +509,7 @@ START_TEST(what_died_before_a_row_of_survivors_says_nothing_of_them)
     (void)young(); /* of which nothing survives: the row ends */
     roots(0, 0);
     for (unsigned i = 0; i < 6; i++) {
-        uint32_t first = fake_root_word(&world, 0, 0);
-        for (uint32_t k = 0; k < 30000; k++)
-            first = node(first, 0, k);
-        roots(first, 0);
-        (void)young();
+        build(30000);
         if (heap_nursery_wants_cycle(world.heap))
             (void)fake_cycle(&world);
         ck_assert_uint_eq(heap_nursery_rests(world.heap), 0);
