@@ -40,7 +40,17 @@
     X(SYSTEM, 32, "a system call failed: errno says which way")                                                               \
     X(UNSUPPORTED, 33, "the heap's plan or this system does not offer that")                                                  \
     X(SHUTDOWN, 34, "the daemon is shutting down: connect again when it is back")                                             \
-    X(RESERVE, 35, "the reservation is larger than can be promised: reserve less")
+    X(RESERVE, 35, "the reservation is larger than can be promised: reserve less")                                             \
+    X(CLEARED, 36, "what it referred to is gone: nothing else had held it")                                                   \
+    X(DROPPED, 37, "it was dropped or released before: use a handle or lease once, and not after its end")                    \
+    X(BUSY, 38, "another holder has leased the object: wait with a deadline, or look at `mmgcctl leases`")                     \
+    X(REVOKED, 39, "an administrator has revoked the lease: release it and take it anew")                                      \
+    X(DEADLOCK, 40, "waiting for that would never end: release what you hold first")                                           \
+    X(HELD, 41, "the object belongs to a hold, which nothing outside may refer to: stow it first")                             \
+    X(UNBALANCED, 42, "holds end in the reverse order of their beginning: end the inner one first")                            \
+    X(BUDGET, 43, "the hold has used up its budget: end it, or begin it with a larger one")                                    \
+    X(NO_OBJECT, 44, "there is no object of this heap at that address")                                                        \
+    X(NO_NOTICES, 45, "the subscription was dropped, since its notices were not taken in time: subscribe again and rebuild")
 
 enum mmgc_error {
 #define MMGC_ERROR_ROW(name, number, sentence) MMGC_E_##name = (number),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The public header: valid C11 and C++17 for the compilers there are, with every warning on; and what the calls that are
-inlined cost, instruction by instruction; and, given libmmgc-client.so, that it exports what the header declares and no more.
+"""The public headers: valid C11 and C++17 for the compilers there are, with every warning on; and what the calls that are
+inlined cost, instruction by instruction; and, given libmmgc-client.so, that it exports what the headers declare and no more.
 A TAP test; run it alone as `tests/client/header.py [LIBRARY]`.
 """
 import re
@@ -92,9 +92,9 @@ def hot_path(code, addresses):
 
 
 def exports(library):
-    """None, or where the header and the library differ."""
-    header = (ROOT / 'client/include/mmgc/mmgc.h').read_text()
-    declared = set(re.findall(r'^MMGC_API [^;(]*?\b(mmgc_\w+)\(', header, re.M))
+    """None, or where the headers and the library differ."""
+    headers = ''.join(path.read_text() for path in sorted((ROOT / 'client/include/mmgc').glob('*.h')))
+    declared = set(re.findall(r'^MMGC_API [^;(]*?\b(mmgc_\w+)\(', headers, re.M))
     text = subprocess.run(['nm', '-D', '--defined-only', library], text=True, capture_output=True, check=True).stdout
     exported = {line.split()[2].split('@')[0] for line in text.splitlines() if line.split()[1] != 'A'}
     unversioned = [line for line in text.splitlines() if line.split()[1] != 'A' and '@@MMGC_' not in line]
@@ -106,7 +106,7 @@ def exports(library):
 def main():
     cases = []
     if len(sys.argv) > 1:
-        cases.append(('the library exports what the header declares, each with a version', exports(sys.argv[1]), None))
+        cases.append(('the library exports what the headers declare, each with a version', exports(sys.argv[1]), None))
     for compiler, standard in DIALECTS:
         name = f'the header is {standard} for {compiler}'
         if shutil.which(compiler) is None:

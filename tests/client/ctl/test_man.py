@@ -23,6 +23,10 @@ def text_of(page):
     return (MAN / page).read_text()
 
 
+def headers():
+    return ''.join(path.read_text() for path in sorted((ROOT / 'client' / 'include' / 'mmgc').glob('*.h')))
+
+
 def shown(page):
     """@page as a reader meets it, without line breaks within paragraphs."""
     run = subprocess.run([tool('mandoc'), '-Tascii', '-Owidth=900', str(MAN / page)],
@@ -97,7 +101,7 @@ def mmgcd_names_its_keys_and_their_defaults():
 
 
 def mmgc_has_an_entry_for_every_call():
-    header = (ROOT / 'client' / 'include' / 'mmgc' / 'mmgc.h').read_text()
+    header = headers()
     calls = set(re.findall(r'^MMGC_API [^;(]*?(\w+)\(', header, re.M))
     calls |= {name for name in re.findall(r'^static inline [^;(]*?(\w+)\(', header, re.M) if not name.endswith('_')}
     calls |= set(re.findall(r'^#define (mmgc_\w+|MMGC_DEFINE_\w+)\(', header, re.M))
@@ -107,17 +111,17 @@ def mmgc_has_an_entry_for_every_call():
             yield f'mmgc.3 has no entry for {call}'
     for entry in re.findall(r'\bFn (\w+)', page):
         if entry not in calls:
-            yield f'mmgc.3 speaks of {entry}, which mmgc.h does not have'
+            yield f'mmgc.3 speaks of {entry}, which the headers do not have'
 
 
 def mmgc_marks_the_safepoints_of_the_header():
-    header = (ROOT / 'client' / 'include' / 'mmgc' / 'mmgc.h').read_text()
+    header = headers()
     marked = set(re.findall(r'/\* \[safepoint\](?:[^*]|\*(?!/))*\*/\s*(?:static inline|MMGC_API)[^;(]*?(\w+)\(', header))
     entries = re.split(r'^\.It ', text_of('mmgc.3'), flags=re.M)[1:]
     for entry in entries:
         name = re.search(r'\bFn (\w+)', entry.split('\n')[0])
         if name and ('\n.Sy Safepoint .' in entry) != (name[1] in marked):
-            yield f'mmgc.3 and mmgc.h disagree on whether {name[1]} is a safepoint'
+            yield f'mmgc.3 and the headers disagree on whether {name[1]} is a safepoint'
 
 
 def errors_exist():
