@@ -13,6 +13,7 @@
 #include "client/client.h"
 #include "client/error.h"
 #include "client/fork.h"
+#include "client/row.h"
 #include "client/thread.h"
 #include "shm/units.h"
 
@@ -175,7 +176,7 @@ static void heap_free(struct mmgc_heap *heap)
     shm_segment_unref(heap->log_segment);
     pages_free(heap->pages);
     type_free_all(heap);
-    free(heap->handle_next);
+    row_free_all(heap);
     (void)pthread_mutex_destroy(&heap->lock);
     (void)pthread_cond_destroy(&heap->threads_changed);
     free(heap);
@@ -237,7 +238,7 @@ void mmgc_heap_close(struct mmgc_heap *heap)
         link = &(*link)->next;
     if (*link == heap)
         *link = heap->next;
-    connection_close(&heap->connection); /* the daemon drops handles and grants with the session */
+    connection_close(&heap->connection); /* the daemon drops rows and grants with the session */
     fork_unlock();
     heap_free(heap);
 }

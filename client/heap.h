@@ -34,8 +34,8 @@ struct mmgc_heap {
 
     pthread_mutex_t lock;                    /* short: the tables below */
     struct type **types;                     /* [lock: heap] buckets by name (type.c) */
-    uint32_t *handle_next;                   /* [lock: heap] free list of handle slots (handle.c) */
-    uint32_t handle_capacity, handle_high, handle_free;      /* [lock: heap] */
+    uint32_t *row_next;                      /* [lock: heap] free list of the session's rows (row.c) */
+    uint32_t row_capacity, row_high, row_free;       /* [lock: heap] */
 };
 extern struct mmgc_heap *heap_list;          /* [lock: fork] */
 

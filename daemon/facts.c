@@ -66,13 +66,20 @@ enum handled request_heap_list(struct request *r)
 
 /* ---- one heap ---- */
 
+static uint32_t handles_of(const struct session *s)
+{
+    struct session_counts counts = session_count_racy(s);
+
+    return counts.of[SHM_ROW_STRONG] + counts.of[SHM_ROW_WEAK] + counts.of[SHM_ROW_SOFT];
+}
+
 static uint64_t handle_count(const struct shared_heap *h)
 {
     const struct session *s;
     uint64_t count = 0;
 
     TAILQ_FOREACH(s, &h->sessions, in_heap)
-    count += session_handles_racy(s);
+    count += handles_of(s);
     return count;
 }
 
@@ -245,7 +252,7 @@ static bool fill_client(struct client_page *page, size_t index, struct session *
     row->heap = s->heap == NULL ? (char *)"" : s->heap->name;
     row->read_only = s->read_only;
     row->connected_ms = (mm_now_ns() - s->connected_ns) / NS_PER_MS;
-    row->handles = session_handles_racy(s);
+    row->handles = handles_of(s);
     row->threads = page->thread_pointers[index];
     row->n_threads = i;
     row->thread_count = s->mutator_count;

@@ -248,6 +248,7 @@ int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_on
         return r;
     s->words = shm_segment_address(s->segment);
     s->words->version = SHM_SESSION_VERSION;
+    s->words->row_limit = SHM_ROWS_MAX;
     at_store_release(&s->words->magic, SHM_SESSION_MAGIC); /* pairs with the client's acquire */
     (void)packet_pass_fds(s->sock, true);                  /* pidfds of threads */
     s->heap = shared_heap_ref(heap);
@@ -389,19 +390,29 @@ struct mutator *session_mutator(const struct session *s, uint32_t thread)
     return NULL;
 }
 
-uint32_t session_handles_racy(const struct session *s)
+static uint32_t rows_racy(const struct session *s)
 {
-    uint32_t high = s->words == NULL ? 0 : at_load_acquire(&s->words->handle_high);
+    uint32_t high = s->words == NULL ? 0 : at_load_acquire(&s->words->row_high);
 
-    return MM_MIN(high, SHM_HANDLES_MAX);
+    return MM_MIN(high, SHM_ROWS_MAX);
+}
+
+struct session_counts session_count_racy(const struct session *s)
+{
+    struct session_counts counts = { 0 };
+
+    for (uint32_t i = 1, end = rows_racy(s); i < end; i++)
+        counts.of[shm_row_kind(at_load_relaxed(&s->words->row_tags[i]))]++;
+    return counts;
 }
 
 void session_roots(const struct session *s, struct heap_roots *ret_row)
 {
     *ret_row = (struct heap_roots){
-        .kind = HEAP_ROOTS_EXACT,
-        .words = s->words->handles,
-        .count = session_handles_racy(s),
+        .kind = HEAP_ROOTS_TABLE,
+        .words = s->words->row_words,
+        .count = rows_racy(s),
+        .tags = s->words->row_tags,
     };
 }
 

@@ -70,7 +70,11 @@ void session_send_error(struct session *s, uint32_t serial, enum mmgc_error code
 struct mutator *session_mutator(const struct session *s, uint32_t thread);     /* borrowed, or NULL */
 /* Opens @heap for it: a segment of its own, a place among its sessions. 0, -errno. */
 int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_only);
-/* Its handle table as a row of roots; world stopped. */
+/* Its table as a row of roots; world stopped. */
 void session_roots(const struct session *s, struct heap_roots *ret_row);
-uint32_t session_handles_racy(const struct session *s);       /* slots in use at some time, clamped */
+/* Rows of its table, by kind. Walks the table: for who asks, not for collections. */
+struct session_counts {
+    uint32_t of[SHM_ROW_KINDS];
+};
+struct session_counts session_count_racy(const struct session *s);
 void session_wake(struct session *s);                         /* go + 1 and a wake: after each resume (S4) */

@@ -14,6 +14,7 @@
 #include "shm/base.h"
 #include "shm/mutator.h"
 #include "shm/segment.h"
+#include "shm/session.h"
 #include "shm/type.h"
 #include "shm/write_barrier.h"
 
@@ -129,10 +130,30 @@ struct heap_log_totals heap_log_totals(const struct heap *heap);
 
 /* the stopped world */
 struct heap_roots {                           /* one row a thread, handle table, local table; arrays are hostile words, read once each */
-    enum heap_root_kind { HEAP_ROOTS_AMBIGUOUS, HEAP_ROOTS_EXACT } kind;
-    _Atomic uint32_t *words;                  /* granules; 0 is skipped. Of exact rows, words whose object moves are updated by CAS (S8) */
+    enum heap_root_kind {
+        HEAP_ROOTS_AMBIGUOUS,                 /* somewhere in an object, which stays where it is */
+        HEAP_ROOTS_EXACT,                     /* an object; words whose object moves are updated by CAS (S8) */
+        HEAP_ROOTS_WEAK,                      /* the same, but it keeps nothing alive: heap_root_kind() alone */
+        HEAP_ROOTS_SOFT, HEAP_ROOTS_GUARDED,
+        HEAP_ROOTS_NONE,
+        HEAP_ROOTS_TABLE                      /* of each word its tag says which of the above it is */
+    } kind;
+    _Atomic uint32_t *words;                  /* granules; 0 is skipped */
     uint32_t count;
+    _Atomic uint32_t *tags;                   /* TABLE: shm/session.h has them and who writes them; else NULL */
 };
+/* What word @i of @row is; never TABLE. */
+static inline enum heap_root_kind heap_root_kind(const struct heap_roots *row, uint32_t i)
+{
+    static const uint8_t kinds[SHM_ROW_KINDS] = {
+        [SHM_ROW_FREE] = HEAP_ROOTS_NONE,         [SHM_ROW_STRONG] = HEAP_ROOTS_EXACT,
+        [SHM_ROW_WEAK] = HEAP_ROOTS_WEAK,         [SHM_ROW_SOFT] = HEAP_ROOTS_SOFT,
+        [SHM_ROW_SHARED] = HEAP_ROOTS_AMBIGUOUS,  [SHM_ROW_EXCLUSIVE] = HEAP_ROOTS_AMBIGUOUS,
+        [SHM_ROW_REVOKED] = HEAP_ROOTS_AMBIGUOUS, [SHM_ROW_GUARDED] = HEAP_ROOTS_GUARDED,
+        [SHM_ROW_READY] = HEAP_ROOTS_EXACT,       [SHM_ROW_WATCHED] = HEAP_ROOTS_WEAK,
+    };
+    return row->kind == HEAP_ROOTS_TABLE ? (enum heap_root_kind)kinds[shm_row_kind(at_load_acquire(&row->tags[i]))] : row->kind;
+}
 struct heap_stop {                            /* all that a collection needs to know of the world */
     const struct heap_roots *roots;
     size_t root_count;

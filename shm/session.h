@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Session: one client connection's own segment: where its threads sleep, and its handles.
- * Only that client and the daemon map it. docs/heap-layout.md#session
- *   Handles  slot i holds a granule or 0. The client stores a slot while IN, or clears it by an atomic exchange from
- *            anywhere (S8); the daemon, world stopped, replaces old by new with a compare-and-swap.             */
+/* Session: one client connection's own segment: where its threads sleep, and its table of rows: handles, leases, guards, watches.
+ * Only that client and the daemon map it; to the daemon every [C] word is hostile. docs/heap-layout.md#session
+ *   Row      word: a granule or 0; tag: what the row is to the collector (enum shm_row_kind) and a serial, so that who still has the
+ *            number of a row that was given up finds out; note: for people
+ *   Client   IN, to begin a row: note, word, then tag, each a release. To change its word: IN. From anywhere, to end it: tag to FREE by a
+ *            compare-and-swap, then word to 0 (S8). Who won the first has ended it
+ *   Daemon   world stopped, by compare-and-swap: a word to where its object is now, or to 0; a tag from WEAK, SOFT, WATCHED to the same
+ *            kind with CLEARED; from GUARDED to READY. So a row that its client ends meanwhile stays ended
+ *   Mixed    the daemon may see a tag and the word of before or after it: a word it holds to be a root for one collection too many, or
+ *            0. No row begins during a stop, so a word it follows was its row's at the last safepoint  */
 #include <assert.h>
 #include <stdalign.h>
 #include <stddef.h>
@@ -12,19 +18,62 @@
 #include "shm/base.h"
 
 #define SHM_SESSION_MAGIC UINT64_C(0x7373657363676d6d)
-#define SHM_SESSION_VERSION 1u
-#define SHM_HANDLES_MAX (1u << 20)
+#define SHM_SESSION_VERSION 2u
+#define SHM_ROWS_MAX (1u << 20)
+#define SHM_ROW_NAME_MAX 23u
+
+enum shm_row_kind {
+    SHM_ROW_FREE,
+    SHM_ROW_STRONG,                          /* a handle: a root */
+    SHM_ROW_WEAK,                            /* a handle that keeps nothing alive */
+    SHM_ROW_SOFT,                            /* the same, but cleared late: by age and need */
+    SHM_ROW_SHARED,                          /* leases: a root, and its object stays where it is */
+    SHM_ROW_EXCLUSIVE,
+    SHM_ROW_REVOKED,                         /* one that an administrator has ended for others: its object still stays */
+    SHM_ROW_GUARDED,                         /* READY when nothing else holds its object */
+    SHM_ROW_READY,                           /* a root, until a thread of the client takes it */
+    SHM_ROW_WATCHED,                         /* weak, and its moves are told */
+    SHM_ROW_KINDS
+};
+/* A tag: bits 0 to 3 the kind, bit 4 CLEARED, bits 8 to 31 the serial. */
+#define SHM_ROW_CLEARED 0x10u
+#define SHM_ROW_SERIAL_SHIFT 8u
+
+static inline enum shm_row_kind shm_row_kind(uint32_t tag)
+{
+    return (tag & 0xfu) < SHM_ROW_KINDS ? (enum shm_row_kind)(tag & 0xfu) : SHM_ROW_FREE;
+}
+static inline uint32_t shm_row_serial(uint32_t tag)
+{
+    return tag >> SHM_ROW_SERIAL_SHIFT;
+}
+static inline uint32_t shm_row_tag(enum shm_row_kind kind, uint32_t serial)
+{
+    return serial << SHM_ROW_SERIAL_SHIFT | kind;
+}
+
+struct shm_row_note {                        /* [C] hostile, for people only */
+    _Atomic uint64_t since_ns;               /* CLOCK_MONOTONIC, coarse: when a lease was taken; else 0 */
+    char name[SHM_ROW_NAME_MAX + 1];         /* what the program calls it; may end without a NUL */
+};
 
 struct shm_session {
     _Atomic uint64_t magic;                  /* [D] release-stored last */
     uint32_t version, features;              /* [D] constant */
+    uint32_t row_limit;                      /* [D] constant: rows it may use; at most SHM_ROWS_MAX */
 
     alignas(MM_CACHE_LINE) _Atomic uint32_t go;      /* [D] raised at every resume; this client's threads futex-wait on it (S4) */
 
-    alignas(MM_CACHE_LINE) _Atomic uint32_t handle_high;     /* [C] slots ever used; the daemon reads it once and clamps it */
+    alignas(MM_CACHE_LINE) _Atomic uint32_t row_high;        /* [C] rows ever used; the daemon reads it once and clamps it */
 
-    alignas(4096) _Atomic uint32_t handles[SHM_HANDLES_MAX]; /* [C][D] see above */
+    alignas(4096) _Atomic uint32_t row_words[SHM_ROWS_MAX];  /* [C][D] see above; row 0 is never used */
+    alignas(4096) _Atomic uint32_t row_tags[SHM_ROWS_MAX];   /* [C][D] */
+    alignas(4096) struct shm_row_note row_notes[SHM_ROWS_MAX];       /* [C] touched only by who names or leases */
 };
+static_assert(sizeof(struct shm_row_note) == 32, "docs/heap-layout.md#session");
+static_assert(offsetof(struct shm_session, row_limit) == 16, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, go) == 64, "docs/heap-layout.md#session");
-static_assert(offsetof(struct shm_session, handle_high) == 128, "docs/heap-layout.md#session");
-static_assert(offsetof(struct shm_session, handles) == 4096, "docs/heap-layout.md#session");
+static_assert(offsetof(struct shm_session, row_high) == 128, "docs/heap-layout.md#session");
+static_assert(offsetof(struct shm_session, row_words) == 4096, "docs/heap-layout.md#session");
+static_assert(offsetof(struct shm_session, row_tags) == 4096 + 4194304, "docs/heap-layout.md#session");
+static_assert(offsetof(struct shm_session, row_notes) == 4096 + 8388608, "docs/heap-layout.md#session");

@@ -65,8 +65,9 @@ static void find_staying(struct sanity *s, const struct heap_stop *stop)
     struct heap *h = s->heap;
 
     for (size_t k = 0; k < stop->root_count; k++)
-        for (uint32_t i = 0; stop->roots[k].kind == HEAP_ROOTS_AMBIGUOUS && i < stop->roots[k].count; i++)
-            pin(s, at_load_relaxed(&stop->roots[k].words[i]));
+        for (uint32_t i = 0; i < stop->roots[k].count; i++)
+            if (heap_root_kind(&stop->roots[k], i) == HEAP_ROOTS_AMBIGUOUS)
+                pin(s, at_load_relaxed(&stop->roots[k].words[i]));
     for (uint32_t block = 0; block < blocks_high(&h->blocks); block++) {
         uint64_t at = (uint64_t)block * MM_BLOCK_GRANULES;
         uint32_t granule;
@@ -184,12 +185,12 @@ static bool is_decided(const struct sanity *s) /* N2 */
     return s->before.undecided == 0 && !(lies && s->heap->plan->constraints.moves);
 }
 
-static size_t count_exact(const struct heap_stop *stop)
+static size_t count_words(const struct heap_stop *stop)
 {
     size_t count = 0;
 
     for (size_t k = 0; k < stop->root_count; k++)
-        count += stop->roots[k].kind == HEAP_ROOTS_EXACT ? stop->roots[k].count : 0;
+        count += stop->roots[k].count;
     return count;
 }
 
@@ -199,7 +200,7 @@ struct sanity *sanity_begin_stw(struct heap *h, const struct heap_stop *stop)
 
     if (s == NULL)
         return NULL;
-    s->words = calloc(count_exact(stop) + 1, sizeof(s->words[0]));
+    s->words = calloc(count_words(stop) + 1, sizeof(s->words[0]));
     if (s->words != NULL)
         walk_before(s, stop);
     return s->words == NULL || s->short_of_memory ? sanity_free(s) : s;

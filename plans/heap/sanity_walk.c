@@ -217,8 +217,11 @@ static void walk_exact(struct sanity *s, const struct heap_stop *stop)
 
     for (size_t k = 0; k < stop->root_count; k++) {
         const struct heap_roots *row = &stop->roots[k];
-        for (uint32_t i = 0; row->kind == HEAP_ROOTS_EXACT && i < row->count; i++)
-            walk_from(s, exact_root(s, &row->words[i], at++));
+        for (uint32_t i = 0; i < row->count; i++, at++)
+            if (heap_root_kind(row, i) == HEAP_ROOTS_EXACT)
+                walk_from(s, exact_root(s, &row->words[i], at));
+            else
+                s->changed |= s->words != NULL && s->known != NULL && s->words[at] != 0; /* its client has ended it meanwhile */
     }
 }
 

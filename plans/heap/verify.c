@@ -151,8 +151,8 @@ static void check_roots(const struct heap *h, const struct heap_stop *stop, stru
 {
     for (size_t i = 0; i < stop->root_count; i++) {
         const struct heap_roots *row = &stop->roots[i];
-        for (uint32_t k = 0; row->kind == HEAP_ROOTS_EXACT && k < row->count; k++) {
-            uint32_t word = at_load_relaxed(&row->words[k]);
+        for (uint32_t k = 0; k < row->count; k++) {
+            uint32_t word = heap_root_kind(row, k) == HEAP_ROOTS_EXACT ? at_load_relaxed(&row->words[k]) : 0;
             if (word != 0 && !is_object(h, word))
                 note(v, HEAP_FAULT_ROOT, word, word);
         }

@@ -50,8 +50,10 @@ void stage_each_word(struct collection *c, uint64_t at, uint64_t stop, enum heap
         const struct heap_roots *roots = &c->stop->roots[row];
         uint64_t first = c->row_ends[row] - roots->count;
         end = MM_MIN(stop, c->row_ends[row]);
-        for (uint64_t i = at; roots->kind == kind && i < end; i++)
-            visit(c, r, &roots->words[i - first]);
+        bool may = roots->kind == kind || roots->kind == HEAP_ROOTS_TABLE;
+        for (uint64_t i = at - first; may && i < end - first; i++)
+            if (heap_root_kind(roots, (uint32_t)i) == kind)
+                visit(c, r, &roots->words[i]);
     }
 }
 

@@ -45,8 +45,8 @@ static void child_calls(void)
     CHILD_CHECK(mmgc_reserve(t, 100) == MMGC_E_FORKED);
     CHILD_CHECK(mmgc_gc(t) == MMGC_E_FORKED);
     CHILD_CHECK(mmgc_handle_new(t, NULL, &h) == MMGC_E_FORKED);
-    CHILD_CHECK(mmgc_handle_get(t, (mmgc_handle){ 1 }) == NULL);
-    mmgc_handle_drop(heap, (mmgc_handle){ 1 });
+    CHILD_CHECK(mmgc_handle_get(t, (mmgc_handle){ 1, 1 }) == NULL);
+    CHILD_CHECK(mmgc_handle_drop(heap, (mmgc_handle){ 1, 1 }) == MMGC_E_FORKED);
     CHILD_CHECK(mmgc_local_new(t, NULL).slot == 0);
     CHILD_CHECK(mmgc_scope_open(t).top == 0);
     CHILD_CHECK(mmgc_name_set(t, "x", NULL) == MMGC_E_FORKED);

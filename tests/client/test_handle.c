@@ -7,43 +7,46 @@ static void setup_in(void)
     ck_assert_ok(mmgc_enter(t));
 }
 
-static uint32_t slot_of(mmgc_handle h)
+static uint32_t word_of(mmgc_handle h)
 {
-    return at_load_relaxed(&fake_session(fake)->handles[h.slot]);
+    return at_load_relaxed(&fake_session(fake)->row_words[h.slot]);
 }
 
-START_TEST(a_handle_is_a_slot_the_daemon_sees)
+START_TEST(a_handle_is_a_row_the_daemon_sees)
 {
     struct node *n = mmgc_new(t, node_type);
     mmgc_handle h;
 
     ck_assert_ok(mmgc_handle_new(t, n, &h));
     ck_assert_uint_ne(h.slot, 0);
-    ck_assert_uint_eq(slot_of(h), mmgc_ref_of(t, n).granule);
-    ck_assert_uint_gt(at_load_relaxed(&fake_session(fake)->handle_high), h.slot);
+    ck_assert_uint_eq(word_of(h), mmgc_ref_of(t, n).granule);
+    ck_assert_uint_gt(at_load_relaxed(&fake_session(fake)->row_high), h.slot);
     ck_assert_ptr_eq(mmgc_handle_get(t, h), n);
     struct node *other = mmgc_new(t, node_type);
     mmgc_handle_set(t, h, other);
     ck_assert_ptr_eq(mmgc_handle_get(t, h), other);
-    at_store_relaxed(&fake_session(fake)->handles[h.slot], mmgc_ref_of(t, n).granule); /* it moved */
+    at_store_relaxed(&fake_session(fake)->row_words[h.slot], mmgc_ref_of(t, n).granule); /* it moved */
     ck_assert_ptr_eq(mmgc_handle_get(t, h), n);
     mmgc_leave(t);
-    mmgc_handle_drop(heap, h); /* from outside */
-    ck_assert_uint_eq(slot_of(h), 0);
+    ck_assert_int_eq(shm_row_kind(at_load_relaxed(&fake_session(fake)->row_tags[h.slot])), SHM_ROW_STRONG);
+    ck_assert_ok(mmgc_handle_drop(heap, h)); /* from outside */
+    ck_assert_int_eq(shm_row_kind(at_load_relaxed(&fake_session(fake)->row_tags[h.slot])), SHM_ROW_FREE);
+    ck_assert_uint_eq(word_of(h), 0);
     ck_assert_int_eq(mmgc_handle_new(t, n, &h), MMGC_E_NOT_IN);
 }
 END_TEST
 
-START_TEST(dropped_slots_are_used_again_and_a_second_drop_is_none)
+START_TEST(dropped_rows_are_used_again_and_a_second_drop_is_an_error)
 {
     mmgc_handle a, b, c, d;
 
     ck_assert_ok(mmgc_handle_new(t, NULL, &a));
     ck_assert_ok(mmgc_handle_new(t, NULL, &b));
-    mmgc_handle_drop(heap, a);
-    mmgc_handle_drop(heap, a);
-    mmgc_handle_drop(heap, (mmgc_handle){ 0 });
-    mmgc_handle_drop(heap, (mmgc_handle){ UINT32_MAX });
+    ck_assert_ok(mmgc_handle_drop(heap, a));
+    ck_assert_int_eq(mmgc_handle_drop(heap, a), MMGC_E_DROPPED);
+    ck_assert_int_eq(mmgc_handle_drop(heap, (mmgc_handle){ 0 }), MMGC_E_INVALID);
+    ck_assert_int_eq(mmgc_handle_drop(heap, (mmgc_handle){ UINT32_MAX, 1 }), MMGC_E_INVALID);
+    ck_assert_int_eq(mmgc_handle_drop(NULL, b), MMGC_E_INVALID);
     ck_assert_ok(mmgc_handle_new(t, NULL, &c));
     ck_assert_ok(mmgc_handle_new(t, NULL, &d));
     ck_assert_uint_eq(c.slot, a.slot);
@@ -52,16 +55,33 @@ START_TEST(dropped_slots_are_used_again_and_a_second_drop_is_none)
 }
 END_TEST
 
+START_TEST(use_after_drop_is_found_out_even_when_the_row_is_anothers)
+{
+    struct node *n = mmgc_new(t, node_type);
+    mmgc_handle old, new;
+
+    ck_assert_ok(mmgc_handle_new(t, n, &old));
+    ck_assert_ok(mmgc_handle_drop(heap, old));
+    ck_assert_ptr_null(mmgc_handle_get(t, old));
+    ck_assert_int_eq(mmgc_thread_error(t), MMGC_E_DROPPED);
+    ck_assert_ok(mmgc_handle_new(t, n, &new));
+    ck_assert_uint_eq(new.slot, old.slot);
+    ck_assert_int_eq(mmgc_handle_set(t, old, NULL), MMGC_E_DROPPED);
+    ck_assert_int_eq(mmgc_handle_drop(heap, old), MMGC_E_DROPPED);
+    ck_assert_ptr_eq(mmgc_handle_get(t, new), n);
+}
+END_TEST
+
 START_TEST(handles_end_at_their_limit)
 {
-    mmgc_handle h = { 0 };
+    mmgc_handle h = { 0, 0 };
 
-    for (uint32_t i = 1; i < SHM_HANDLES_MAX; i++)
+    for (uint32_t i = 1; i < SHM_ROWS_MAX; i++)
         ck_assert_ok(mmgc_handle_new(t, NULL, &h));
     ck_assert_int_eq(mmgc_handle_new(t, NULL, &h), MMGC_E_LIMIT);
     mmgc_handle_drop(heap, h);
     ck_assert_ok(mmgc_handle_new(t, NULL, &h));
-    ck_assert_uint_eq(at_load_relaxed(&fake_session(fake)->handle_high), SHM_HANDLES_MAX);
+    ck_assert_uint_eq(at_load_relaxed(&fake_session(fake)->row_high), SHM_ROWS_MAX);
 }
 END_TEST
 
@@ -85,7 +105,7 @@ static void *churn(void *arg)
     return arg;
 }
 
-START_TEST(no_two_threads_get_one_slot)
+START_TEST(no_two_threads_get_one_row)
 {
     pthread_t threads[4];
     void *result;
@@ -178,10 +198,11 @@ static Suite *handle_suite(void)
           *name = tcase_create("name");
 
     tcase_add_checked_fixture(handle, setup_in, teardown);
-    tcase_add_test(handle, a_handle_is_a_slot_the_daemon_sees);
-    tcase_add_test(handle, dropped_slots_are_used_again_and_a_second_drop_is_none);
+    tcase_add_test(handle, a_handle_is_a_row_the_daemon_sees);
+    tcase_add_test(handle, dropped_rows_are_used_again_and_a_second_drop_is_an_error);
+    tcase_add_test(handle, use_after_drop_is_found_out_even_when_the_row_is_anothers);
     tcase_add_test(handle, handles_end_at_their_limit);
-    tcase_add_test(handle, no_two_threads_get_one_slot);
+    tcase_add_test(handle, no_two_threads_get_one_row);
     suite_add_tcase(suite, handle);
     tcase_add_checked_fixture(local, setup_in, teardown);
     tcase_add_test(local, a_scope_gives_its_locals_back);

@@ -245,8 +245,11 @@ START_TEST(random_requests_and_forged_words_harm_nobody_else)
         request.serial = ++at->serial;
         if (any_below(200) == 0 || !drain(at) || wire_send_request(at->sock, &request, NULL) < 0)
             reconnect(at, d);
-        if (at->segment != NULL)
-            at_store_relaxed(&at->segment->handle_high, (uint32_t)any_number());
+        if (at->segment != NULL) {
+            at_store_relaxed(&at->segment->row_high, (uint32_t)any_number());
+            at_store_relaxed(&at->segment->row_words[any_below(64)], (uint32_t)any_number());
+            at_store_relaxed(&at->segment->row_tags[any_below(64)], (uint32_t)any_number());
+        }
         forge();
         if (round % 1000 == 0)
             raw_collect_wait(&honest, raw_collect_begin(&honest, ""));

@@ -42,8 +42,9 @@ static void open_list(const char *heap, const char *options)
         at_store_relaxed(cells[i], i == 0 ? 0 : granule(cells[i - 1]));
         t.m->lines.cursor = at + 16;
     }
-    at_store_release(&c.segment->handles[1], granule(cells[CELLS - 1]));
-    at_store_release(&c.segment->handle_high, 2);
+    at_store_release(&c.segment->row_words[1], granule(cells[CELLS - 1]));
+    at_store_release(&c.segment->row_tags[1], shm_row_tag(SHM_ROW_STRONG, 1));
+    at_store_release(&c.segment->row_high, 2);
     raw_leave(&t);
 }
 

@@ -480,8 +480,11 @@ START_TEST(forged_words_harm_nobody_else)
         t.m->lines = (struct shm_bump){ liar.arena + w, liar.arena - w, liar.arena };
         at_store_relaxed(&t.m->root_count, w);
         at_store_relaxed(&t.m->local_count, w);
-        at_store_relaxed(&liar.segment->handle_high, w);
-        at_store_relaxed(&liar.segment->handles[5], w);
+        at_store_relaxed(&liar.segment->row_high, w);
+        for (uint32_t row = 0; row < 2 * SHM_ROW_KINDS; row++) {
+            at_store_relaxed(&liar.segment->row_words[row], w);
+            at_store_relaxed(&liar.segment->row_tags[row], shm_row_tag(row % SHM_ROW_KINDS, w));
+        }
         t.m->roots[0] = t.m->roots[1] = w;
         at_store_relaxed(&t.m->locals[0], w);
         at_store_relaxed(&t.m->state, w == 1 ? SHM_PARKED : w);

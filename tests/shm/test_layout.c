@@ -62,9 +62,12 @@ static const struct field fields[] = {
     FIELD("Session", shm_session, magic),
     FIELD("Session", shm_session, version),
     FIELD("Session", shm_session, features),
+    FIELD("Session", shm_session, row_limit),
     FIELD("Session", shm_session, go),
-    FIELD("Session", shm_session, handle_high),
-    FIELD("Session", shm_session, handles),
+    FIELD("Session", shm_session, row_high),
+    FIELD("Session", shm_session, row_words),
+    FIELD("Session", shm_session, row_tags),
+    FIELD("Session", shm_session, row_notes),
     END("Session", shm_session),
     FIELD("Mutator", shm_mutator, lines),
     FIELD("Mutator", shm_mutator, epoch),
@@ -256,7 +259,7 @@ START_TEST(busy_words_have_their_own_cache_line)
     ck_assert_uint_ge(offsetof(struct shm_control, collections),
                       offsetof(struct shm_control, epoch) + MM_CACHE_LINE);
     ck_assert_uint_eq(offsetof(struct shm_session, go) % MM_CACHE_LINE, 0);
-    ck_assert_uint_ge(offsetof(struct shm_session, handle_high),
+    ck_assert_uint_ge(offsetof(struct shm_session, row_high),
                       offsetof(struct shm_session, go) + MM_CACHE_LINE);
     /* the fast path is one line */
     ck_assert_uint_le(offsetof(struct shm_mutator, log_lines) + 8, MM_CACHE_LINE);

@@ -311,7 +311,7 @@ struct heap_stop fake_stop(struct fake_world *w)
     w->late = 0;
     for (unsigned i = 0; i < FAKE_ROWS_MAX; i++)
         roots[i] = (struct heap_roots){ i == 0 ? HEAP_ROOTS_EXACT : HEAP_ROOTS_AMBIGUOUS,
-                                        w->rows[i], w->row_counts[i] };
+                                        w->rows[i], w->row_counts[i], NULL };
     for (size_t i = 0; i < w->mutator_count; i++) {
         mutators[i] = w->mutators[i]->heap_mutator;
         views[i] = fake_view(w->mutators[i]);

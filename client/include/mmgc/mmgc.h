@@ -43,7 +43,7 @@ typedef struct mmgc_ref {                    /* a reference as it stands inside 
 } mmgc_ref;
 
 typedef struct mmgc_handle {                 /* a root that any thread of this process may hold, anywhere; {0} is none */
-    uint32_t slot;
+    uint32_t slot, serial;
 } mmgc_handle;
 
 struct mmgc_type_info {                      /* read by the inline calls; owned by the heap, constant */
@@ -330,11 +330,12 @@ MMGC_API void mmgc_fill_refs(struct mmgc_thread *t, void *object, mmgc_ref *slot
 /* ---- roots ------------------------------------------------------------------------------------------------------- */
 
 /* Handles: any thread of the process may use them; the thread is inside for new, get and set, may be anywhere for drop.
- * At most 1048575 a heap and process: MMGC_E_LIMIT. */
+ * At most 1048575 a heap and process: MMGC_E_LIMIT. One that was dropped is known as such: MMGC_E_DROPPED, unless its place has been
+ * used 16777216 times since; one that never was: MMGC_E_INVALID. get then is NULL, and mmgc_thread_error() says which. */
 MMGC_API int mmgc_handle_new(struct mmgc_thread *t, const void *object, mmgc_handle *ret_handle);
 MMGC_API void *mmgc_handle_get(struct mmgc_thread *t, mmgc_handle handle);
-MMGC_API void mmgc_handle_set(struct mmgc_thread *t, mmgc_handle handle, const void *object);
-MMGC_API void mmgc_handle_drop(struct mmgc_heap *heap, mmgc_handle handle);
+MMGC_API int mmgc_handle_set(struct mmgc_thread *t, mmgc_handle handle, const void *object);
+MMGC_API int mmgc_handle_drop(struct mmgc_heap *heap, mmgc_handle handle);
 
 /* Local roots, for exact threads (ambiguous ones may use them, too): a stack of slots. The thread is inside.
  * A scope gives back at its close all locals made since it was opened. At most 65535: a local then is {0} and mmgc_thread_error()
