@@ -178,7 +178,7 @@ int safepoint_world(struct shared_heap *heap, const struct collector_task *task,
     for (size_t i = 0; i < task->session_count; i++)
         if (!at_load_acquire(&task->sessions[i]->dead))
             session_roots(task->sessions[i], &rows[row_count++]);
-    rows[row_count++] = (struct heap_roots){ HEAP_ROOTS_EXACT, heap->names.words, heap->names.high, NULL };
+    rows[row_count++] = (struct heap_roots){ .kind = HEAP_ROOTS_EXACT, .words = heap->names.words, .count = heap->names.high };
     ret_stop->root_count = row_count;
     ret_stop->mutator_count = mutator_count;
     ret_stop->roots_overflowed = overflowed;

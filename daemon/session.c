@@ -413,6 +413,7 @@ void session_roots(const struct session *s, struct heap_roots *ret_row)
         .words = s->words->row_words,
         .count = rows_racy(s),
         .tags = s->words->row_tags,
+        .notes = s->words->row_notes,
     };
 }
 

@@ -41,6 +41,7 @@ static void run_mark_old(struct worker *w, struct packet *p);
 static void run_keep_all(struct worker *w, struct packet *p);
 static void run_promote(struct worker *w, struct packet *p);
 static void run_flag(struct worker *w, struct packet *p);
+static void run_find_rows(struct worker *w, struct packet *p);
 
 enum { STAGE_CLEAR, STAGE_SEED, STAGE_ROOTS, STAGE_CLOSURE, STAGE_KEEP, STAGE_FLAG, STAGES };
 static const char *const stage_names[STAGES] = { "clear", "seed", "roots", "closure", "keep", "flag" };
@@ -54,9 +55,13 @@ static const struct packet_kind CLEAR_BLOCKS   = { "CLEAR_BLOCKS",   STAGE_CLEAR
                                 MARK_SEEDS     = { "MARK_SEEDS",     STAGE_ROOTS,   run_mark_seeds,     256 /* objects */ },
                                 SCAN_IMMORTAL  = { "SCAN_IMMORTAL",  STAGE_ROOTS,   stage_immortal,       16 /* blocks */ },
                                 MARK_OLD       = { "MARK_OLD",       STAGE_ROOTS,   run_mark_old,       256 /* rows */ },
+                                FIND_ROWS      = { "FIND_ROWS",      STAGE_ROOTS,   run_find_rows,      1024 /* words */ },
                                 MARK_OBJECTS   = { "MARK_OBJECTS",   STAGE_CLOSURE, stage_objects,      0 /* a packet */ },
                                 SCAN_SLICE     = { "SCAN_SLICE",     STAGE_CLOSURE, stage_slice,        0 /* 512 references */ },
                                 RESCAN_BLOCKS  = { "RESCAN_BLOCKS",  STAGE_CLOSURE, stage_rescan,       0 /* 64 blocks */ },
+                                REFERENCE_BLOCKS = { "REFERENCE_BLOCKS", STAGE_CLOSURE, stage_reference_blocks, 64 /* blocks */ },
+                                REFERENCE_ROWS   = { "REFERENCE_ROWS", STAGE_CLOSURE, stage_reference_rows, 256 /* words */ },
+                                REFERENCE_ELEMENTS = { "REFERENCE_ELEMENTS", STAGE_CLOSURE, stage_reference_elements, 4096 /* elements */ },
                                 KEEP_BLOCKS    = { "KEEP_BLOCKS",    STAGE_KEEP,    run_keep_all,       64 /* blocks */ },
                                 PROMOTE_BLOCKS = { "PROMOTE_BLOCKS", STAGE_FLAG,    run_promote,        64 /* blocks */ },
                                 FLAG_BLOCKS    = { "FLAG_BLOCKS",    STAGE_FLAG,    run_flag,           1024 /* blocks */ };
@@ -74,7 +79,7 @@ static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
 {
     struct collection *c = job_context(job);
 
-    return stage == STAGE_CLOSURE && trace_on_drained(&c->trace, tally_of(w), w, mark_run_rescan);
+    return stage == STAGE_CLOSURE && (trace_on_drained(&c->trace, tally_of(w), w, mark_run_rescan) || references_next(c, w));
 }
 
 static void fold_trace(struct cycle *cycle, const struct trace_tally *t)
@@ -84,6 +89,8 @@ static void fold_trace(struct cycle *cycle, const struct trace_tally *t)
     sum->live_objects += t->objects;
     sum->live_bytes += t->bytes;
     sum->forged_refs += t->forged_refs + t->bad_headers;
+    sum->cleared_refs += t->cleared_refs;
+    sum->readied += t->readied;
     for (unsigned kind = 0; kind < BLOCK_KINDS; kind++)
         cycle->kind_bytes[kind] += t->kind_bytes[kind];
 }
@@ -115,6 +122,8 @@ static int run(struct collection *c, struct engine *engine, const struct range *
     c->trace.objects = &MARK_OBJECTS;
     c->trace.slice = &SCAN_SLICE;
     c->trace.rescan = &RESCAN_BLOCKS;
+    if (c->references.blocks != NULL)
+        references_begin(c);
     for (size_t i = 0; i < count; i++)
         if (!stage_add_range(job, ranges[i].kind, ranges[i].from, ranges[i].end))
             return -ENOMEM;
@@ -287,6 +296,7 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     if (stage_count_words(&c) == 0) {
         if (make_seeds(&h->cycle, c.row_words))
             r = seed(&c, engine, ret);
+        h->cycle.met_weak = references_are_wanted(&c);
         free(c.row_ends);
     }
     if (r < 0)
@@ -408,10 +418,10 @@ bool heap_plan_ends_beside(const struct heap *h)
     return heap_plan_is_concurrent(h) && !h->plan->constraints.counts && !heap_shares_log(h);
 }
 
-/* Sanity looks at a world that stands still. */
+/* Sanity looks at a world that stands still, and references are cleared only in one. */
 bool heap_may_end_beside(const struct heap *h)
 {
-    return heap_plan_ends_beside(h) && !h->options.sanity && !h->log.lost;
+    return heap_plan_ends_beside(h) && !h->options.sanity && !h->log.lost && !h->cycle.met_weak && !types_have_weak(&h->types);
 }
 
 static inline void flag_unswept(struct heap *h, uint32_t block)
@@ -516,6 +526,29 @@ static int finish_log(struct heap *h, struct engine *engine, struct heap_collect
     return r;
 }
 
+static void run_find_rows(struct worker *w, struct packet *p)
+{
+    stage_split(w, p);
+    stage_each_word(collection_of(w), p->args[0], p->args[1], HEAP_ROOTS_NONE, NULL, NULL);
+}
+
+/* All is marked that strong references reach. What is weak by now is, or was made since of what is marked or new. */
+static int see_references(struct heap *h, struct engine *engine, const struct heap_stop *stop)
+{
+    struct collection c = { .heap = h, .stop = stop };
+
+    int r = stage_count_words(&c);
+    if (r < 0)
+        return r;
+    struct range words = { &FIND_ROWS, 0, c.row_words };
+    c.references.blocks = &REFERENCE_BLOCKS;
+    c.references.rows = &REFERENCE_ROWS;
+    c.references.elements = &REFERENCE_ELEMENTS;
+    r = run(&c, engine, &words, 1, NULL);
+    free(c.row_ends);
+    return r;
+}
+
 static void report(const struct heap *h, struct heap_collection *ret)
 {
     const struct heap_collection *sum = &h->cycle.sum;
@@ -527,6 +560,8 @@ static void report(const struct heap *h, struct heap_collection *ret)
     ret->nursery_begun = sum->nursery_begun;
     ret->begins_nursery = h->cycle.promotes;
     ret->forged_refs = sum->forged_refs;
+    ret->cleared_refs = sum->cleared_refs;
+    ret->readied = sum->readied;
 }
 
 /* Everything is alive. What is not is found out at once, if the roots are known. */
@@ -571,6 +606,8 @@ int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_sto
     int r = finish_log(h, engine, ret);
     bool keep = h->log.lost;
 
+    if (r == 0 && !keep)
+        r = see_references(h, engine, stop);
     if (r < 0)
         return r;
     if (heap_shares_log(h) && h->mostly_survives && !keep)

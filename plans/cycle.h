@@ -29,6 +29,7 @@ struct cycle {
     bool took_all;                           /* those are all that was logged when heap_mark() had last come back */
     bool closed;                             /* it then found nothing that was not marked (Y6) */
     size_t taken;                            /* of the log, rows that were copied to those: cycle_log.h */
+    bool met_weak;                           /* at the first stop there were references, or rows, that are not strong: no end beside clients */
     bool promotes;                           /* the second stop has taken what was granted since the first for alive, and old */
     uint32_t swept_end, part_end;            /* blocks below the first have been swept and taken back, below the second swept */
     struct sweep_tally swept;                /* between the two */

@@ -78,6 +78,11 @@ static void mark_row(struct heap *h, struct tracer *r, const struct logged *row)
     struct old_unit unit = { r, row->old };
     struct object o;
 
+    if (MM_UNLIKELY(row->offset == SHM_LOG_KEEP)) {
+        if (is_unmarked(r->t, row->object) && kind != BLOCK_UNCOMMITTED)
+            mark_root(r, row->object);
+        return;
+    }
     if (!is_unmarked(r->t, (uint32_t)row->old) && !is_unmarked(r->t, (uint32_t)(row->old >> 32)))
         return;
     if (kind != BLOCK_UNCOMMITTED && object_load(h, row->object, kind, &o))

@@ -36,6 +36,7 @@ struct heap_options {
     unsigned immix_defrag_headroom_percent;   /* of the heap, kept free for copies; at most 50; 0: IMMIX_HEADROOM_DEFAULT */
     bool count_live_bytes_in_gc;              /* also by space: struct heap_space_info */
     bool sanity;                              /* after each collection an independent trace, compared with it */
+    unsigned soft_ms_per_mib;                 /* a soft reference is cleared when it was not used for so long for each MiB that is free; 0: like a weak one */
 };
 
 struct heap_config {
@@ -141,7 +142,13 @@ struct heap_roots {                           /* one row a thread, handle table,
     _Atomic uint32_t *words;                  /* granules; 0 is skipped */
     uint32_t count;
     _Atomic uint32_t *tags;                   /* TABLE: shm/session.h has them and who writes them; else NULL */
+    const struct shm_row_note *notes;         /* the same; NULL: when soft ones were last used is not known, and is taken for now */
 };
+/* Neither root nor nothing. */
+static inline bool heap_root_is_weak(enum heap_root_kind kind)
+{
+    return kind == HEAP_ROOTS_WEAK || kind == HEAP_ROOTS_SOFT || kind == HEAP_ROOTS_GUARDED;
+}
 /* What word @i of @row is; never TABLE. */
 static inline enum heap_root_kind heap_root_kind(const struct heap_roots *row, uint32_t i)
 {
@@ -194,6 +201,7 @@ struct heap_collection {                      /* what it did */
     uint64_t logged_units;                    /* of the write barrier's log, looked at */
     uint64_t live_objects, live_bytes, freed_bytes;
     uint64_t moved_objects, moved_bytes;      /* of the live ones */
+    uint64_t cleared_refs, readied;           /* references, and rows, that were cleared; guarded objects that became ready */
     uint64_t duration_ns;
     uint64_t looking_ns;                      /* of that, at least: at what is young and what was logged; what a smaller nursery makes less */
     size_t packet_kinds;                      /* rows of packets: how much work of which kind, by stage */

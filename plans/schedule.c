@@ -36,6 +36,9 @@ static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "s
     X(EVACUATE_SLOTS,      STAGE_CLOSURE,  stage_slots,         0 /* a packet */) \
     X(SCAN_SLICE,          STAGE_CLOSURE,  stage_slice,         0 /* 512 references, or 256 places */) \
     X(RESCAN_BLOCKS,       STAGE_CLOSURE,  stage_rescan,        0 /* 64 blocks */) \
+    X(REFERENCE_BLOCKS,    STAGE_CLOSURE,  stage_reference_blocks, 64 /* blocks */) \
+    X(REFERENCE_ROWS,      STAGE_CLOSURE,  stage_reference_rows, 256 /* words */) \
+    X(REFERENCE_ELEMENTS,  STAGE_CLOSURE,  stage_reference_elements, 4096 /* elements */) \
     X(LAYOUT_GROUPS,       STAGE_LAYOUT,   stage_layout,        1 /* group */) \
     X(MAP_GROUPS,          STAGE_MAP,      stage_map,           1 /* group */) \
     X(SLIDE_PARTS,         STAGE_SLIDE,    stage_slide,         1 /* group, or 16 blocks or 256 words to update */) \
@@ -74,7 +77,7 @@ static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
     case STAGE_PREPARE: grants_open_stw(c->heap, c->stop); return false;
     case STAGE_PIN: journal(c->heap, c->heap->evacuates ? HEAP_EVACUATE : HEAP_MARK); return false;
     case STAGE_CLOSURE:
-        if (trace_on_drained(&c->trace, tally_of(w), w, stage_rescan_of(c)))
+        if (trace_on_drained(&c->trace, tally_of(w), w, stage_rescan_of(c)) || references_next(c, w))
             return true;
         journal(c->heap, c->slide.count == 0 ? HEAP_RELEASE : HEAP_MARK);
         return false;
@@ -97,6 +100,8 @@ static void fold_trace(struct heap *h, const struct trace_tally *t, struct heap_
     ret->moved_objects += t->moved_objects;
     ret->moved_bytes += t->moved_bytes;
     ret->forged_refs += t->forged_refs + t->bad_headers;
+    ret->cleared_refs += t->cleared_refs;
+    ret->readied += t->readied;
     for (unsigned kind = 0; kind < BLOCK_KINDS; kind++)
         h->live_kind_bytes[kind] += t->kind_bytes[kind];
 }
@@ -182,6 +187,10 @@ static void begin(struct collection *c, struct engine *engine)
     c->trace.slots = &kinds[EVACUATE_SLOTS];
     c->trace.slice = &kinds[SCAN_SLICE];
     c->trace.rescan = &kinds[RESCAN_BLOCKS];
+    references_begin(c);
+    c->references.blocks = &kinds[REFERENCE_BLOCKS];
+    c->references.rows = &kinds[REFERENCE_ROWS];
+    c->references.elements = &kinds[REFERENCE_ELEMENTS];
     c->slide.ready = &kinds[SLIDE_READY];
     c->slide.elements = &kinds[UPDATE_ELEMENTS];
     c->elements = &kinds[COUNT_ELEMENTS];

@@ -37,6 +37,14 @@ static inline void foreign_store32(foreign base, size_t off, uint32_t value)
 {
     at_store_relaxed((_Atomic uint32_t *)(void *)foreign_address(base, off), value);
 }
+static inline uint32_t foreign_exchange32(foreign base, size_t off, uint32_t value)
+{
+    return atomic_exchange_explicit((_Atomic uint32_t *)(void *)foreign_address(base, off), value, memory_order_relaxed);
+}
+static inline bool foreign_cas32(foreign base, size_t off, uint32_t *expected, uint32_t value)
+{
+    return at_cas_acq_rel((_Atomic uint32_t *)(void *)foreign_address(base, off), expected, value);
+}
 static inline void foreign_store64(foreign base, size_t off, uint64_t value)
 {
     at_store_relaxed((_Atomic uint64_t *)(void *)foreign_address(base, off), value);

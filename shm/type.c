@@ -73,15 +73,41 @@ static const char *refs_problem(const uint32_t *refs, uint32_t count, uint32_t p
 {
     if (count != 0 && refs == NULL)
         return "the offsets of the references are missing";
-    for (uint32_t i = 0; i < count; i++) {
-        if (refs[i] % REF_BYTES != 0)
+    for (uint32_t i = 0, end = 0; i < count; i++) {
+        uint32_t offset = shm_ref_offset(refs[i]);
+        enum shm_ref_kind kind = shm_ref_kind(refs[i]);
+        if (kind >= SHM_REF_KINDS)
+            return "there is no such kind of reference";
+        if (offset % REF_BYTES != 0)
             return "a reference is not at a multiple of 4";
-        if ((uint64_t)refs[i] + REF_BYTES > part_bytes)
+        if (offset + shm_ref_bytes(kind) > part_bytes)
             return "a reference lies outside its part";
-        if (i > 0 && refs[i] <= refs[i - 1])
+        if (i > 0 && offset <= shm_ref_offset(refs[i - 1]))
             return "the references are not in ascending order";
+        if (offset < end)
+            return "a reference lies within a soft one or an ephemeron";
+        end = offset + shm_ref_bytes(kind);
     }
     return NULL;
+}
+
+static uint32_t count_kind(const uint32_t *refs, uint32_t count, enum shm_ref_kind kind)
+{
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        found += shm_ref_kind(refs[i]) == kind;
+    return found;
+}
+
+static const char *queue_problem(const struct shm_type_layout *l)
+{
+    uint32_t queues = count_kind(l->refs, l->ref_count, SHM_REF_QUEUE), links = count_kind(l->refs, l->ref_count, SHM_REF_LINK);
+
+    if (count_kind(l->element_refs, l->element_ref_count, SHM_REF_QUEUE) > 0 ||
+        count_kind(l->element_refs, l->element_ref_count, SHM_REF_LINK) > 0)
+        return "a queue or link lies in an element";
+    return queues > 1 || queues != links ? "a type has one queue and one link, or neither" : NULL;
 }
 
 int shm_type_check(const struct shm_type_layout *layout, const char **ret_why)
@@ -94,6 +120,8 @@ int shm_type_check(const struct shm_type_layout *layout, const char **ret_why)
         why = refs_problem(layout->refs, layout->ref_count, layout->fixed_bytes);
     if (why == NULL)
         why = refs_problem(layout->element_refs, layout->element_ref_count, layout->element_bytes);
+    if (why == NULL)
+        why = queue_problem(layout);
     if (why == NULL)
         return 0;
     *ret_why = why;

@@ -51,6 +51,9 @@ struct shm_log_entry {                       /* [C] hostile */
 };
 static_assert(sizeof(struct shm_log_entry) == 16, "docs/heap-layout.md#write-barrier");
 
+/* As an entry's offset: nothing was stored; the object itself has been found by a reference that keeps nothing alive, while a cycle marks
+ * (control.keeps). FIELDS alone. No honest slot is so far away. */
+#define SHM_LOG_KEEP UINT32_MAX
 #define SHM_LOG_CAPACITY 65536u              /* entries of a thread's ring */
 
 struct shm_log {                             /* a thread's ring: its words, one cache line */

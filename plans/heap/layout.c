@@ -30,6 +30,7 @@ size_t layout_place(struct metadata *ret, void *base, uint64_t max_bytes, bool s
     ret->free_pages = place(base, &at, blocks);
     ret->clean_pages = place(base, &at, blocks);
     ret->run_starts = place(base, &at, blocks);
+    ret->weak = place(base, &at, blocks);
     ret->charged = place(base, &at, blocks * sizeof(uint16_t));
     ret->runs = place(base, &at, pages * sizeof(uint32_t));
     ret->live = slides ? place(base, &at, granules / 8) : NULL;

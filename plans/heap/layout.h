@@ -15,7 +15,7 @@
 #include "shm/units.h"
 
 #define HEAP_MAGIC UINT64_C(0x7061656863676d6d)         /* "mmgcheap" in memory order */
-#define HEAP_VERSION 1u
+#define HEAP_VERSION 2u
 
 /* What was going on when the daemon died (soundness S19). MARK: start again; EVACUATE: objects are being copied, from-space is
  * whole; SLIDE: objects move within their blocks, nothing can be told any more; RELEASE: marks are complete. */
@@ -44,13 +44,14 @@ struct metadata {                            /* pointers into the segment */
     _Atomic uint8_t *lines;                  /* byte a line: LINE_MARKED if a marked object touches it */
     _Atomic uint64_t *granted[2];            /* bit a line: it is in G (soundness S6 I2); [other] is the next G in the making */
     _Atomic uint64_t *firsts[2];             /* bit a line: a span of G starts there */
-    _Atomic uint8_t *kinds;                  /* byte a block, and so the next five: enum block_kind */
+    _Atomic uint8_t *kinds;                  /* byte a block, and so the next seven: enum block_kind */
     _Atomic uint8_t *flags;                  /* BLOCK_PARSED and the others */
     _Atomic uint8_t *free_lines;             /* of a block with lines: those neither marked nor granted */
     _Atomic uint8_t *cell_class;             /* of a CELLS block */
     _Atomic uint8_t *free_pages;             /* of a LARGE block: bit a page */
     _Atomic uint8_t *clean_pages;            /* of a LARGE block: bit a page that is free and still zero */
     _Atomic uint8_t *run_starts;             /* of a LARGE block: bit a page where a run starts */
+    _Atomic uint8_t *weak;                   /* not 0: the trace met an object with weak references in it: stage/references.h */
     _Atomic uint16_t *charged;               /* of a block with lines: granules of its longer objects that were traced (mark.c T4) */
     _Atomic uint32_t *runs;                  /* word a page: see large_space.h */
     _Atomic uint64_t *live;                  /* of plans that slide, else NULL: bit a granule that a marked object covers */

@@ -144,8 +144,11 @@ static void meet(struct sanity *s, uint32_t from, uint32_t to)
 
 static void scan_part(struct sanity *s, uint32_t granule, size_t at, const uint32_t *refs, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
-        meet(s, granule, foreign_load32(s->heap->arena, at + refs[i]));
+    for (uint32_t i = 0; i < count; i++) {
+        meet(s, granule, foreign_load32(s->heap->arena, at + shm_ref_offset(refs[i])));
+        if (shm_ref_kind(refs[i]) == SHM_REF_EPHEMERON)
+            meet(s, granule, foreign_load32(s->heap->arena, at + shm_ref_offset(refs[i]) + 4));
+    }
 }
 
 static void scan(struct sanity *s, uint32_t granule, const struct seen_object *o)
@@ -194,18 +197,25 @@ static void walk_from(struct sanity *s, uint32_t root)
         visit(s, s->stack[--s->depth]);
 }
 
+/* Weak ones are, too: until they are cleared what they lead to is whole. */
+static bool is_looked_at(enum heap_root_kind kind)
+{
+    return kind == HEAP_ROOTS_EXACT || heap_root_is_weak(kind);
+}
+
 /* An exact root as the walk takes it. Before, each is remembered; after, a word that somebody changed is nobody's
  * root (S8). */
-static uint32_t exact_root(struct sanity *s, _Atomic uint32_t *word, size_t at)
+static uint32_t exact_root(struct sanity *s, const struct heap_roots *row, uint32_t i, size_t at)
 {
-    uint32_t now = at_load_relaxed(word);
+    uint32_t now = at_load_relaxed(&row->words[i]);
 
     if (s->words == NULL)
         return now;
     if (s->known == NULL)
         s->words[at] = now;
     bool moved = s->heap->plan->constraints.moves && s->words[at] != 0 && now != 0;
-    if (now == s->words[at] || moved)
+    bool cleared = now == 0 && heap_root_is_weak(heap_root_kind(row, i));
+    if (now == s->words[at] || moved || cleared)
         return now;
     s->changed = true;
     return 0;
@@ -218,8 +228,8 @@ static void walk_exact(struct sanity *s, const struct heap_stop *stop)
     for (size_t k = 0; k < stop->root_count; k++) {
         const struct heap_roots *row = &stop->roots[k];
         for (uint32_t i = 0; i < row->count; i++, at++)
-            if (heap_root_kind(row, i) == HEAP_ROOTS_EXACT)
-                walk_from(s, exact_root(s, &row->words[i], at));
+            if (is_looked_at(heap_root_kind(row, i)))
+                walk_from(s, exact_root(s, row, i, at));
             else
                 s->changed |= s->words != NULL && s->known != NULL && s->words[at] != 0; /* its client has ended it meanwhile */
     }

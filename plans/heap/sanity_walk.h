@@ -4,6 +4,7 @@
  * scan program, no packet, no mark bit. What sanity.c compares before and after a collection.
  *   Order    the graph alone decides it: exact roots row by row, then what must stay, by address; so the digest of
  *            headers and references is that of the graph, wherever its objects are
+ *   Weak     references and rows that are not strong are walked like the others: what lives is whole, and refers to nothing that does not
  *   Hostile  no place for an object: passed over. A bad header: a leaf of least size. One visit an object; those
  *            longer than a line are leaves when they do not fit their block together */
 #include <stdbool.h>

@@ -4,6 +4,7 @@
  *   Memory   process memory, never shared; a row is written once, before its id is known to anybody
  *   Threads  types_define: the heap's one caller; everything else also from workers                  */
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,22 +22,38 @@ enum scan_shape {
 
 struct scan_program {                        /* two to a cache line */
     uint32_t fixed_bytes, element_bytes;
-    uint16_t shape;                          /* enum scan_shape */
+    uint8_t shape;                           /* enum scan_shape */
+    uint8_t weak;                            /* not all of its references are strong: types_weak() */
     uint16_t ref_count, element_ref_count;
     uint16_t small_granules;                 /* of an object without elements, header included, if it is no longer than a line; else 0: ask object_bytes() */
     union {
-        uint64_t bitmap;                     /* SCAN_BITMAP: bit i is the word at byte 4 i */
+        uint64_t bitmap;                     /* SCAN_BITMAP: bit i is the word at byte 4 i. Here and below all references, of whatever kind */
         const uint32_t *refs;                /* else byte offsets, in the fixed part */
     };
     const uint32_t *element_refs;            /* byte offsets in an element */
 };
 static_assert(sizeof(struct scan_program) == 32, "a cache line holds two");
 
+/* Of types with references that are not strong, both parts. */
+struct weak_slot {
+    uint32_t offset;                         /* in its part */
+    enum shm_ref_kind kind;                  /* none that is strong */
+};
+#define WEAK_NO_QUEUE UINT32_MAX
+struct weak_program {
+    struct scan_program strong;              /* of its strong references alone */
+    uint32_t queue, link;                    /* offsets; or WEAK_NO_QUEUE */
+    uint32_t slot_count, element_slot_count;
+    const struct weak_slot *slots, *element_slots;
+};
+
 struct types {
     uint32_t count;
     struct scan_program *programs;           /* SHM_TYPES_MAX, by id; row 0 and rows above count are SCAN_NONE */
     struct shm_type_row *rows;               /* by id */
-    uint32_t **offsets;                      /* by id: refs, then element refs */
+    uint32_t **offsets;                      /* by id: refs, then element refs, as they were registered; then the same without kinds */
+    struct weak_program **weak;              /* by id; NULL: all its references are strong */
+    unsigned kinds;                          /* bit @kind: some type has such a reference */
     uint16_t *buckets;                       /* hash of the name -> id, open addressing */
 };
 
@@ -48,6 +65,15 @@ int types_define(struct types *t, const struct shm_type_layout *layout, uint32_t
 static inline const struct scan_program *types_program(const struct types *t, uint32_t id)
 {
     return &t->programs[id < SHM_TYPES_MAX ? id : 0];
+}
+/* Of a program whose weak is set. */
+static inline const struct weak_program *types_weak(const struct types *t, const struct scan_program *program)
+{
+    return t->weak[program - t->programs];
+}
+static inline bool types_have_weak(const struct types *t)
+{
+    return (t->kinds & ~(1u << SHM_REF_STRONG | 1u << SHM_REF_QUEUE | 1u << SHM_REF_LINK)) != 0;
 }
 static inline uint32_t types_id(const struct types *t, const struct scan_program *program)
 {

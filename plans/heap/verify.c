@@ -152,7 +152,9 @@ static void check_roots(const struct heap *h, const struct heap_stop *stop, stru
     for (size_t i = 0; i < stop->root_count; i++) {
         const struct heap_roots *row = &stop->roots[i];
         for (uint32_t k = 0; k < row->count; k++) {
-            uint32_t word = heap_root_kind(row, k) == HEAP_ROOTS_EXACT ? at_load_relaxed(&row->words[k]) : 0;
+            enum heap_root_kind kind = heap_root_kind(row, k);
+            bool leads = kind == HEAP_ROOTS_EXACT || heap_root_is_weak(kind);
+            uint32_t word = leads ? at_load_relaxed(&row->words[k]) : 0;
             if (word != 0 && !is_object(h, word))
                 note(v, HEAP_FAULT_ROOT, word, word);
         }

@@ -6,6 +6,7 @@
 #include "plans/heap/state.h"
 #include "plans/plan.h"
 #include "plans/space/slide/slide.h"
+#include "plans/stage/references.h"
 #include "plans/trace/trace.h"
 #include "plans/work/engine.h"
 
@@ -17,6 +18,7 @@ struct collection { /* the job's context */
     uint64_t row_words; /* [const] in all of them */
     struct trace trace;
     struct slide slide;
+    struct references references;
     const struct packet_kind *elements; /* of plans that count: large arrays' (refcount.h) */
 };
 
@@ -47,7 +49,10 @@ int stage_count_words(struct collection *c);
 /* What a row of the log leads to is anywhere: four or five misses, on their way while the rows before it are looked at. */
 #define STAGE_ROWS_AHEAD 16u
 void stage_fetch_row(const struct heap *h, const struct logged *row);
-/* Calls @visit for the words [@at, @stop) of all rows of roots laid end to end that are of @kind. */
+/* Calls @visit for the words [@at, @stop) of all rows of roots laid end to end that are not strong. */
+void stage_each_row(struct collection *c, uint64_t at, uint64_t stop, struct tracer *r,
+                    void (*visit)(struct collection *c, struct tracer *r, const struct heap_roots *row, uint32_t i));
+/* The same for those that are of @kind. Where all references are followed the others are exact ones. */
 void stage_each_word(struct collection *c, uint64_t at, uint64_t stop, enum heap_root_kind kind, struct tracer *r,
                      void (*visit)(struct collection *c, struct tracer *r, _Atomic uint32_t *word));
 void stage_choose(struct collection *c, struct job *job);    /* when all is measured */

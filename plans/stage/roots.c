@@ -41,6 +41,32 @@ static size_t row_of(const struct collection *c, uint64_t at)
     return low;
 }
 
+void stage_each_row(struct collection *c, uint64_t at, uint64_t stop, struct tracer *r,
+                    void (*visit)(struct collection *c, struct tracer *r, const struct heap_roots *row, uint32_t i))
+{
+    size_t row = row_of(c, at);
+
+    for (uint64_t end; at < stop; at = end, row++) {
+        const struct heap_roots *roots = &c->stop->roots[row];
+        uint64_t first = c->row_ends[row] - roots->count;
+        end = MM_MIN(stop, c->row_ends[row]);
+        for (uint64_t i = at - first; roots->kind == HEAP_ROOTS_TABLE && i < end - first; i++)
+            if (heap_root_is_weak(heap_root_kind(roots, (uint32_t)i)))
+                visit(c, r, roots, (uint32_t)i);
+    }
+}
+
+/* What word @i of @row is to this collection. */
+static enum heap_root_kind kind_here(struct collection *c, const struct heap_roots *row, uint32_t i)
+{
+    enum heap_root_kind kind = heap_root_kind(row, i);
+
+    if (MM_LIKELY(!heap_root_is_weak(kind)))
+        return kind;
+    at_store_relaxed(&c->references.met_rows, 1);
+    return c->trace.all ? HEAP_ROOTS_EXACT : kind;
+}
+
 void stage_each_word(struct collection *c, uint64_t at, uint64_t stop, enum heap_root_kind kind, struct tracer *r,
                      void (*visit)(struct collection *c, struct tracer *r, _Atomic uint32_t *word))
 {
@@ -52,7 +78,7 @@ void stage_each_word(struct collection *c, uint64_t at, uint64_t stop, enum heap
         end = MM_MIN(stop, c->row_ends[row]);
         bool may = roots->kind == kind || roots->kind == HEAP_ROOTS_TABLE;
         for (uint64_t i = at - first; may && i < end - first; i++)
-            if (heap_root_kind(roots, (uint32_t)i) == kind)
+            if (kind_here(c, roots, (uint32_t)i) == kind && visit != NULL)
                 visit(c, r, &roots->words[i]);
     }
 }

@@ -68,7 +68,7 @@ static void slide_part(struct collection *c, struct worker *w, uint64_t part)
     }
     part -= parts_of(blocks, UPDATE_BLOCKS);
     stage_each_word(c, part * UPDATE_WORDS, MM_MIN((part + 1) * UPDATE_WORDS, words), HEAP_ROOTS_EXACT, NULL,
-                    update_word);
+                    update_word); /* weak ones, too: all are followed by now */
 }
 
 void stage_slide(struct worker *w, struct packet *p)

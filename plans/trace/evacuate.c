@@ -139,15 +139,16 @@ static inline void scan_fixed(struct tracer *r, uint32_t granule, const struct s
     object_each_fixed_backwards(r->t->arena, granule, program, push, r); /* E6 */
 }
 
-static void scan(struct tracer *r, const struct object *o)
+static void scan(struct tracer *r, struct object *o)
 {
     if (o->program->shape == SCAN_LEAF)
         return;
     if (r->t->counts)
         refcount_arm(r->t->heap, o); /* it is old from now on */
+    o->program = settle_followed(r->t, o);
     if (o->program->shape == SCAN_ARRAY)
         scan_array(r, o);
-    else
+    else if (o->program->shape != SCAN_LEAF)
         scan_fixed(r, o->granule, o->program);
 }
 
@@ -344,7 +345,20 @@ static void root_place(void *context, uint64_t place, uint32_t reference)
 
 void evacuate_piece(struct tracer *r, const struct object *o, struct piece piece)
 {
-    object_each_in_piece(r->t->heap, o, piece, root_place, r);
+    struct object followed = *o;
+
+    followed.program = settle_followed(r->t, o);
+    object_each_in_piece(r->t->heap, &followed, piece, root_place, r);
+}
+
+uint32_t evacuate_now(struct tracer *r, uint32_t granule)
+{
+    return flagged(r->t, granule) && is_settled(r->t, granule) ? forwarded(r, granule) : granule;
+}
+
+bool evacuate_has_left(const struct trace *t, uint32_t granule)
+{
+    return flagged(t, granule) && object_moved(t->heap, granule);
 }
 
 /* the closure */
@@ -457,6 +471,7 @@ static void rescan_object(struct tracer *r, uint32_t granule, enum block_kind ki
     if (o.granules > MM_LINE_GRANULES && o.granules > *room)
         return;
     *room -= o.granules > MM_LINE_GRANULES ? o.granules : 0;
+    o.program = settle_followed(r->t, &o);
     object_each_fixed(r->t->arena, granule, o.program, push, r);
     drain(r);
     if (o.program->shape != SCAN_ARRAY)
@@ -473,7 +488,7 @@ static void rescan_object(struct tracer *r, uint32_t granule, enum block_kind ki
 static bool survives_here(const struct trace *t, uint64_t at)
 {
     return object_place(t->heap, (uint32_t)at) != BLOCK_UNCOMMITTED &&
-           !(flagged(t, (uint32_t)at) && object_moved(t->heap, (uint32_t)at));
+           !evacuate_has_left(t, (uint32_t)at);
 }
 
 static void rescan_block(struct tracer *r, uint32_t block, enum block_kind kind)

@@ -46,7 +46,10 @@ static void root_reference(void *context, uint64_t place, uint32_t reference)
 
 void mark_piece(struct tracer *r, const struct object *o, struct piece piece)
 {
-    object_each_in_piece(r->t->heap, o, piece, root_reference, r);
+    struct object followed = *o;
+
+    followed.program = settle_followed(r->t, o);
+    object_each_in_piece(r->t->heap, &followed, piece, root_reference, r);
 }
 
 static inline __attribute__((always_inline)) void push(void *context, uint64_t place, uint32_t reference)
@@ -100,11 +103,12 @@ static __attribute__((noinline)) void scan_any(struct tracer *r, uint32_t granul
 {
     struct object o;
 
-    if (!settle(r, granule, kind, &o) || o.program->shape == SCAN_LEAF)
+    if (!settle(r, granule, kind, &o))
         return;
+    o.program = settle_followed(r->t, &o);
     if (o.program->shape == SCAN_ARRAY)
         scan_array(r, &o);
-    else
+    else if (o.program->shape != SCAN_LEAF)
         scan_fixed(r, granule, o.program);
 }
 
@@ -272,6 +276,7 @@ static void rescan_object(struct tracer *r, uint32_t granule, enum block_kind ki
     if (o.granules > MM_LINE_GRANULES && o.granules > *room)
         return;
     *room -= o.granules > MM_LINE_GRANULES ? o.granules : 0;
+    o.program = settle_followed(r->t, &o);
     object_each_fixed(r->t->arena, granule, o.program, push_unmarked, r);
     drain(r);
     if (o.program->shape != SCAN_ARRAY)

@@ -114,6 +114,15 @@ static inline void settle_in_place(const struct trace *t, enum block_kind kind, 
         settle_mark_live(t, o->granule, o->granules);
 }
 
+/* What of @o is followed, now that it is where it stays. If it has references that are not strong, its block is one to be looked at later. */
+static inline const struct scan_program *settle_followed(const struct trace *t, const struct object *o)
+{
+    if (MM_LIKELY(!o->program->weak) || t->all)
+        return o->program;
+    at_store_relaxed(&t->heap->meta.weak[o->granule / MM_BLOCK_GRANULES], 1); /* equal bytes: harmless */
+    return &types_weak(&t->heap->types, o->program)->strong;
+}
+
 static inline void settle_mark_small(const struct trace *t, uint32_t granule, uint32_t granules)
 {
     _Atomic uint8_t *lines = t->heap->meta.lines + (granule - 1) / MM_BLOCK_GRANULES * MM_BLOCK_LINES;

@@ -129,6 +129,7 @@ void trace_init(struct trace *t, struct heap *h, bool alone)
                          .young = h->young,
                          .counts = h->young && h->plan->constraints.counts,
                          .only_snapshot = heap_cycle(h) == HEAP_CYCLE_MARKING && heap_shares_log(h),
+                         .all = h->young && h->plan->constraints.counts,
                          .crosses = h->plan->constraints.counts,
                          .line_mark = heap_g_stays_open(h) ? LINE_MARKED_NEXT : LINE_MARKED,
                          .by_kind = h->options.count_live_bytes_in_gc };
@@ -144,6 +145,7 @@ void trace_init_traced(struct trace *t, struct heap *h, bool alone)
                          .charged = h->meta.traced_charge,
                          .gray = &h->count.gray,
                          .alone = alone,
+                         .all = true,
                          .only_old = true };
 }
 

@@ -28,6 +28,7 @@ struct trace_tally {                         /* one worker's */
     uint64_t moved_objects, moved_bytes;
     uint64_t kind_bytes[BLOCK_KINDS];        /* if the heap wants it */
     uint32_t forged_refs, bad_headers;
+    uint64_t cleared_refs, readied;          /* references and rows that were cleared; guarded objects that are to be finalized */
     struct copy_room room;
     struct trace_later later;                /* empty between packets */
 };
@@ -45,6 +46,7 @@ struct trace {                               /* constant while it runs, but for 
     bool counts;                             /* each reference that is followed is counted: refcount.h */
     bool crosses;                            /* of a plan that counts: LINE_CROSSED is told from LINE_MARKED */
     bool only_old;                           /* what is not is left alone: it lives, and its lines are others' business */
+    bool all;                                /* weak references are followed like strong ones: stage/references.h */
     bool only_snapshot;                      /* what was granted since the cycle began is left alone: cycle_log.c L7 */
     uint8_t line_mark;                       /* LINE_MARKED, or LINE_MARKED_NEXT of a collection that marks while clients run */
     bool bounded;                            /* [stw] the sentinel itself traces: no more packets */
@@ -73,6 +75,9 @@ void evacuate_pin(struct tracer *r, uint32_t granule);
 void evacuate_settle_pins(const struct trace *t, uint32_t block);
 /* The object's address from now on. */
 uint32_t evacuate_root(struct tracer *r, uint32_t granule);
+/* The closure has drained. Where the marked object at @granule is now; has it left the place? */
+uint32_t evacuate_now(struct tracer *r, uint32_t granule);
+bool evacuate_has_left(const struct trace *t, uint32_t granule);
 /* What @piece of the old object @o refers to. */
 struct object;
 struct piece;

@@ -402,7 +402,7 @@ END_TEST
 static struct heap_collection collect_pinned(void)
 {
     _Atomic uint32_t *words = calloc(model.count, sizeof(*words));
-    struct heap_roots row = { HEAP_ROOTS_AMBIGUOUS, words, model.count, NULL };
+    struct heap_roots row = { .kind = HEAP_ROOTS_AMBIGUOUS, .words = words, .count = model.count };
     struct heap_stop stop = fake_stop(&world);
     struct heap_collection c;
 

@@ -297,27 +297,45 @@ void fake_root(struct fake_world *w, unsigned row, uint32_t word)
     at_store_relaxed(&w->rows[row][w->row_counts[row]++], word);
 }
 
+uint32_t fake_row(struct fake_world *w, enum shm_row_kind kind, uint32_t word)
+{
+    uint32_t row = w->table_count++;
+
+    MM_ASSERT(row < FAKE_TABLE_ROWS);
+    at_store_relaxed(&w->table_words[row], word);
+    at_store_relaxed(&w->table_tags[row], shm_row_tag(kind, 1));
+    at_store_relaxed(&w->table_notes[row].since_ns, mm_now_ns());
+    return row;
+}
+
 void fake_roots_clear(struct fake_world *w)
 {
     memset(w->row_counts, 0, sizeof(w->row_counts));
+    w->table_count = 0;
 }
 
 struct heap_stop fake_stop(struct fake_world *w)
 {
-    static struct heap_roots roots[FAKE_ROWS_MAX];
+    static struct heap_roots roots[FAKE_ROWS_MAX + 1];
     static struct heap_mutator *mutators[FAKE_MUTATORS_MAX];
     static struct heap_mutator_view views[FAKE_MUTATORS_MAX];
 
     w->late = 0;
     for (unsigned i = 0; i < FAKE_ROWS_MAX; i++)
-        roots[i] = (struct heap_roots){ i == 0 ? HEAP_ROOTS_EXACT : HEAP_ROOTS_AMBIGUOUS,
-                                        w->rows[i], w->row_counts[i], NULL };
+        roots[i] = (struct heap_roots){ .kind = i == 0 ? HEAP_ROOTS_EXACT : HEAP_ROOTS_AMBIGUOUS,
+                                        .words = w->rows[i],
+                                        .count = w->row_counts[i] };
+    roots[FAKE_ROWS_MAX] = (struct heap_roots){ .kind = HEAP_ROOTS_TABLE,
+                                                .words = w->table_words,
+                                                .count = w->table_count,
+                                                .tags = w->table_tags,
+                                                .notes = w->table_notes };
     for (size_t i = 0; i < w->mutator_count; i++) {
         mutators[i] = w->mutators[i]->heap_mutator;
         views[i] = fake_view(w->mutators[i]);
     }
     return (struct heap_stop){ .roots = roots,
-                               .root_count = FAKE_ROWS_MAX,
+                               .root_count = FAKE_ROWS_MAX + 1,
                                .mutators = mutators,
                                .views = views,
                                .mutator_count = w->mutator_count };

@@ -15,6 +15,7 @@
 #define FAKE_MUTATORS_MAX 8u
 #define FAKE_ROWS_MAX 8u
 #define FAKE_ROW_WORDS 4096u
+#define FAKE_TABLE_ROWS 4096u
 
 struct fake_bump {
     char *cursor, *limit, *end;              /* as struct shm_bump */
@@ -45,6 +46,9 @@ struct fake_world {
     size_t mutator_count;
     _Atomic uint32_t rows[FAKE_ROWS_MAX][FAKE_ROW_WORDS];    /* roots, for fake_root(); [0] exact, the others ambiguous */
     uint32_t row_counts[FAKE_ROWS_MAX];
+    _Atomic uint32_t table_words[FAKE_TABLE_ROWS], table_tags[FAKE_TABLE_ROWS];      /* as in a session segment; for fake_row() */
+    struct shm_row_note table_notes[FAKE_TABLE_ROWS];
+    uint32_t table_count;
 };
 
 /* Opens a heap of @max_bytes under @plan, all of it committed (sparsely), with @workers workers. Asserts. */
@@ -87,6 +91,20 @@ void fake_root(struct fake_world *w, unsigned row, uint32_t word);
 static inline uint32_t fake_root_word(const struct fake_world *w, unsigned row, uint32_t i)
 {
     return at_load_relaxed(&w->rows[row][i]);
+}
+/* A row of a client's table, and its number: of @kind, for the object at @word. fake_roots_clear() takes them away, too. */
+uint32_t fake_row(struct fake_world *w, enum shm_row_kind kind, uint32_t word);
+static inline uint32_t fake_row_word(const struct fake_world *w, uint32_t row)
+{
+    return at_load_relaxed(&w->table_words[row]);
+}
+static inline bool fake_row_cleared(const struct fake_world *w, uint32_t row)
+{
+    return (at_load_relaxed(&w->table_tags[row]) & SHM_ROW_CLEARED) != 0;
+}
+static inline enum shm_row_kind fake_row_kind(const struct fake_world *w, uint32_t row)
+{
+    return shm_row_kind(at_load_relaxed(&w->table_tags[row]));
 }
 void fake_roots_clear(struct fake_world *w);
 struct heap_stop fake_stop(struct fake_world *w);                    /* of the roots above; valid till the next call */
