@@ -29,18 +29,24 @@ int mmgc_handle_new(struct mmgc_thread *t, const void *object, mmgc_handle *ret_
     return r;
 }
 
-void *mmgc_handle_get(struct mmgc_thread *t, mmgc_handle handle)
+/* Why there is nothing to be had. */
+static __attribute__((noinline)) void *explain_get(struct mmgc_thread *t, mmgc_handle handle)
 {
     uint32_t tag;
     int r = thread_check_in(t);
 
-    if (r != MMGC_OK)
-        return t != NULL ? thread_fail(thread_of(t), r) : NULL;
-    struct mmgc_heap *heap = thread_of(t)->heap;
-    r = row_check(heap, row_of(handle), HANDLE_KINDS, &tag);
-    if (MM_UNLIKELY(r != MMGC_OK))
-        return thread_fail(thread_of(t), r);
-    mmgc_ref ref = { at_load_acquire(&heap->session->row_words[handle.slot]) };
+    if (r == MMGC_OK)
+        r = row_check(thread_of(t)->heap, row_of(handle), HANDLE_KINDS, &tag);
+    return t != NULL ? thread_fail(thread_of(t), r) : NULL;
+}
+
+void *mmgc_handle_get(struct mmgc_thread *t, mmgc_handle handle)
+{
+    bool in = t != NULL && thread_of(t)->generation == fork_generation && thread_is_in(thread_of(t));
+
+    if (MM_UNLIKELY(!in || !row_is(thread_of(t)->heap, row_of(handle), SHM_ROW_STRONG)))
+        return explain_get(t, handle);
+    mmgc_ref ref = { at_load_acquire(&thread_of(t)->heap->session->row_words[handle.slot]) };
     return mmgc_deref(t, ref);
 }
 

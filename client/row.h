@@ -20,6 +20,11 @@ int row_begin(struct thread *th, enum shm_row_kind kind, const void *object, con
 /* Ends it, from anywhere. MMGC_OK once; MMGC_E_DROPPED: it has ended; MMGC_E_INVALID: there never was such a row, or it is of none of
  * @kinds (bit 1 << kind). */
 int row_end(struct mmgc_heap *heap, struct row row, unsigned kinds);
+/* Is it a row of just this kind, as nearly always? If not, row_check() says why. */
+static inline bool row_is(const struct mmgc_heap *heap, struct row row, enum shm_row_kind kind)
+{
+    return row.slot < SHM_ROWS_MAX && at_load_acquire(&heap->session->row_tags[row.slot]) == shm_row_tag(kind, row.serial);
+}
 /* The same codes, of a row that goes on; *ret_tag is what stands there. */
 int row_check(const struct mmgc_heap *heap, struct row row, unsigned kinds, uint32_t *ret_tag);
 void row_free_all(struct mmgc_heap *heap);

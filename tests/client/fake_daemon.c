@@ -71,6 +71,7 @@ static void on_heap_open(struct answer *a)
     MM_ASSERT(shm_segment_new(session, sizeof(struct shm_session), "fake session") == 0);
     struct shm_session *s = shm_segment_address(*session);
     s->version = SHM_SESSION_VERSION;
+    s->row_limit = SHM_ROWS_MAX;
     at_store_release(&s->magic, SHM_SESSION_MAGIC);
     opened.control_bytes = shm_segment_bytes(fake->control_segment);
     opened.arena_bytes = FAKE_ARENA_BYTES;

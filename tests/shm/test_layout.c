@@ -211,7 +211,7 @@ END_TEST
 START_TEST(constants_are_those_of_their_version)
 {
     ck_assert_uint_eq(SHM_CONTROL_VERSION, 3);
-    ck_assert_uint_eq(SHM_SESSION_VERSION, 1);
+    ck_assert_uint_eq(SHM_SESSION_VERSION, 2);
     ck_assert_uint_eq(SHM_MUTATOR_VERSION, 4);
     ck_assert_uint_eq(SHM_CONTROL_FEATURES, 0);
     ck_assert_uint_eq(SHM_BARRIER_NONE, 0);

@@ -18,6 +18,7 @@
     { \
         __VA_ARGS__ \
     }
+#define KIND(kind, offset) ((uint32_t)SHM_REF_##kind << SHM_REF_KIND_SHIFT | (offset))
 #define NAME_63 "123456789 123456789 123456789 123456789 123456789 123456789 123"
 
 static const struct shm_type_layout legal[] = {
@@ -37,6 +38,11 @@ static const struct shm_type_layout legal[] = {
       .element_bytes = SHM_TYPE_ELEMENT_MAX,
       .ref_count = REFS(SHM_TYPE_FIXED_MAX - 4),
       .element_ref_count = ELEMENT_REFS(SHM_TYPE_ELEMENT_MAX - 4) },
+    { .name = "kinds",
+      .fixed_bytes = 40,
+      .element_bytes = 8,
+      .ref_count = REFS(0, KIND(WEAK, 4), KIND(SOFT, 8), KIND(PHANTOM, 16), KIND(EPHEMERON, 20), KIND(QUEUE, 28), KIND(LINK, 36)),
+      .element_ref_count = ELEMENT_REFS(KIND(EPHEMERON, 0)) },
     { .name = NAME_63, .fixed_bytes = 8 },
     { .name = "Stra\u00dfe \u20ac \U0001f333", .fixed_bytes = 8 },
     { .name = "\u00a0\uffff\U0010ffff", .fixed_bytes = 8 },
@@ -75,7 +81,16 @@ static const struct {
     { { .name = "t", .ref_count = REFS(0) }, "outside its part" },
     { { .name = "t", .fixed_bytes = 7, .ref_count = REFS(4) }, "outside its part" },
     { { .name = "t", .fixed_bytes = 8, .ref_count = REFS(8) }, "outside its part" },
-    { { .name = "t", .fixed_bytes = 8, .ref_count = REFS(0xfffffffc) }, "outside its part" },
+    { { .name = "t", .fixed_bytes = 8, .ref_count = REFS(0xfffffc) }, "outside its part" },
+    { { .name = "t", .fixed_bytes = 8, .ref_count = REFS(0xfffffffc) }, "no such kind" },
+    { { .name = "t", .fixed_bytes = 8, .ref_count = REFS(KIND(KINDS, 0)) }, "no such kind" },
+    { { .name = "t", .fixed_bytes = 12, .ref_count = REFS(KIND(SOFT, 8)) }, "outside its part" },
+    { { .name = "t", .element_bytes = 4, .element_ref_count = ELEMENT_REFS(KIND(EPHEMERON, 0)) }, "outside its part" },
+    { { .name = "t", .fixed_bytes = 12, .ref_count = REFS(KIND(SOFT, 0), 4) }, "within a soft one or an ephemeron" },
+    { { .name = "t", .fixed_bytes = 12, .ref_count = REFS(KIND(WEAK, 4), 0) }, "ascending" },
+    { { .name = "t", .fixed_bytes = 8, .ref_count = REFS(KIND(QUEUE, 0)) }, "one queue and one link" },
+    { { .name = "t", .fixed_bytes = 12, .ref_count = REFS(KIND(QUEUE, 0), KIND(LINK, 4), KIND(LINK, 8)) }, "one queue and one link" },
+    { { .name = "t", .element_bytes = 8, .element_ref_count = ELEMENT_REFS(KIND(LINK, 4)) }, "in an element" },
     { { .name = "t", .fixed_bytes = 8, .element_ref_count = ELEMENT_REFS(0) }, "outside its part" },
     { { .name = "t", .element_bytes = 4, .element_ref_count = ELEMENT_REFS(4) }, "outside its part" },
     { { .name = "t", .fixed_bytes = 8, .ref_count = REFS(4, 0) }, "ascending" },
