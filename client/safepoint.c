@@ -152,6 +152,20 @@ int safepoint_resume(struct thread *th)
     }
 }
 
+int safepoint_sleep(struct thread *th, uint32_t go, uint64_t deadline_ns)
+{
+    uint64_t now_ns = mm_now_ns();
+
+    if (now_ns >= deadline_ns)
+        return error_set(MMGC_E_TIMEOUT, NULL);
+    int r = safepoint_park(th);
+    if (r != MMGC_OK)
+        return r;
+    if (futex_wait(&th->heap->session->go, go, MM_MIN(deadline_ns - now_ns, LOOK_EVERY_NS)) != FUTEX_WOKEN)
+        (void)connection_look(&th->heap->connection); /* what it finds, safepoint_resume() says */
+    return safepoint_resume(th);
+}
+
 int safepoint_poll(struct thread *th)
 {
     uint32_t epoch = at_load_relaxed(&th->heap->control->epoch);

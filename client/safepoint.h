@@ -14,6 +14,9 @@ int safepoint_poll(struct thread *th);
 int safepoint_park(struct thread *th);
 /* PARKED -> IN. Anything but MMGC_OK: OUT, as for safepoint_poll(). */
 int safepoint_resume(struct thread *th);
+/* [safepoint] Sleeps outside the heap until a collection has gone by, or @deadline_ns (CLOCK_MONOTONIC): unless the session's go is no longer @go, which
+ * the caller read before it looked whether it has to sleep. MMGC_E_TIMEOUT: the deadline has passed. Else as the two above. */
+int safepoint_sleep(struct thread *th, uint32_t go, uint64_t deadline_ns);
 /* PARKED, or IN, -> OUT with its pointers dead: what ends a wait that never will. Returns @code. */
 int safepoint_give_up(struct thread *th, int code);
 

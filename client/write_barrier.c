@@ -105,6 +105,20 @@ static inline void write_entry(struct thread *th, uint32_t at, uint32_t object, 
     at_store_release(&entry->old, old);
 }
 
+bool write_barrier_keep(struct thread *th, uint32_t granule)
+{
+    struct shm_log *log = &th->m->log;
+    uint32_t pushed = at_load_relaxed(&log->pushed); /* ours alone */
+
+    if (!ring_has_room(log, pushed))
+        return !th->heap->read_only;
+    write_entry(th, pushed, granule, granule + SHM_LOG_KEEP, 0);
+    at_store_release(&log->pushed, pushed + 1); /* pairs with the daemon's acquire */
+    if (!th->heap->read_only)
+        ask_drain_if_due(th);
+    return true;
+}
+
 /* ---- lines ---- */
 
 /* Before a store to @granule, of the object at granule @object. The line's byte is set, or was a moment ago. */

@@ -9,3 +9,6 @@ void write_barrier_follow(struct thread *th);
 /* From here on nothing is logged; for who knows that without control. */
 void write_barrier_rest(struct thread *th);
 bool write_barrier_logs(const struct thread *th);
+/* Writes down that the object at @granule was found by a reference that keeps nothing alive; a cycle marks now, or a moment ago. False: there is no
+ * room, and this thread may not say that something was lost: it only reads. */
+bool write_barrier_keep(struct thread *th, uint32_t granule);

@@ -33,6 +33,24 @@ void drain_locked(struct drain *d, struct shm_mutator *words, struct heap *heap)
     at_store_release(&log->drained, pushed); /* pairs with the client's acquire: we are done with these entries */
 }
 
+static void hand_over_keep(struct shm_log_entry *entry, struct heap *heap)
+{
+    struct shm_log_entry keep = { .object = at_load_relaxed(&entry->object), .offset = SHM_LOG_KEEP };
+
+    if (at_load_relaxed(&entry->offset) == SHM_LOG_KEEP)
+        heap_log_drain(heap, &keep, 1);
+}
+
+void drain_keeps_locked(struct drain *d, struct shm_mutator *words, struct heap *heap)
+{
+    uint32_t pushed = at_load_acquire(&words->log.pushed); /* pairs with the client's release */
+
+    for (uint32_t i = d->drained; pushed - d->drained <= SHM_LOG_CAPACITY && i != pushed; i++)
+        hand_over_keep(&words->log_ring[i % SHM_LOG_CAPACITY], heap);
+    d->drained = pushed;
+    at_store_release(&words->log.drained, pushed);
+}
+
 static struct shm_log_entry copy_of(const struct shm_log_entry *entry)
 {
     struct shm_log_entry copy;

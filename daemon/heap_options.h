@@ -66,6 +66,7 @@ struct heap_settings {                        /* one heap's options */
     X("immix_defrag_headroom_percent", collector.immix_defrag_headroom_percent, count, "2", 1, 50, NULL, HEAP_CREATOR, "of the heap, kept free for what immix moves") \
     X("nursery",       collector.nursery, nursery, "adaptive:2M,64M", 0, 0, NULL,              HEAP_CREATOR, "of generational plans: granted between two young collections") \
     X("pause_goal",    collector.pause_goal_ns, time, "10ms", 0, 10000000000, NULL,            HEAP_CREATOR, "no pause should take longer: sizes an adaptive nursery; 0: none") \
+    X("soft_ms_per_mib", collector.soft_ms_per_mib, count, "1000", 0, 3600000, NULL,           HEAP_CREATOR, "a soft reference is cleared when it was not used for so many ms for each MiB that is free") \
     X("count_live_bytes_in_gc", collector.count_live_bytes_in_gc, flag, "off", 0, 0, NULL,     HEAP_CREATOR, "live bytes are counted by space, too") \
     X("stress_factor", stress_bytes,   size,    "0",     0, 34359738368, NULL,                 HEAP_CREATOR, "a collection whenever so much was granted; 0: off") \
     X("precise_stress", precise_stress, flag,   "off",   0, 0, NULL,                           HEAP_CREATOR, "grants are cut so that none comes later than that") \

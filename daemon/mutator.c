@@ -198,9 +198,13 @@ static const _Atomic uint64_t *log_bits(const struct shared_heap *heap)
 static void drain(struct mutator *m, struct shared_heap *heap,
                   void (*of_the_living)(struct drain *d, struct shm_mutator *words, struct heap *heap))
 {
-    if (heap->log_segment == NULL || m->session->read_only) /* who only reads has nothing to tell */
+    if (heap->log_segment == NULL)
         return;
-    if (at_load_acquire(&m->dead))
+    if (m->session->read_only && heap_keeps_found(heap->heap)) /* who only reads has nothing else to tell */
+        drain_keeps_locked(&m->drain, m->words, heap->heap);
+    else if (m->session->read_only)
+        return;
+    else if (at_load_acquire(&m->dead))
         drain_last_locked(&m->drain, m->words, heap->heap, log_bits(heap), heap->max_bytes >> MM_GRANULE_LOG);
     else
         of_the_living(&m->drain, m->words, heap->heap);

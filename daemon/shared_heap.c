@@ -431,4 +431,5 @@ void shared_heap_drain_locked(struct shared_heap *h)
 void shared_heap_show_barrier(struct shared_heap *h)
 {
     at_store_relaxed(&h->control->barrier_active, heap_barrier_active(h->heap));
+    at_store_relaxed(&h->control->keeps, heap_keeps_found(h->heap));
 }

@@ -64,6 +64,7 @@ bool heap_plan_collects(const struct heap *heap);
 uint32_t heap_plan_allocator(const struct heap *heap);               /* enum shm_allocator */
 uint32_t heap_plan_barrier(const struct heap *heap);                 /* enum shm_barrier_kind */
 bool heap_barrier_active(const struct heap *heap);                   /* clients log stores now, or from the next resume on */
+bool heap_keeps_found(const struct heap *heap);                      /* the same of what they find by weak references: SHM_LOG_KEEP */
 
 /* types */
 /* Finds or adds. 0 and *ret_id; -EEXIST: the name has another layout (*ret_id is it); -ENOSPC: the table is full. Checked before. */

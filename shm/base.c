@@ -12,10 +12,20 @@ void mm_assert_failed(const char *what, const char *file, int line)
     abort();
 }
 
-uint64_t mm_now_ns(void)
+static uint64_t now_of(clockid_t clock)
 {
     struct timespec now;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail: the clock exists, the pointer is good */
+    (void)clock_gettime(clock, &now); /* cannot fail: the clock exists, the pointer is good */
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+uint64_t mm_now_ns(void)
+{
+    return now_of(CLOCK_MONOTONIC);
+}
+
+uint64_t mm_now_coarse_ns(void)
+{
+    return now_of(CLOCK_MONOTONIC_COARSE);
 }

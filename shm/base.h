@@ -53,3 +53,4 @@ static inline uint64_t mm_align_down(uint64_t n, uint64_t to)
 #define at_compiler_fence() atomic_signal_fence(memory_order_seq_cst)
 
 uint64_t mm_now_ns(void);                            /* CLOCK_MONOTONIC */
+uint64_t mm_now_coarse_ns(void);                     /* the same as of the last tick, some ms ago at the most: costs a few ns */

@@ -14,7 +14,7 @@
 #include "shm/write_barrier.h"
 
 #define SHM_CONTROL_MAGIC UINT64_C(0x6c72746363676d6d)      /* "mmgcctrl" in memory order */
-#define SHM_CONTROL_VERSION 3u
+#define SHM_CONTROL_VERSION 4u
 #define SHM_CONTROL_FEATURES 0u                              /* all bits this version knows */
 
 /* Where a client's small objects come from. */
@@ -35,6 +35,8 @@ struct shm_control {
 
     alignas(MM_CACHE_LINE) _Atomic uint32_t epoch;   /* [D] odd while the world is asked to stop; every thread polls it (S4) */
     _Atomic uint32_t barrier_active;         /* [D] not 0: stores are logged now (write_barrier.h); raised only while the world is stopped */
+    _Atomic uint32_t keeps;                  /* [D] not 0: a cycle marks; what a weak reference leads to is logged (SHM_LOG_KEEP) before it is
+                                                used. Raised only while the world is stopped */
 
     alignas(MM_CACHE_LINE) _Atomic uint64_t collections;     /* [D] completed; raised before the resume */
     _Atomic uint64_t abandoned_stops;        /* [D] given up at the deadline */
@@ -57,6 +59,7 @@ static_assert(offsetof(struct shm_control, arena_bytes) == 24, "docs/heap-layout
 static_assert(offsetof(struct shm_control, plan) == 40, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, epoch) == 64, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, barrier_active) == 68, "docs/heap-layout.md#control");
+static_assert(offsetof(struct shm_control, keeps) == 72, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, collections) == 128, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, type_count) == 184, "docs/heap-layout.md#control");
 static_assert(offsetof(struct shm_control, types) == 4096, "docs/heap-layout.md#control");

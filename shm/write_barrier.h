@@ -25,6 +25,8 @@
  *   Beside  who must know of all stores so far, but stops nobody, reads retracted, tentative, pushed, and the entry at pushed if it is
  *           tentative; and retracted again: if that has not changed, the entry was not being written anew while it was read. A bit
  *           that was clear before had its entry there before, and tentative at the least (client/write_barrier.c, daemon/drain.c)
+ *   Keep    under FIELDS, while control.keeps is not 0: who finds an object by a reference that keeps nothing alive pushes an entry of it, with
+ *           SHM_LOG_KEEP for an offset, before it uses what it found. Such entries are never tentative
  *   Full    a ring without room raises lost instead, then clears byte or bit all the same and never waits: the next collection looks
  *           at everything, and arms all that it keeps
  *   Dead    under FIELDS the entry at pushed of a client that died with tentative = pushed + 1 counts if its bit is clear. Looked at

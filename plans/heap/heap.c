@@ -175,6 +175,11 @@ bool heap_barrier_active(const struct heap *h)
     return h->log.active;
 }
 
+bool heap_keeps_found(const struct heap *h)
+{
+    return heap_cycle(h) == HEAP_CYCLE_MARKING && !h->plan->constraints.counts;
+}
+
 /* types */
 
 int heap_type_define(struct heap *h, const struct shm_type_layout *layout, uint32_t *ret_id)

@@ -37,7 +37,7 @@ static void fixture_open(const struct mmgc_heap_options *heap_options, const str
     ck_assert_ok(mmgc_type_refs(heap, &refs_type));
 }
 
-static void setup(void)
+static inline void setup(void)
 {
     fixture_open(NULL, NULL);
 }

@@ -232,6 +232,7 @@ static const struct {
     { "immix_defrag_headroom_percent", "9" },
     { "nursery", "proportional:5,25" },
     { "pause_goal", "500us" },
+    { "soft_ms_per_mib", "77" },
     { "count_live_bytes_in_gc", "on" },
     { "stress_factor", "64K" },
     { "precise_stress", "on" },

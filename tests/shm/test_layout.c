@@ -45,6 +45,7 @@ static const struct field fields[] = {
     FIELD("Control", shm_control, plan),
     FIELD("Control", shm_control, epoch),
     FIELD("Control", shm_control, barrier_active),
+    FIELD("Control", shm_control, keeps),
     FIELD("Control", shm_control, collections),
     FIELD("Control", shm_control, abandoned_stops),
     FIELD("Control", shm_control, live_bytes),
@@ -210,7 +211,7 @@ END_TEST
 /* A number that a client was compiled with: changing one is a new version. */
 START_TEST(constants_are_those_of_their_version)
 {
-    ck_assert_uint_eq(SHM_CONTROL_VERSION, 3);
+    ck_assert_uint_eq(SHM_CONTROL_VERSION, 4);
     ck_assert_uint_eq(SHM_SESSION_VERSION, 2);
     ck_assert_uint_eq(SHM_MUTATOR_VERSION, 4);
     ck_assert_uint_eq(SHM_CONTROL_FEATURES, 0);
