@@ -36,6 +36,8 @@ struct mmgc_heap {
     struct type **types;                     /* [lock: heap] buckets by name (type.c) */
     uint32_t *row_next;                      /* [lock: heap] free list of the session's rows (row.c) */
     uint32_t row_capacity, row_high, row_free;       /* [lock: heap] */
+    _Atomic uint64_t guards_none;            /* no guard was ready when the session's go was this; above 32 bits: nobody has looked (guardian.c) */
+    _Atomic bool is_guardian;                /* somebody may have left us something */
 };
 extern struct mmgc_heap *heap_list;          /* [lock: fork] */
 

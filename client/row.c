@@ -63,21 +63,47 @@ static void note(struct shm_row_note *note, const char *name)
     note->name[length] = '\0';
 }
 
-int row_begin(struct thread *th, enum shm_row_kind kind, const void *object, const char *name, struct row *ret_row)
+static int slot_take(struct mmgc_heap *heap, uint32_t *ret_slot)
+{
+    (void)pthread_mutex_lock(&heap->lock);
+    int r = slot_take_locked(heap, ret_slot);
+    (void)pthread_mutex_unlock(&heap->lock);
+    return r;
+}
+
+/* Its note is written. */
+static struct row begin(struct thread *th, uint32_t slot, enum shm_row_kind kind, const void *object)
 {
     struct mmgc_heap *heap = th->heap;
-    uint32_t slot;
-
-    (void)pthread_mutex_lock(&heap->lock);
-    int r = slot_take_locked(heap, &slot);
-    (void)pthread_mutex_unlock(&heap->lock);
-    if (r != MMGC_OK)
-        return r;
     uint32_t serial = (shm_row_serial(at_load_relaxed(&heap->session->row_tags[slot])) + 1) & SERIAL_MASK; /* R4 */
-    note(&heap->session->row_notes[slot], name);
+
     at_store_release(&heap->session->row_words[slot], mmgc_ref_of(thread_public(th), object).granule); /* R1 */
     at_store_release(&heap->session->row_tags[slot], shm_row_tag(kind, serial)); /* R3 */
-    *ret_row = (struct row){ slot, serial };
+    return (struct row){ slot, serial };
+}
+
+int row_begin(struct thread *th, enum shm_row_kind kind, const void *object, const char *name, struct row *ret_row)
+{
+    uint32_t slot;
+    int r = slot_take(th->heap, &slot);
+
+    if (r != MMGC_OK)
+        return r;
+    note(&th->heap->session->row_notes[slot], name);
+    *ret_row = begin(th, slot, kind, object);
+    return MMGC_OK;
+}
+
+int row_begin_marked(struct thread *th, enum shm_row_kind kind, const void *object, uint64_t mark, struct row *ret_row)
+{
+    uint32_t slot;
+    int r = slot_take(th->heap, &slot);
+
+    if (r != MMGC_OK)
+        return r;
+    note(&th->heap->session->row_notes[slot], NULL);
+    at_store_relaxed(&th->heap->session->row_notes[slot].since_ns, mark);
+    *ret_row = begin(th, slot, kind, object);
     return MMGC_OK;
 }
 

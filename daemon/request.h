@@ -59,6 +59,9 @@ enum handled request_attach(struct request *r);               /* requests_thread
 enum handled request_detach(struct request *r);
 enum handled request_grant(struct request *r);
 enum handled request_drain(struct request *r);
+enum handled request_bequeath(struct request *r);             /* requests_guard.c */
+enum handled request_guardian(struct request *r);
+enum handled request_inherit(struct request *r);
 enum handled request_heap_list(struct request *r);            /* facts.c */
 enum handled request_heap_info(struct request *r);
 enum handled request_clients(struct request *r);

@@ -45,6 +45,9 @@ static const struct {
     [WIRE_REQUEST(DELEGATE)] = { GREETED, request_delegate },
     [WIRE_REQUEST(DECIDE)] = { GREETED, request_decide },
     [WIRE_REQUEST(DRAIN)] = { WRITABLE, request_drain },
+    [WIRE_REQUEST(BEQUEATH)] = { OPENED, request_bequeath },
+    [WIRE_REQUEST(GUARDIAN)] = { OPENED, request_guardian },
+    [WIRE_REQUEST(INHERIT)] = { OPENED, request_inherit },
 };
 
 /* ---- answering ---- */

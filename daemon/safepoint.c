@@ -151,7 +151,7 @@ void safepoint_resume(struct shared_heap *heap, struct collector_task *task)
 int safepoint_world(struct shared_heap *heap, const struct collector_task *task,
                     struct heap_stop *ret_stop)
 {
-    size_t rows_max = 2 * task->mutator_count + task->session_count + 1;
+    size_t rows_max = 2 * task->mutator_count + task->session_count + 2;
     struct heap_roots *rows = calloc(rows_max, sizeof(rows[0]));
     struct heap_mutator **records = calloc(task->mutator_count + 1, sizeof(records[0]));
     struct heap_mutator_view *views = calloc(task->mutator_count + 1, sizeof(views[0]));
@@ -179,6 +179,7 @@ int safepoint_world(struct shared_heap *heap, const struct collector_task *task,
         if (!at_load_acquire(&task->sessions[i]->dead))
             session_roots(task->sessions[i], &rows[row_count++]);
     rows[row_count++] = (struct heap_roots){ .kind = HEAP_ROOTS_EXACT, .words = heap->names.words, .count = heap->names.high };
+    rows[row_count++] = estate_roots(&heap->estate);
     ret_stop->root_count = row_count;
     ret_stop->mutator_count = mutator_count;
     ret_stop->roots_overflowed = overflowed;

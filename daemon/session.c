@@ -51,6 +51,8 @@ struct session *session_unref(struct session *s)
         close(s->pidfd);
     shm_segment_unref(s->segment);
     shared_heap_unref(s->heap);
+    free(s->heir);
+    free(s->guardian);
     free(s);
     return NULL;
 }
@@ -88,9 +90,13 @@ static void leave_heap(struct session *s)
 {
     struct shared_heap *h = s->heap;
 
-    at_store_release(&s->dead, true);
+    at_store_release(&s->dead, h == NULL || s->heir == NULL); /* else until its heir has inherited */
     if (h == NULL)
         return;
+    if (s->heir != NULL) {
+        session_ref(s);
+        TAILQ_INSERT_TAIL(&h->testators, s, in_testators);
+    }
     while (!TAILQ_EMPTY(&s->mutators))
         mutator_retire(TAILQ_FIRST(&s->mutators));
     TAILQ_REMOVE(&h->sessions, s, in_heap);
@@ -390,7 +396,7 @@ struct mutator *session_mutator(const struct session *s, uint32_t thread)
     return NULL;
 }
 
-static uint32_t rows_racy(const struct session *s)
+uint32_t session_rows_racy(const struct session *s)
 {
     uint32_t high = s->words == NULL ? 0 : at_load_acquire(&s->words->row_high);
 
@@ -401,7 +407,7 @@ struct session_counts session_count_racy(const struct session *s)
 {
     struct session_counts counts = { 0 };
 
-    for (uint32_t i = 1, end = rows_racy(s); i < end; i++)
+    for (uint32_t i = 1, end = session_rows_racy(s); i < end; i++)
         counts.of[shm_row_kind(at_load_relaxed(&s->words->row_tags[i]))]++;
     return counts;
 }
@@ -411,7 +417,7 @@ void session_roots(const struct session *s, struct heap_roots *ret_row)
     *ret_row = (struct heap_roots){
         .kind = HEAP_ROOTS_TABLE,
         .words = s->words->row_words,
-        .count = rows_racy(s),
+        .count = session_rows_racy(s),
         .tags = s->words->row_tags,
         .notes = s->words->row_notes,
     };

@@ -51,7 +51,10 @@ struct session {
     struct session_mutators mutators;
     unsigned mutator_count;
     uint32_t next_thread;
-    _Atomic bool dead;                        /* [loop stores] its handles count no more */
+    _Atomic bool dead;                        /* [loop stores] its rows count no more */
+    char *heir;                               /* the guardian that its guarded objects are left to; NULL: none */
+    char *guardian;                           /* whom it is; NULL: nobody */
+    TAILQ_ENTRY(session) in_testators;        /* of its heap, with a reference: dead, and its heir has not inherited yet */
 };
 
 /* Takes over the accepted @sock. On failure it is closed, too. */
@@ -72,6 +75,7 @@ struct mutator *session_mutator(const struct session *s, uint32_t thread);     /
 int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_only);
 /* Its table as a row of roots; world stopped. */
 void session_roots(const struct session *s, struct heap_roots *ret_row);
+uint32_t session_rows_racy(const struct session *s);          /* rows ever used, clamped */
 /* Rows of its table, by kind. Walks the table: for who asks, not for collections. */
 struct session_counts {
     uint32_t of[SHM_ROW_KINDS];

@@ -32,10 +32,11 @@ struct shared_heap *shared_heap_ref(struct shared_heap *h)
 
 static void heap_free(struct shared_heap *h)
 {
-    MM_ASSERT(TAILQ_EMPTY(&h->sessions) && TAILQ_EMPTY(&h->mutators) && TAILQ_EMPTY(&h->seals) &&
+    MM_ASSERT(TAILQ_EMPTY(&h->sessions) && TAILQ_EMPTY(&h->mutators) && TAILQ_EMPTY(&h->seals) && TAILQ_EMPTY(&h->testators) &&
               TAILQ_EMPTY(&h->waiting) && TAILQ_EMPTY(&h->deferred));
     heap_unref(h->heap);
     names_fini(&h->names);
+    estate_fini(&h->estate);
     shm_segment_unref(h->arena);
     shm_segment_unref(h->private);
     shm_segment_unref(h->control_segment);
@@ -159,6 +160,8 @@ static struct shared_heap *heap_blank(struct server *server, const char *name,
     names_init(&h->names, settings->max_names);
     TAILQ_INIT(&h->sessions);
     TAILQ_INIT(&h->mutators);
+    TAILQ_INIT(&h->testators);
+    TAILQ_INIT(&h->settled);
     TAILQ_INIT(&h->seals);
     TAILQ_INIT(&h->sealed);
     TAILQ_INIT(&h->waiting);
@@ -239,11 +242,42 @@ static void seal_locked(struct shared_heap *h)
     }
 }
 
+/* No collection is between its snapshot and its stop: then its rows would be gone with neither. */
+static void inherit_locked(struct shared_heap *h)
+{
+    struct session *s;
+
+    while ((s = TAILQ_FIRST(&h->testators)) != NULL) {
+        TAILQ_REMOVE(&h->testators, s, in_testators);
+        uint32_t lost = estate_inherit(&h->estate, s->heir, s->words, session_rows_racy(s));
+        if (lost > 0)
+            log_warning("heap '%s': %u guarded objects of client '%s' were not left to '%s': there is no room for more than %u", h->name, lost,
+                        s->name, s->heir, ESTATE_MAX);
+        at_store_release(&s->dead, true);
+        TAILQ_INSERT_TAIL(&h->settled, s, in_testators);
+    }
+}
+
+static void wake_guardian(struct shared_heap *h, const char *name)
+{
+    struct session *s;
+
+    TAILQ_FOREACH(s, &h->sessions, in_heap)
+    if (s->guardian != NULL && strcmp(s->guardian, name) == 0)
+        session_wake(s); /* what it has inherited may be ready already */
+}
+
 /* References are dropped without the lock: the last one may end a session, or this heap. */
 static void drop_sealed(struct shared_heap *h)
 {
     struct mutator *m;
+    struct session *s;
 
+    while ((s = TAILQ_FIRST(&h->settled)) != NULL) {
+        TAILQ_REMOVE(&h->settled, s, in_testators);
+        wake_guardian(h, s->heir);
+        session_unref(s);
+    }
     while ((m = TAILQ_FIRST(&h->sealed)) != NULL) {
         TAILQ_REMOVE(&h->sealed, m, in_seals);
         mutator_unref(m);
@@ -330,6 +364,7 @@ void shared_heap_pump(struct shared_heap *h)
 {
     shared_heap_ref(h);
     if (shared_heap_try_lock(h)) {
+        inherit_locked(h);
         seal_locked(h);
         grants_pump_locked(h);
         release_pump_locked(h);

@@ -14,6 +14,7 @@
 #include "daemon/collector.h"
 #include "daemon/cycle.h"
 #include "daemon/counters.h"
+#include "daemon/estate.h"
 #include "daemon/heap_options.h"
 #include "daemon/mutator.h"
 #include "daemon/names.h"
@@ -69,11 +70,14 @@ struct shared_heap {
     pthread_mutex_t lock;
     struct heap *heap;                        /* [lock] */
     struct names names;                       /* [lock] */
+    struct estate estate;                     /* [lock] */
 
     struct shared_heap_sessions sessions;
     unsigned session_count;
     struct shared_heap_mutators mutators;     /* attached, of all sessions */
     unsigned mutator_count;
+    struct shared_heap_sessions testators;    /* dead, what they had guarded still to be inherited; references */
+    struct shared_heap_sessions settled;      /* and done; references about to be dropped */
     struct shared_heap_mutators seals;        /* gone, their memory still to be sealed; references */
     struct shared_heap_mutators sealed;       /* and done; references about to be dropped */
 

@@ -30,7 +30,9 @@
     X(roots,        after_name,  true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
     X(heap_resize,  heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
     X(delegate,     heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
-    X(decide,       heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)
+    X(decide,       heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(bequeath,     heir,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(guardian,     name,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)
 /* clang-format on */
 
 struct string_limit {

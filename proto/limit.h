@@ -27,7 +27,10 @@
     X(HEAP_RESIZE,         384, 0, 0)     \
     X(DELEGATE,            384, 0, 0)     \
     X(DECIDE,              384, 0, 0)     \
-    X(DRAIN,                64, 0, 0)
+    X(DRAIN,                64, 0, 0)     \
+    X(BEQUEATH,            384, 0, 0)     \
+    X(GUARDIAN,            384, 0, 0)     \
+    X(INHERIT,              64, 0, 0)
 #define WIRE_REPLY_LIMITS(X)              \
     X(ERROR,              2048, 0, 0)     \
     X(DONE,                 64, 0, 0)     \
@@ -43,7 +46,8 @@
     X(HISTOGRAM_ROWS,    65536, 0, 0)     \
     X(CLIENT_ROWS,       65536, 0, 0)     \
     X(ROOT_ROWS,         65536, 0, 0)     \
-    X(PRESSURE,            384, 0, 0)
+    X(PRESSURE,            384, 0, 0)     \
+    X(INHERITED,            64, 0, 0)
 /* clang-format on */
 
 struct wire_limit {

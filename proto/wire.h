@@ -70,7 +70,11 @@
     X(delegate, Delegate, DELEGATE)            \
     X(pressure, Pressure, PRESSURE)            \
     X(decide, Decide, DECIDE)                  \
-    X(drain, Drain, DRAIN)
+    X(drain, Drain, DRAIN)                     \
+    X(bequeath, Bequeath, BEQUEATH)            \
+    X(guardian, Guardian, GUARDIAN)            \
+    X(inherit, Inherit, INHERIT)               \
+    X(inherited, Inherited, INHERITED)
 
 #define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
     typedef Mmgc__Wire__##Gen wire_##c;                                              \

@@ -52,8 +52,9 @@ static inline uint32_t shm_row_tag(enum shm_row_kind kind, uint32_t serial)
     return serial << SHM_ROW_SERIAL_SHIFT | kind;
 }
 
-struct shm_row_note {                        /* [C] hostile, for people only */
-    _Atomic uint64_t since_ns;               /* CLOCK_MONOTONIC, coarse: when a lease was taken; else 0 */
+struct shm_row_note {                        /* [C] hostile */
+    _Atomic uint64_t since_ns;               /* CLOCK_MONOTONIC, coarse: when a lease was taken, a soft handle last used; of what is guarded, the
+                                                program's own mark */
     char name[SHM_ROW_NAME_MAX + 1];         /* what the program calls it; may end without a NUL */
 };
 

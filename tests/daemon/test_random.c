@@ -50,6 +50,9 @@ struct bodies { /* one of each kind, to be filled and pointed at */
     wire_histogram histogram;
     wire_clients clients;
     wire_roots roots;
+    wire_bequeath bequeath;
+    wire_guardian guardian;
+    wire_inherit inherit;
 };
 
 static void fill_for_heaps(wire_request *r, struct bodies *b)
@@ -109,7 +112,21 @@ static void fill_for_threads(wire_request *r, struct bodies *b)
 {
     static uint32_t refs[4] = { 0, 4, 8, 12 };
 
-    switch (any_below(7)) {
+    switch (any_below(10)) {
+    case 7:
+        b->bequeath = wire_bequeath_init();
+        b->bequeath.heir = any_name();
+        raw_fill(r, WIRE_REQUEST(BEQUEATH), &b->bequeath);
+        return;
+    case 8:
+        b->guardian = wire_guardian_init();
+        b->guardian.name = any_name();
+        raw_fill(r, WIRE_REQUEST(GUARDIAN), &b->guardian);
+        return;
+    case 9:
+        b->inherit = wire_inherit_init();
+        raw_fill(r, WIRE_REQUEST(INHERIT), &b->inherit);
+        return;
     case 0:
         b->type = wire_type_define_init();
         b->type.name = any_name();
