@@ -7,6 +7,8 @@
  *       entered after at most (jobs - 1) turns of that worker, each of ENGINE_TURN_NS and the rest of one packet. What it
  *       leaves in its deque may be stolen, or waits for its return; what is bound to it waits.
  *   E4  no coordinator thread: engine_run only puts the job on the list; a worker opens it.
+ *   E5  without threads the caller of engine_run is the one worker from beginning to end: its job is the only one on the list, and always
+ *       has work, as nobody else runs a packet of it. Nobody searches or sleeps, so nobody is woken either
  *   Lock  one mutex, held for a walk over a handful of jobs, once per burst or search; never inside a packet.
  *   Sleep and wake: idle.c.  Stages: job.c.                                                                          */
 #include "plans/work/engine.h"
@@ -15,7 +17,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "plans/work/affinity.h"
@@ -23,6 +24,8 @@
 #include "shm/urgency.h"
 
 #define YIELD_LOOK 16u  /* calls of worker_should_yield per look: it costs 2 ns, a clock read 21 */
+#define OWN_STORE_BYTES (UINT64_C(2) << 30) /* of address space: packets, and the jobs of thousands of heaps */
+#define LOCAL_BYTES 4096u /* of a worker in a job: more than any asks for */
 #define SEARCH_NS 3000u /* about what a sleep and a wake cost: bench_engine */
 
 /* The list of active jobs. */
@@ -238,9 +241,11 @@ static void engine_join(struct engine *engine, unsigned started)
 
 static void engine_free(struct engine *engine)
 {
+    struct store *store = engine->store, *own = engine->own_store;
     pool_fini(&engine->pool);
     pthread_mutex_destroy(&engine->lock);
-    free(engine);
+    store_free(store, engine);
+    store_unref(own);
 }
 
 static int worker_start(struct worker *w)
@@ -275,30 +280,50 @@ static int engine_start(struct engine *engine)
     return r;
 }
 
+static size_t engine_bytes(unsigned workers)
+{
+    return sizeof(struct engine) + workers * sizeof(struct worker);
+}
+
+size_t engine_store_bytes(unsigned workers, size_t packet_bytes)
+{
+    size_t chunks = packet_bytes / (POOL_CHUNK_BYTES - POOL_CHUNK_BYTES % PACKET_BYTES) + 1;
+
+    return store_piece_bytes(engine_bytes(workers)) + chunks * store_piece_bytes(POOL_CHUNK_BYTES) + store_piece_bytes(sizeof(struct job)) +
+           store_piece_bytes(workers * sizeof(struct job_worker)) + store_piece_bytes(workers * LOCAL_BYTES);
+}
+
 int engine_new_with(struct engine **ret_engine, const struct engine_config *config)
 {
     unsigned workers = config->workers;
-    MM_ASSERT(workers >= 1 && workers <= ENGINE_WORKERS_MAX);
+    struct store *store = config->store, *own = NULL;
+    MM_ASSERT(workers >= 1 && workers <= ENGINE_WORKERS_MAX && (workers == 1 || !config->threadless));
     int r = affinity_check(config);
+    if (r == 0 && store == NULL) {
+        r = store_new(&own, OWN_STORE_BYTES);
+        store = own;
+    }
     if (r < 0)
         return r;
-    size_t bytes = sizeof(struct engine) + workers * sizeof(struct worker);
-    struct engine *engine = aligned_alloc(MM_CACHE_LINE, mm_align_up(bytes, MM_CACHE_LINE));
-    if (engine == NULL)
+    struct engine *engine = store_alloc_zeroed(store, engine_bytes(workers));
+    if (engine == NULL) {
+        store_unref(own);
         return -ENOMEM;
-    memset(engine, 0, bytes);
-    pool_init(&engine->pool, workers);
+    }
+    engine->store = store;
+    engine->own_store = own;
+    pool_init(&engine->pool, store, workers);
     pthread_mutex_init(&engine->lock, NULL);
     engine->jobs_tail = &engine->jobs;
     engine->config = *config;
-    engine->spin_ns = affinity_cores(config) > 1 ? SEARCH_NS : 0;
+    engine->spin_ns = !config->threadless && affinity_cores(config) > 1 ? SEARCH_NS : 0;
     engine->count = workers;
     for (unsigned i = 0; i < workers; i++) {
         engine->workers[i].engine = engine;
         engine->workers[i].index = i;
     }
     engine_set_seed(engine, 1);
-    r = engine_start(engine);
+    r = config->threadless ? 0 : engine_start(engine);
     if (r < 0) {
         engine_free(engine);
         return r;
@@ -328,11 +353,27 @@ struct engine *engine_unref(struct engine *engine)
     if (engine == NULL)
         return NULL;
     MM_ASSERT(at_load_relaxed(&engine->active) == 0);
-    engine_join(engine, engine->count);
+    if (!engine->config.threadless)
+        engine_join(engine, engine->count);
     for (unsigned i = 0; i < engine->count; i++)
         pool_rest(&engine->pool, &engine->workers[i].cache);
     engine_free(engine);
     return NULL;
+}
+
+/* E5 */
+static void engine_run_here(struct engine *engine, struct job *job)
+{
+    struct worker *w = &engine->workers[0];
+    bool taken = atomic_exchange_explicit(&engine->running_here, true, memory_order_acquire);
+    MM_ASSERT(!taken);
+    while (at_load_acquire(&job->run) != JOB_DONE) {
+        struct job *next = worker_enter(w);
+        MM_ASSERT(next == job);
+        worker_visit(w, next);
+    }
+    pool_rest(&engine->pool, &w->cache);
+    at_store_release(&engine->running_here, false); /* pairs with the next call, from whatever thread */
 }
 
 void engine_run(struct engine *engine, struct job *job)
@@ -343,6 +384,10 @@ void engine_run(struct engine *engine, struct job *job)
     at_store_relaxed(&job->users, 1);
     at_store_relaxed(&job->unopened, 1);
     engine_enlist(engine, job);
+    if (engine->config.threadless) {
+        engine_run_here(engine, job);
+        return;
+    }
     idle_wake(&engine->idle, 1);
 
     run = JOB_RUNNING;

@@ -6,11 +6,13 @@
  *   Stage    its packets run in any order, on any worker; a stage opens when every packet before it has finished. The worker
  *            that finishes a job's last open packet opens the next stage; a stage may have a sentinel, asked when it drains,
  *            that can add packets and run the stage again (fixpoints).
- *   Packet   4 KiB from the engine's own pool, never malloc. Runs once, on one worker, to its end; may add packets to its own
+ *   Packet   4 KiB from the engine's own pool, which has them from its store. Runs once, on one worker, to its end; may add packets to its own
  *            stage or a later one; holds no lock across that. Pushed packets go to the worker's own deque in the job, newest
  *            first (depth-first); idle workers steal the oldest half of a random victim's. A packet may be bound to one
  *            worker (its copy allocator is to be flushed, say): it runs there, before that worker's others of the stage.
- *   Threads  engine_new/unref: any one thread. engine_run: any thread that is not a worker; blocks till the job is done.
+ *   Memory   from a store (plans/work/store.h), its own or one that is lent to it, and from nowhere else
+ *   Threads  engine_new/unref: any one thread. engine_run: any thread that is not a worker; blocks till the job is done. Without threads of
+ *            its own (engine_config): one caller at a time, which is the worker.
  *            worker calls: from inside a packet, with the worker it was given.                                       */
 #include <sched.h>
 #include <stdbool.h>
@@ -25,6 +27,7 @@
 
 struct engine;
 struct job;
+struct store;
 struct worker;
 struct packet;
 
@@ -75,14 +78,18 @@ struct engine_config {
     enum engine_affinity affinity;
     cpu_set_t cpus;                           /* for the last two */
     bool patient;                             /* they give way to whoever else would run: shm/urgency.h */
+    bool threadless;                          /* of 1 worker: no thread is started; who calls engine_run() does the work, without a system call */
+    struct store *store;                      /* lent until engine_unref(); NULL: one of its own, of the system's memory */
 };
 
-/* Starts the threads. -errno; -EINVAL: @cpus is empty, or names a core that the calling thread may not run on. */
+/* Starts the threads. -errno; -EINVAL: @cpus is empty, or names a core that the calling thread may not run on. -ENOMEM. */
 int engine_new_with(struct engine **ret_engine, const struct engine_config *config);
 static inline int engine_new(struct engine **ret_engine, unsigned workers)
 {
     return engine_new_with(ret_engine, &(struct engine_config){ .workers = workers });
 }
+/* What an engine takes of a store at most, with @packet_bytes (engine_set_packet_limit()) and one job at a time. */
+size_t engine_store_bytes(unsigned workers, size_t packet_bytes);
 /* "os-default", "round-robin:0-3,8", "all-in-set:0,1"; without a list: the cores that the calling thread may run on. Sets
  * the affinity and @cpus of @ret. -EINVAL: @ret is as it was and *@ret_why says in a constant sentence what is wrong. */
 int engine_affinity_parse(const char *text, struct engine_config *ret, const char **ret_why);
@@ -90,7 +97,7 @@ unsigned engine_workers(const struct engine *engine);
 struct engine *engine_unref(struct engine *engine);                  /* joins the workers; no job may be active. NULL in, NULL out */
 MM_DEFINE_AUTO(engine, engine_unref)
 
-/* Packet memory that may be in use at once, over all jobs. Beyond it worker_packet_try_new() declines. Default 256 MiB;
+/* Packet memory that may be in use at once, over all jobs, if the store has it. Beyond it worker_packet_try_new() declines. Default 256 MiB;
  * tests make it tiny. Up to an eighth of it may lie unused in the workers' caches; none below 16 packets a worker. */
 void engine_set_packet_limit(struct engine *engine, size_t bytes);
 

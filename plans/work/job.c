@@ -20,7 +20,6 @@
 #include "plans/work/job.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "plans/work/worker.h"
@@ -45,24 +44,18 @@ static struct packet *queue_take(struct job_queue *q) /* not empty */
 
 /* Life. */
 
-static void *alloc_zeroed(size_t bytes)
-{
-    bytes = mm_align_up(MM_MAX(bytes, 1), MM_CACHE_LINE);
-    void *at = aligned_alloc(MM_CACHE_LINE, bytes);
-    return at != NULL ? memset(at, 0, bytes) : NULL;
-}
-
 int job_new(struct job **ret_job, struct engine *engine, const struct job_config *config)
 {
     MM_ASSERT(config->stages >= 1 && config->stages <= JOB_STAGES_MAX);
     size_t stride = mm_align_up(config->worker_local_bytes, MM_CACHE_LINE); /* no false sharing */
-    struct job *job = alloc_zeroed(sizeof(*job));
-    struct job_worker *workers = alloc_zeroed(engine->count * sizeof(*workers));
-    char *locals = alloc_zeroed(engine->count * stride);
+    struct store *store = engine->store;
+    struct job *job = store_alloc_zeroed(store, sizeof(*job));
+    struct job_worker *workers = store_alloc_zeroed(store, engine->count * sizeof(*workers));
+    char *locals = store_alloc_zeroed(store, engine->count * stride);
     if (job == NULL || workers == NULL || locals == NULL) {
-        free(job);
-        free(workers);
-        free(locals);
+        store_free(store, job);
+        store_free(store, workers);
+        store_free(store, locals);
         return -ENOMEM;
     }
     job->config = *config;
@@ -98,9 +91,10 @@ struct job *job_unref(struct job *job)
         queue_discard(&job->bound[i], &job->engine->pool);
     }
     pthread_mutex_destroy(&job->lock);
-    free(job->locals);
-    free(job->workers);
-    free(job);
+    struct store *store = job->engine->store;
+    store_free(store, job->locals);
+    store_free(store, job->workers);
+    store_free(store, job);
     return NULL;
 }
 

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pool.c - Packets come from mapped chunks and return to one free list.
+/* pool.c - Packets come from chunks of the store and return to one free list.
  *   P1  mapped == free list + fresh + out;  out <= limit at every take (lowering the limit takes nothing back)
  *   P2  a packet in a cache belongs to that worker, counts as out, and is on no other list
  *   P3  a fresh packet was never written: its page fault (1.4 us) falls to whoever takes it, outside the lock
  *   Cost  the lock is taken once per `batch` packets of a worker, or per fresh packet                              */
 #include "plans/work/pool.h"
 
-#include <sys/mman.h>
+#include "plans/work/store.h"
 
-#define CHUNK_BYTES (256u * 1024u)
-#define CHUNK_PACKETS (CHUNK_BYTES / PACKET_BYTES - 1) /* the first page is the chunk's own */
+#define CHUNK_PACKETS (POOL_CHUNK_BYTES / PACKET_BYTES)
+#define CHUNK_HEAD_BYTES (POOL_CHUNK_BYTES % PACKET_BYTES) /* the chunk's own */
 #define POOL_KEEP (16u * 1024u * 1024u / PACKET_BYTES) /* packets kept mapped by an idle engine */
-#define LIMIT_DEFAULT (256u * 1024u * 1024u)
 #define BATCH_MAX 16u
 
 struct pool_chunk {
@@ -20,7 +19,7 @@ struct pool_chunk {
 
 static struct packet *chunk_packet(struct pool_chunk *chunk, unsigned i)
 {
-    return (struct packet *)((char *)chunk + (size_t)(i + 1) * PACKET_BYTES);
+    return (struct packet *)((char *)chunk + CHUNK_HEAD_BYTES + (size_t)i * PACKET_BYTES);
 }
 
 static void chunk_add_locked(struct pool *pool, struct pool_chunk *chunk)
@@ -41,34 +40,34 @@ static void chunk_free_all_locked(struct pool *pool, struct pool_chunk *chunk)
 
 static bool pool_grow_locked(struct pool *pool)
 {
-    void *at = mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED)
+    void *at = store_alloc(pool->store, POOL_CHUNK_BYTES); /* its lock is below ours */
+    if (at == NULL)
         return false;
     chunk_add_locked(pool, at);
     pool->fresh = CHUNK_PACKETS;
     return true;
 }
 
-static void chunks_unmap(struct pool_chunk *chunk)
+static void chunks_free(struct store *store, struct pool_chunk *chunk)
 {
     while (chunk != NULL) {
         struct pool_chunk *next = chunk->next;
-        munmap(chunk, CHUNK_BYTES);
+        store_free(store, chunk);
         chunk = next;
     }
 }
 
-void pool_init(struct pool *pool, unsigned caches)
+void pool_init(struct pool *pool, struct store *store, unsigned caches)
 {
-    *pool = (struct pool){ .caches = caches };
+    *pool = (struct pool){ .store = store, .caches = caches };
     pthread_mutex_init(&pool->lock, NULL);
-    pool_set_limit(pool, LIMIT_DEFAULT);
+    pool_set_limit(pool, POOL_LIMIT_DEFAULT);
 }
 
 void pool_fini(struct pool *pool)
 {
     MM_ASSERT(pool->out == 0);
-    chunks_unmap(pool->chunks);
+    chunks_free(pool->store, pool->chunks);
     pthread_mutex_destroy(&pool->lock);
 }
 
@@ -187,5 +186,5 @@ void pool_rest(struct pool *pool, struct pool_cache *cache)
     cache_drain_locked(pool, cache, 0);
     struct pool_chunk *unneeded = pool_trim_locked(pool);
     pthread_mutex_unlock(&pool->lock);
-    chunks_unmap(unneeded); /* 17 ms for 256 MiB: not under the lock */
+    chunks_free(pool->store, unneeded); /* 17 ms for 256 MiB: not under the lock */
 }

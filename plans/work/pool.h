@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Pool: packet memory, mapped in chunks, handed out up to a limit.
+/* Pool: packet memory, taken from a store in chunks, handed out up to a limit.
  *   Owner    embedded in the engine; one cache embedded in each worker
  *   Threads  any, with its own cache or none (NULL)
  *   Limit    counts packets that left the pool, those lying in caches too. Caches hold an eighth of the limit at most, and
@@ -11,9 +11,11 @@
 #include "plans/work/engine.h"
 
 struct pool_chunk;
+struct store;
 
 struct pool {
-    pthread_mutex_t lock;      /* leaf: nothing is locked inside */
+    struct store *store;       /* [const] */
+    pthread_mutex_t lock;      /* nothing is locked inside but the store's */
     unsigned caches;           /* [const] how many there are */
     struct packet *free;       /* [lock] */
     struct pool_chunk *chunks; /* [lock] newest first */
@@ -27,7 +29,10 @@ struct pool_cache { /* [worker] */
     unsigned count;
 };
 
-void pool_init(struct pool *pool, unsigned caches);
+#define POOL_CHUNK_BYTES (256u * 1024u + 64u)
+#define POOL_LIMIT_DEFAULT (256u * 1024u * 1024u)
+
+void pool_init(struct pool *pool, struct store *store, unsigned caches);
 void pool_fini(struct pool *pool); /* every packet is back */
 void pool_set_limit(struct pool *pool, size_t bytes);
 size_t pool_out_racy(struct pool *pool); /* for tests: packets that are not in the pool itself */

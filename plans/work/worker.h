@@ -6,6 +6,7 @@
 #include "plans/work/idle.h"
 #include "plans/work/job.h"
 #include "plans/work/pool.h"
+#include "plans/work/store.h"
 
 /* A turn, after which a worker looks at the next active job: so many packets, or so long, whichever comes first. */
 #define ENGINE_BURST 16u
@@ -27,6 +28,9 @@ struct worker {
 };
 
 struct engine {
+    struct store *store;           /* [const] */
+    struct store *own_store;       /* [const] that, if engine_config had none */
+    _Atomic bool running_here;     /* of one without threads: somebody is in engine_run */
     struct pool pool;
     struct idle idle;
     struct engine_config config;   /* [const] */

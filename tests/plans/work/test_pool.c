@@ -3,19 +3,23 @@
 
 #include <string.h>
 
+#include "plans/work/store.h"
 #include "tests/plans/work/support.h"
 #include "tests/support/runner.h"
 
 static struct pool pool;
+static struct store *store;
 
 static void setup(void)
 {
-    pool_init(&pool, 2);
+    ck_assert_int_eq(store_new(&store, (size_t)1 << 30), 0);
+    pool_init(&pool, store, 2);
 }
 
 static void teardown(void)
 {
     pool_fini(&pool); /* asserts that everything came back */
+    store_unref(store);
 }
 
 /* Takes up to @max into a list; returns how many there were. */
