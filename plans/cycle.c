@@ -18,7 +18,6 @@
 #include "plans/cycle.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "plans/cycle_log.h"
@@ -31,6 +30,7 @@
 #include "plans/refcount.h"
 #include "plans/schedule.h"
 #include "plans/stage/collection.h"
+#include "plans/work/store.h"
 
 static void run_seed_ambiguous(struct worker *w, struct packet *p);
 static void run_seed_exact(struct worker *w, struct packet *p);
@@ -248,11 +248,11 @@ static void run_arm_rows(struct worker *w, struct packet *p)
         cycle_log_arm_row(collection_of(w)->heap, row);
 }
 
-static bool make_seeds(struct cycle *cycle, size_t words)
+static bool make_seeds(struct cycle *cycle, struct store *store, size_t words)
 {
     if (words > cycle->seed_capacity) {
-        free(cycle->seeds);
-        cycle->seeds = malloc(words * sizeof(*cycle->seeds));
+        store_free(store, cycle->seeds);
+        cycle->seeds = store_alloc(store, words * sizeof(*cycle->seeds));
         cycle->seed_capacity = cycle->seeds == NULL ? 0 : words;
     }
     cycle->seed_count = 0;
@@ -294,10 +294,10 @@ int cycle_initial_stw(struct heap *h, struct engine *engine, const struct heap_s
     if (heap_plan_ends_beside(h) && !h->log.lost)
         log_rearm_stw(&h->log, h->granules); /* before grants_stay_open_stw() says what is not wanted */
     if (stage_count_words(&c) == 0) {
-        if (make_seeds(&h->cycle, c.row_words))
+        if (make_seeds(&h->cycle, h->store, c.row_words))
             r = seed(&c, engine, ret);
         h->cycle.met_weak = references_are_wanted(&c);
-        free(c.row_ends);
+        stage_forget_words(&c);
     }
     if (r < 0)
         return r;
@@ -545,7 +545,7 @@ static int see_references(struct heap *h, struct engine *engine, const struct he
     c.references.rows = &REFERENCE_ROWS;
     c.references.elements = &REFERENCE_ELEMENTS;
     r = run(&c, engine, &words, 1, NULL);
-    free(c.row_ends);
+    stage_forget_words(&c);
     return r;
 }
 
@@ -593,12 +593,12 @@ static void run_promote(struct worker *w, struct packet *p)
 /* If there is no memory for it, what is young stays so. */
 static void promote(struct heap *h, struct engine *engine, const struct heap_stop *stop)
 {
-    struct irregular *list = malloc(MM_MAX(h->grants.capacity, 1u) * sizeof(*list));
+    struct irregular *list = store_alloc(h->store, MM_MAX(h->grants.capacity, 1u) * sizeof(*list));
 
     if (list != NULL && run_one(h, engine, &PROMOTE_BLOCKS, blocks_high(&h->blocks)) == 0)
         cycle_promote_stw(h, stop, list);
     else
-        free(list);
+        store_free(h->store, list);
 }
 
 int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)
@@ -619,8 +619,8 @@ int cycle_final_stw(struct heap *h, struct engine *engine, const struct heap_sto
     return h->options.sanity ? cycle_sweep_stw(h, engine, ret) : 0;
 }
 
-void cycle_fini(struct cycle *cycle)
+void cycle_fini(struct cycle *cycle, struct store *store)
 {
-    free(cycle->seeds);
-    free(cycle->rows);
+    store_free(store, cycle->seeds);
+    store_free(store, cycle->rows);
 }

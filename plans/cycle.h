@@ -53,4 +53,4 @@ void cycle_promote_swept(struct heap *h, uint32_t block, struct cycle_found *fou
 /* cycle_rows.c: in a packet, of the cycle's rows from @from on, before @end. */
 struct tracer;
 void cycle_mark_rows(struct tracer *r, uint64_t from, uint64_t end);
-void cycle_fini(struct cycle *cycle);
+void cycle_fini(struct cycle *cycle, struct store *store);

@@ -30,12 +30,12 @@
  *   cycle_promote.c */
 #include "plans/cycle_log.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "plans/heap/bitmap.h"
 #include "plans/heap/state.h"
 #include "plans/space/large_space.h"
+#include "plans/work/store.h"
 
 /* ---- the first stop ---- */
 
@@ -86,8 +86,8 @@ void cycle_log_take(struct heap *h)
     size_t count = h->log.count - cycle->taken;
 
     if (count > cycle->row_capacity) {
-        free(cycle->rows);
-        cycle->rows = malloc(count * sizeof(*cycle->rows));
+        store_free(h->store, cycle->rows);
+        cycle->rows = store_alloc(h->store, count * sizeof(*cycle->rows));
         cycle->row_capacity = cycle->rows == NULL ? 0 : count;
     }
     if (count > cycle->row_capacity) {

@@ -11,7 +11,6 @@
  *       for what stays in G. What was granted from here on is young
  *   Q4  page runs that are taken are old and marked; those that are not stay RUN_NEW
  *   The price: what of it is dead stays until the next cycle                                                                  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "plans/cycle.h"

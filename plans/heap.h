@@ -4,7 +4,8 @@
  * the daemon, and the unit tests in its place, tell it what was granted to whom and what the roots are.
  *   Threads  externally serialised: one caller at a time. The daemon's loop thread owns it while clients run; the heap's
  *            collector thread owns it between stop and resume (calls that end in _stw). Nothing here locks or sleeps.
- *   Memory   @arena is hostile (clients write it); everything else is in the private segment or the process.
+ *   Memory   @arena is hostile (clients write it); everything else is in the private segment or the heap's store (plans/work/store.h): no call
+ *            takes memory from anywhere else
  *   Errors   -errno, or an enum where an outcome is expected                    Why  docs/architecture.md#collector  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,6 +20,7 @@
 #include "shm/write_barrier.h"
 
 struct heap;
+struct store;
 struct heap_mutator;                          /* the private record of what one thread was granted */
 
 /* What an administrator or a heap's creator may choose; zeroes are good defaults. Names and meanings are MMTk's where it has them. */
@@ -46,6 +48,7 @@ struct heap_config {
     struct heap_options options;
     void *page_map;                           /* heap_page_map_bytes() zeroes for clients to read; NULL: nobody does */
     void *log;                                /* heap_log_bytes() zeroes that clients share; NULL: nobody does */
+    struct store *store;                      /* lent until heap_unref(); NULL: one of its own, of the system's memory */
 };
 
 /* The private segment that a heap of @plan needs beside its arena; 0: no such plan. */
@@ -55,7 +58,15 @@ size_t heap_private_bytes(const char *plan, uint64_t max_bytes);
 size_t heap_page_map_bytes(const char *plan, uint64_t max_bytes);
 /* Of plans with a write barrier: its log segment (shm/write_barrier.h). 0: the plan has none. */
 size_t heap_log_bytes(const char *plan, uint64_t max_bytes);
-/* Borrows both segments, the page map and the log for its life. @private must be zeroed. -EINVAL: no such plan or bad sizes. */
+/* What a heap takes of its store at most; zeroes are legal. With less it works too: calls that fail for it say -ENOMEM, collections are whole
+ * ones when the log finds no room, and sanity does not run. */
+struct heap_store_use {
+    unsigned mutators, types;                 /* at once; of as many references as a type may have */
+    size_t root_rows, root_words;             /* of heap_stop, and the words of all rows */
+    bool sanity;
+};
+size_t heap_store_bytes(const char *plan, uint64_t max_bytes, const struct heap_store_use *use);     /* 0: no such plan */
+/* Borrows both segments, the page map and the log for its life. @private must be zeroed. -EINVAL: no such plan or bad sizes. -ENOMEM. */
 int heap_new(struct heap **ret_heap, const struct heap_config *config, struct shm_segment *arena, struct shm_segment *private);
 struct heap *heap_unref(struct heap *heap);
 MM_DEFINE_AUTO(heap, heap_unref)
@@ -99,7 +110,7 @@ uint64_t heap_release_next(struct heap *heap, uint64_t min_bytes, uint64_t max_b
 void heap_release_done(struct heap *heap, uint64_t offset, uint64_t bytes, bool success);
 
 /* granting, for one mutator: the call fills @ring entries' worth and records them as its own (the list G of S6) */
-struct heap_mutator *heap_mutator_new(struct heap *heap);            /* NULL: out of memory */
+struct heap_mutator *heap_mutator_new(struct heap *heap);            /* NULL: the store is full */
 /* Grants about @bytes of free lines (LINES; holes are never split), whole blocks (BLOCKS), or exactly one run of at least @bytes (LARGE);
  * BLOCKS falls back to a hole of at least @min_bytes. Writes at most @capacity rows, and no more than the ring has room for by the last
  * heap_mutator_outstanding(), and returns their number; 0: nothing left, collect or commit; or a class of cells that the plan has not. */

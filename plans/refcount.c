@@ -10,7 +10,6 @@
 #include "plans/refcount.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "plans/generational.h"
@@ -19,6 +18,7 @@
 #include "plans/room.h"
 #include "plans/schedule.h"
 #include "plans/trace/trace.h"
+#include "plans/work/store.h"
 
 /* ---- roots and survivors ---- */
 
@@ -163,8 +163,8 @@ int refcount_reserve_stw(struct heap *h, uint64_t root_words)
     struct refcount *c = &h->count;
 
     if (root_words > c->released_capacity) { /* empty now; it will be held */
-        free(c->released);
-        c->released = malloc(root_words * sizeof(*c->released));
+        store_free(h->store, c->released);
+        c->released = store_alloc(h->store, root_words * sizeof(*c->released));
         c->released_capacity = c->released == NULL ? 0 : root_words;
     }
     return root_words <= c->released_capacity ? 0 : -ENOMEM;
@@ -287,15 +287,19 @@ int refcount_collect_stw(struct heap *h, struct engine *engine, const struct hea
     return 0;
 }
 
-void refcount_fini(struct refcount *c)
+void refcount_init(struct refcount *c, struct store *store)
 {
-    free(c->held);
-    free(c->released);
-    free(c->rows);
-    free(c->taken.items);
-    free(c->taken.slices);
-    free(c->redone.items);
-    free(c->redone.slices);
+    gray_init(&c->gray, store);
+    gray_init(&c->undone, store);
+}
+
+void refcount_fini(struct refcount *c, struct store *store)
+{
+    store_free(store, c->held);
+    store_free(store, c->released);
+    store_free(store, c->rows);
+    gray_taken_fini(&c->taken, store);
+    gray_taken_fini(&c->redone, store);
     gray_fini(&c->gray);
     gray_fini(&c->undone);
     *c = (struct refcount){ 0 };

@@ -99,4 +99,5 @@ void refcount_note_looked(struct heap *h);                           /* everythi
 int refcount_sweep(struct heap *h, struct engine *engine);
 bool refcount_take_swept(struct heap *h);
 void refcount_end_cycle(struct heap *h, struct heap_collection *ret);
-void refcount_fini(struct refcount *count);
+void refcount_init(struct refcount *count, struct store *store);
+void refcount_fini(struct refcount *count, struct store *store);

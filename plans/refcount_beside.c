@@ -8,7 +8,6 @@
  *   D4  dropping may be interrupted: what is dropped and not looked at is left (trace/gray.h), and looked at before anything is swept, and
  *       before the next pause counts      */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "plans/heap/bitmap.h"

@@ -8,7 +8,6 @@
 #include "plans/schedule.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "plans/generational.h"
@@ -259,6 +258,6 @@ int schedule_collect_stw(struct heap *h, struct engine *engine, const struct hea
     if (r == 0)
         r = run(&c, engine, ret);
     slide_fini(&c.slide);
-    free(c.row_ends);
+    stage_forget_words(&c);
     return r;
 }

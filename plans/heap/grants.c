@@ -2,13 +2,13 @@
 #include "plans/heap/grants.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "plans/heap/bitmap.h"
 #include "plans/heap/state.h"
 #include "plans/space/cell_space.h"
 #include "plans/space/large_space.h"
 #include "plans/space/line_blocks.h"
+#include "plans/work/store.h"
 
 #define LINE_CLASSES 4u                          /* LINES, BLOCKS, NONMOVING, IMMORTAL */
 #define IRREGULAR_PER_MUTATOR (2 * LINE_CLASSES) /* of each: the span in use, and the rest of an older one */
@@ -26,16 +26,17 @@ static bool class_has_cells(enum shm_grant_class class)
 
 /* mutators */
 
-static int reserve(struct grants *g, uint32_t capacity)
+static int reserve(struct heap *h, uint32_t capacity)
 {
+    struct grants *g = &h->grants;
     struct irregular **growing = g->next_list != NULL ? &g->next_list : &g->list;
 
     if (capacity <= g->capacity)
         return 0;
-    struct irregular *list = realloc(*growing, capacity * sizeof(*list));
+    struct irregular *list = store_resize(h->store, *growing, capacity * sizeof(*list));
     if (list != NULL)
         *growing = list;
-    struct irregular *sealed = realloc(g->sealed, capacity * sizeof(*sealed));
+    struct irregular *sealed = store_resize(h->store, g->sealed, capacity * sizeof(*sealed));
     if (sealed != NULL)
         g->sealed = sealed;
     if (list == NULL || sealed == NULL)
@@ -47,10 +48,10 @@ static int reserve(struct grants *g, uint32_t capacity)
 struct heap_mutator *heap_mutator_new(struct heap *h)
 {
     struct grants *g = &h->grants;
-    struct heap_mutator *m = calloc(1, sizeof(*m));
+    struct heap_mutator *m = store_alloc_zeroed(h->store, sizeof(*m));
 
-    if (m == NULL || reserve(g, g->sealed_count + IRREGULAR_PER_MUTATOR * (g->mutators + 1)) < 0) {
-        free(m);
+    if (m == NULL || reserve(h, g->sealed_count + IRREGULAR_PER_MUTATOR * (g->mutators + 1)) < 0) {
+        store_free(h->store, m);
         return NULL;
     }
     struct span *entries = m->entries;
@@ -64,12 +65,21 @@ struct heap_mutator *heap_mutator_new(struct heap *h)
     return m;
 }
 
-void grants_fini(struct grants *g)
+void grants_fini(struct heap *h)
 {
-    free(g->list);
-    free(g->next_list);
-    free(g->sealed);
+    struct grants *g = &h->grants;
+
+    store_free(h->store, g->list);
+    store_free(h->store, g->next_list);
+    store_free(h->store, g->sealed);
     *g = (struct grants){ 0 };
+}
+
+/* The list, the next one, what is sealed, that of a promotion (cycle.c), and one of them while it grows. */
+size_t grants_store_bytes(unsigned mutators)
+{
+    return mutators * store_piece_bytes(sizeof(struct heap_mutator)) +
+           5 * store_piece_bytes(2 * (size_t)IRREGULAR_PER_MUTATOR * (mutators + 1) * sizeof(struct irregular));
 }
 
 static struct span *entry_at(const struct grant_ring *ring, uint32_t index)
@@ -371,7 +381,7 @@ int grants_reserve_open(struct heap *h)
 {
     struct grants *g = &h->grants;
 
-    g->next_list = malloc(MM_MAX(g->capacity, 1u) * sizeof(*g->next_list));
+    g->next_list = store_alloc(h->store, MM_MAX(g->capacity, 1u) * sizeof(*g->next_list));
     return g->next_list == NULL ? -ENOMEM : 0;
 }
 
@@ -387,7 +397,7 @@ void grants_close(struct heap *h)
     struct grants *g = &h->grants;
 
     clear_irregular_flags(h);
-    free(g->list);
+    store_free(h->store, g->list);
     g->list = g->next_list;
     g->next_list = NULL;
     at_store_relaxed(&h->meta.header->current, heap_current_index(h) ^ 1);
@@ -412,7 +422,7 @@ void grants_end_unchanged_stw(struct heap *h, const struct heap_stop *stop)
 {
     unsigned current = heap_current_index(h);
 
-    free(h->grants.next_list);
+    store_free(h->store, h->grants.next_list);
     h->grants.next_list = NULL;
     for (uint32_t i = 0; i < h->grants.count; i++) {
         const struct irregular *it = &h->grants.list[i];
@@ -540,7 +550,7 @@ void heap_mutator_seal(struct heap *h, struct heap_mutator *m, const struct heap
             seal_lines(h, &m->rings[class], view->cursor[class], view->limit[class]);
     }
     h->grants.mutators--;
-    free(m);
+    store_free(h->store, m);
 }
 
 uint64_t heap_mutator_classes(const struct heap_mutator *m)

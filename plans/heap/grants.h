@@ -55,7 +55,8 @@ struct grants {
     uint32_t capacity;                       /* of list and of sealed; enough whatever happens next */
 };
 
-void grants_fini(struct grants *g);
+void grants_fini(struct heap *h);
+size_t grants_store_bytes(unsigned mutators);                        /* what so many take of a store, and G with them */
 /* How many more entries @m has room for. */
 uint32_t grants_room(const struct heap_mutator *m, enum shm_grant_class class);
 /* Puts [start, start + granules) into G as @m's next entry of @class and tells it in *ret. */

@@ -13,6 +13,7 @@
 #include "plans/room.h"
 #include "plans/schedule.h"
 #include "plans/space/large_space.h"
+#include "plans/work/store.h"
 
 static uint64_t arena_bytes(uint64_t max_bytes)
 {
@@ -65,7 +66,7 @@ static int place_page_map(struct heap *h, void *page_map, uint64_t bytes)
     if (!h->plan->constraints.closes_pages)
         return 0;
     if (page_map == NULL)
-        page_map = h->own_page_map = calloc(1, heap_page_map_bytes(h->plan->name, bytes));
+        page_map = h->own_page_map = store_alloc_zeroed(h->store, heap_page_map_bytes(h->plan->name, bytes));
     h->closed = page_map;
     return page_map == NULL ? -ENOMEM : 0;
 }
@@ -95,6 +96,44 @@ static void settle_nursery(struct heap *h)
     h->left_bytes = UINT64_MAX;
 }
 
+/* Of address space, when nobody has said how much is needed: more than any heap of that size will take. */
+static size_t own_store_bytes(const char *plan, uint64_t bytes)
+{
+    static const struct heap_store_use use = { .mutators = 1u << 14, .types = SHM_TYPES_MAX, .root_rows = 1u << 20, .root_words = 1u << 26, .sanity = true };
+
+    return 2 * heap_store_bytes(plan, bytes, &use) + bytes;
+}
+
+/* The record alone, in a store of its own if there is no other. */
+static int heap_blank(struct heap **ret, const struct plan *plan, struct store *store, uint64_t bytes)
+{
+    struct store *own = NULL;
+    int r = store != NULL ? 0 : store_new(&own, own_store_bytes(plan->name, bytes));
+
+    if (r < 0)
+        return r;
+    store = own != NULL ? own : store;
+    struct heap *h = store_alloc_zeroed(store, sizeof(*h));
+    if (h == NULL) {
+        store_unref(own);
+        return -ENOMEM;
+    }
+    h->plan = plan;
+    h->store = store;
+    h->own_store = own;
+    *ret = h;
+    return 0;
+}
+
+static void heap_free(struct heap *h)
+{
+    struct store *store = h->store, *own = h->own_store;
+
+    store_free(store, h->own_page_map);
+    store_free(store, h);
+    store_unref(own);
+}
+
 int heap_new(struct heap **ret_heap, const struct heap_config *config, struct shm_segment *arena,
              struct shm_segment *private)
 {
@@ -104,19 +143,18 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     if (plan == NULL || config->max_bytes == 0 || config->max_bytes > MM_ARENA_MAX_BYTES ||
         shm_segment_bytes(arena) < bytes || shm_segment_bytes(private) < heap_private_bytes(config->plan, bytes))
         return -EINVAL;
-    struct heap *h = calloc(1, sizeof(*h));
-    if (h == NULL)
-        return -ENOMEM;
-    h->plan = plan;
-    int r = place_page_map(h, config->page_map, bytes);
+    struct heap *h;
+    int r = heap_blank(&h, plan, config->store, bytes);
+    if (r < 0)
+        return r;
+    r = place_page_map(h, config->page_map, bytes);
     if (r == 0)
-        r = log_init(&h->log, plan->constraints.barrier, config->log, bytes);
+        r = log_init(&h->log, h->store, plan->constraints.barrier, config->log, bytes);
     if (r == 0)
-        r = types_init(&h->types);
+        r = types_init(&h->types, h->store);
     if (r < 0) {
         log_fini(&h->log);
-        free(h->own_page_map);
-        free(h);
+        heap_free(h);
         return r;
     }
     h->arena = foreign_from(shm_segment_address(arena));
@@ -125,8 +163,7 @@ int heap_new(struct heap **ret_heap, const struct heap_config *config, struct sh
     h->options = config->options;
     settle_nursery(h);
     h->log.active |= plan->constraints.counts || plan->constraints.generational; /* of others with cycles it rests until one begins */
-    gray_init(&h->count.gray);
-    gray_init(&h->count.undone);
+    refcount_init(&h->count, h->store);
     pthread_mutex_init(&h->block_lock, NULL);
     layout_place(&h->meta, shm_segment_address(private), bytes, plan_slides(plan), plan->constraints.counts);
     blocks_init(&h->blocks, &h->meta, bytes, config->limit_bytes == 0 ? bytes : config->limit_bytes);
@@ -139,14 +176,13 @@ struct heap *heap_unref(struct heap *h)
 {
     if (h == NULL)
         return NULL;
-    grants_fini(&h->grants);
+    grants_fini(h);
     types_fini(&h->types);
     log_fini(&h->log);
-    cycle_fini(&h->cycle);
-    refcount_fini(&h->count);
+    cycle_fini(&h->cycle, h->store);
+    refcount_fini(&h->count, h->store);
     pthread_mutex_destroy(&h->block_lock);
-    free(h->own_page_map);
-    free(h);
+    heap_free(h);
     return NULL;
 }
 

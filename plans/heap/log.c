@@ -2,9 +2,9 @@
 #include "plans/heap/log.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "plans/heap/state.h"
+#include "plans/work/store.h"
 #include "shm/units.h"
 
 #define ROWS_FIRST 1024u
@@ -19,12 +19,18 @@ static size_t most_rows(enum shm_barrier_kind kind, uint64_t arena_bytes)
     return (size_t)MM_MIN(MM_MAX(rows, (uint64_t)SHM_LOG_CAPACITY), ROWS_MOST);
 }
 
-int log_init(struct log *log, enum shm_barrier_kind kind, void *segment, uint64_t arena_bytes)
+size_t log_rows_bytes(enum shm_barrier_kind kind, uint64_t arena_bytes)
 {
+    return kind == SHM_BARRIER_NONE ? 0 : most_rows(kind, arena_bytes) * sizeof(struct logged);
+}
+
+int log_init(struct log *log, struct store *store, enum shm_barrier_kind kind, void *segment, uint64_t arena_bytes)
+{
+    log->store = store;
     if (kind == SHM_BARRIER_NONE)
         return 0;
     if (segment == NULL)
-        segment = log->own = calloc(1, shm_log_bytes(arena_bytes));
+        segment = log->own = store_alloc_zeroed(store, shm_log_bytes(arena_bytes));
     if (segment == NULL)
         return -ENOMEM;
     log->lines = segment;
@@ -37,8 +43,8 @@ int log_init(struct log *log, enum shm_barrier_kind kind, void *segment, uint64_
 
 void log_fini(struct log *log)
 {
-    free(log->rows);
-    free(log->own);
+    store_free(log->store, log->rows);
+    store_free(log->store, log->own);
     *log = (struct log){ 0 };
 }
 
@@ -59,15 +65,15 @@ void log_rearm_stw(const struct log *log, uint64_t granules)
 
 static bool make_room(struct log *log, size_t count)
 {
-    size_t capacity = MM_MAX(log->capacity, (size_t)ROWS_FIRST);
+    size_t capacity = MM_MAX(log->capacity, store_is_sparse(log->store) ? log->most : (size_t)ROWS_FIRST); /* what is not touched costs nothing */
 
     if (log->count + count > log->most)
         return false;
     if (log->count + count <= log->capacity)
         return true;
     while (capacity < log->count + count)
-        capacity *= 2;
-    struct logged *rows = realloc(log->rows, capacity * sizeof(*rows));
+        capacity = MM_MIN(capacity * 2, log->most);
+    struct logged *rows = store_resize(log->store, log->rows, capacity * sizeof(*rows));
     if (rows == NULL)
         return false;
     log->rows = rows;

@@ -14,6 +14,7 @@
 #include "shm/write_barrier.h"
 
 struct heap;
+struct store;
 
 struct logged {
     uint32_t object, offset;                 /* granules; as struct shm_log_entry */
@@ -21,6 +22,7 @@ struct logged {
 };
 
 struct log {
+    struct store *store;                     /* [const] where rows come from */
     _Atomic uint8_t *lines;                  /* [const] byte a line; NULL: the plan has no barrier */
     _Atomic uint32_t *bits;                  /* [const] bit a granule, a word a line; NULL: the plan logs no fields */
     void *own;                               /* [const] both, if heap_config had no segment */
@@ -34,7 +36,8 @@ struct log {
 };
 
 /* 0, -ENOMEM. @segment may be NULL. */
-int log_init(struct log *log, enum shm_barrier_kind kind, void *segment, uint64_t arena_bytes);
+int log_init(struct log *log, struct store *store, enum shm_barrier_kind kind, void *segment, uint64_t arena_bytes);
+size_t log_rows_bytes(enum shm_barrier_kind kind, uint64_t arena_bytes);     /* that rows take at most */
 void log_fini(struct log *log);
 void log_clear(struct log *log);             /* a collection has looked at all of it */
 

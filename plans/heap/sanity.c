@@ -13,13 +13,13 @@
 #include "plans/heap/sanity.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "plans/heap/bitmap.h"
 #include "plans/heap/census.h"
 #include "plans/heap/sanity_walk.h"
 #include "plans/heap/walk.h"
 #include "plans/space/space.h"
+#include "plans/work/store.h"
 
 /* before: the mark bitmap is the set of all objects that stand in the heap (census.h) */
 
@@ -201,7 +201,7 @@ struct sanity *sanity_begin_stw(struct heap *h, const struct heap_stop *stop)
 
     if (s == NULL)
         return NULL;
-    s->words = calloc(count_words(stop) + 1, sizeof(s->words[0]));
+    s->words = store_alloc_zeroed(h->store, (count_words(stop) + 1) * sizeof(s->words[0]));
     if (s->words != NULL)
         walk_before(s, stop);
     return s->words == NULL || s->short_of_memory ? sanity_free(s) : s;

@@ -3,7 +3,7 @@
 /* Sanity: a second opinion on every collection, for debugging: what the roots reach is walked before and after by
  * code that shares nothing with the trace (one thread, its own bitmap and stack, the types as they were
  * registered), and must be the same.
- *   Owner    one collection, or one verification; memory of the process, 1/64 of the arena a bitmap, touched where
+ *   Owner    one collection, or one verification; memory of the heap's store, 1/64 of the arena a bitmap, touched where
  *            objects are
  *   Threads  the heap's one caller, the world stopped
  *   Why      docs/architecture.md#sanity */

@@ -1,49 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plans/heap/sanity_walk.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "plans/heap/bitmap.h"
 #include "plans/heap/walk.h"
+#include "plans/work/store.h"
 
 /* memory */
 
 static _Atomic uint64_t *new_bitmap(const struct heap *h)
 {
-    return calloc(h->granules / 64 + 1, sizeof(uint64_t));
+    return store_alloc_zeroed(h->store, (h->granules / 64 + 1) * sizeof(uint64_t));
 }
 
 struct sanity *sanity_free(struct sanity *s)
 {
     if (s == NULL)
         return NULL;
-    free((void *)s->seen);
-    free((void *)s->stay);
-    free(s->charged);
-    free(s->words);
-    free(s->stack);
-    free(s);
+    struct store *store = s->heap->store;
+    store_free(store, (void *)s->seen);
+    store_free(store, (void *)s->stay);
+    store_free(store, s->charged);
+    store_free(store, s->words);
+    store_free(store, s->stack);
+    store_free(store, s);
     return NULL;
 }
 
 struct sanity *sanity_new(struct heap *h)
 {
-    struct sanity *s = calloc(1, sizeof(*s));
+    struct sanity *s = store_alloc_zeroed(h->store, sizeof(*s));
 
     if (s == NULL)
         return NULL;
     s->heap = h;
     s->seen = new_bitmap(h);
     s->stay = new_bitmap(h);
-    s->charged = calloc(blocks_high(&h->blocks) + 1, sizeof(s->charged[0]));
+    s->charged = store_alloc_zeroed(h->store, (blocks_high(&h->blocks) + 1) * sizeof(s->charged[0]));
     return s->seen == NULL || s->stay == NULL || s->charged == NULL ? sanity_free(s) : s;
 }
 
 /* For a second walk. A new bitmap costs less than clearing one that is as large as the arena allows. */
 bool sanity_forget(struct sanity *s)
 {
-    free((void *)s->seen);
+    store_free(s->heap->store, (void *)s->seen);
     s->seen = new_bitmap(s->heap);
     memset(s->charged, 0, blocks_high(&s->heap->blocks) * sizeof(s->charged[0]));
     s->now = (struct sanity_graph){ 0 };
@@ -106,7 +107,7 @@ static void push(struct sanity *s, uint32_t granule)
 {
     if (s->depth == s->capacity) {
         size_t capacity = MM_MAX(2 * s->capacity, (size_t)1 << 16);
-        uint32_t *stack = reallocarray(s->stack, capacity, sizeof(*stack));
+        uint32_t *stack = store_resize(s->heap->store, s->stack, capacity * sizeof(*stack));
         if (stack == NULL) {
             s->short_of_memory = true;
             return;

@@ -21,6 +21,8 @@
 
 struct heap {
     const struct plan *plan;                 /* [const] */
+    struct store *store;                     /* [const] where the heap's records come from, this one too */
+    struct store *own_store;                 /* [const] that, if heap_config had none */
     foreign arena;                           /* [const] */
     uint64_t granules;                       /* [const] of the arena */
     bool check;                              /* [const] check the spaces after each collection */

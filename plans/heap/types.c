@@ -2,20 +2,22 @@
 #include "plans/heap/types.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "plans/work/store.h"
 
 #define BUCKETS (2 * SHM_TYPES_MAX) /* half empty at the most */
 #define BITMAP_BYTES 256u           /* of payload that one bitmap describes */
 
-int types_init(struct types *t)
+int types_init(struct types *t, struct store *store)
 {
     *t = (struct types){
-        .programs = calloc(SHM_TYPES_MAX, sizeof(*t->programs)),
-        .rows = calloc(SHM_TYPES_MAX, sizeof(*t->rows)),
-        .offsets = calloc(SHM_TYPES_MAX, sizeof(*t->offsets)),
-        .weak = calloc(SHM_TYPES_MAX, sizeof(*t->weak)),
-        .buckets = calloc(BUCKETS, sizeof(*t->buckets)),
+        .store = store,
+        .programs = store_alloc_zeroed(store, SHM_TYPES_MAX * sizeof(*t->programs)),
+        .rows = store_alloc_zeroed(store, SHM_TYPES_MAX * sizeof(*t->rows)),
+        .offsets = store_alloc_zeroed(store, SHM_TYPES_MAX * sizeof(*t->offsets)),
+        .weak = store_alloc_zeroed(store, SHM_TYPES_MAX * sizeof(*t->weak)),
+        .buckets = store_alloc_zeroed(store, BUCKETS * sizeof(*t->buckets)),
     };
     if (t->programs == NULL || t->rows == NULL || t->offsets == NULL || t->weak == NULL || t->buckets == NULL) {
         types_fini(t);
@@ -24,17 +26,33 @@ int types_init(struct types *t)
     return 0;
 }
 
+/* One piece of memory: the program, its slots, the offsets of the strong ones. */
+static size_t weak_bytes(size_t refs)
+{
+    return sizeof(struct weak_program) + refs * (sizeof(struct weak_slot) + sizeof(uint32_t));
+}
+
+size_t types_store_bytes(unsigned count)
+{
+    const struct types *t = NULL;
+
+    return store_piece_bytes(SHM_TYPES_MAX * sizeof(*t->programs)) + store_piece_bytes(SHM_TYPES_MAX * sizeof(*t->rows)) +
+           store_piece_bytes(SHM_TYPES_MAX * sizeof(*t->offsets)) + store_piece_bytes(SHM_TYPES_MAX * sizeof(*t->weak)) +
+           store_piece_bytes(BUCKETS * sizeof(*t->buckets)) +
+           count * (store_piece_bytes((3 * SHM_TYPE_REFS_MAX + 1) * sizeof(**t->offsets)) + store_piece_bytes(weak_bytes(SHM_TYPE_REFS_MAX)));
+}
+
 void types_fini(struct types *t)
 {
     for (uint32_t id = 1; t->offsets != NULL && id <= t->count; id++) {
-        free(t->offsets[id]);
-        free(t->weak[id]);
+        store_free(t->store, t->offsets[id]);
+        store_free(t->store, t->weak[id]);
     }
-    free(t->programs);
-    free(t->rows);
-    free(t->offsets);
-    free(t->weak);
-    free(t->buckets);
+    store_free(t->store, t->programs);
+    store_free(t->store, t->rows);
+    store_free(t->store, t->offsets);
+    store_free(t->store, t->weak);
+    store_free(t->store, t->buckets);
     *t = (struct types){ 0 };
 }
 
@@ -154,11 +172,11 @@ static uint32_t offset_of_kind(const struct shm_type_layout *l, enum shm_ref_kin
     return WEAK_NO_QUEUE;
 }
 
-/* One piece of memory: the program, its slots, the offsets of the strong ones. NULL: out of it. */
-static struct weak_program *new_weak(const struct shm_type_layout *l)
+/* NULL: out of memory. */
+static struct weak_program *new_weak(const struct types *t, const struct shm_type_layout *l)
 {
     size_t refs = (size_t)l->ref_count + l->element_ref_count;
-    struct weak_program *w = malloc(sizeof(*w) + refs * (sizeof(struct weak_slot) + sizeof(uint32_t)));
+    struct weak_program *w = store_alloc(t->store, weak_bytes(refs));
 
     if (w == NULL)
         return NULL;
@@ -184,10 +202,10 @@ static unsigned kinds_of(const struct shm_type_layout *l)
 }
 
 /* What is registered, then all references without their kinds: twice as many at the most. NULL: no memory. */
-static uint32_t *new_offsets(const struct shm_type_layout *l)
+static uint32_t *new_offsets(const struct types *t, const struct shm_type_layout *l)
 {
     size_t refs = (size_t)l->ref_count + l->element_ref_count;
-    uint32_t *offsets = malloc((3 * refs + 1) * sizeof(*offsets));
+    uint32_t *offsets = store_alloc(t->store, (3 * refs + 1) * sizeof(*offsets));
 
     if (offsets != NULL && l->ref_count != 0)
         memcpy(offsets, l->refs, l->ref_count * sizeof(*offsets));
@@ -199,13 +217,13 @@ static uint32_t *new_offsets(const struct shm_type_layout *l)
 static int put_type(struct types *t, uint32_t id, const struct shm_type_layout *l)
 {
     unsigned kinds = kinds_of(l), strong = 1u << SHM_REF_STRONG;
-    struct weak_program *weak = (kinds & ~strong) == 0 ? NULL : new_weak(l);
+    struct weak_program *weak = (kinds & ~strong) == 0 ? NULL : new_weak(t, l);
 
-    t->offsets[id] = new_offsets(l);
+    t->offsets[id] = new_offsets(t, l);
     t->weak[id] = weak;
     if (t->offsets[id] == NULL || (weak == NULL && (kinds & ~strong) != 0)) {
-        free(t->offsets[id]);
-        free(weak);
+        store_free(t->store, t->offsets[id]);
+        store_free(t->store, weak);
         return -ENOMEM;
     }
     struct offsets all = offsets_of(t->offsets[id] + l->ref_count + l->element_ref_count, l, true);

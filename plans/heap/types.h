@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Types: the heap's type table, and of each type the program by which a collector finds its references.
- *   Memory   process memory, never shared; a row is written once, before its id is known to anybody
+ *   Memory   of a store, never shared with clients; a row is written once, before its id is known to anybody
  *   Threads  types_define: the heap's one caller; everything else also from workers                  */
 #include <assert.h>
 #include <stdbool.h>
@@ -34,6 +34,8 @@ struct scan_program {                        /* two to a cache line */
 };
 static_assert(sizeof(struct scan_program) == 32, "a cache line holds two");
 
+struct store;
+
 /* Of types with references that are not strong, both parts. */
 struct weak_slot {
     uint32_t offset;                         /* in its part */
@@ -48,6 +50,7 @@ struct weak_program {
 };
 
 struct types {
+    struct store *store;                     /* [const] where all of this comes from */
     uint32_t count;
     struct scan_program *programs;           /* SHM_TYPES_MAX, by id; row 0 and rows above count are SCAN_NONE */
     struct shm_type_row *rows;               /* by id */
@@ -57,7 +60,8 @@ struct types {
     uint16_t *buckets;                       /* hash of the name -> id, open addressing */
 };
 
-int types_init(struct types *t);
+int types_init(struct types *t, struct store *store);             /* 0, -ENOMEM */
+size_t types_store_bytes(unsigned count);    /* what a table takes of a store, with so many types of as many references as one may have */
 void types_fini(struct types *t);
 /* See heap_type_define(). */
 int types_define(struct types *t, const struct shm_type_layout *layout, uint32_t *ret_id);

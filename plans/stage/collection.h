@@ -44,8 +44,9 @@ void stage_fold_sweep(struct sweep_tally *to, const struct sweep_tally *from);
 /* Halves the range [args[0], args[1]) of @p until it is no larger than its kind's largest piece, and hands the halves out. */
 void stage_split(struct worker *w, struct packet *p);
 
-/* Makes row_ends, which the caller frees, and row_words. 0, -ENOMEM. */
+/* Makes row_ends, which the other frees, and row_words. 0, -ENOMEM. */
 int stage_count_words(struct collection *c);
+void stage_forget_words(struct collection *c);
 /* What a row of the log leads to is anywhere: four or five misses, on their way while the rows before it are looked at. */
 #define STAGE_ROWS_AHEAD 16u
 void stage_fetch_row(const struct heap *h, const struct logged *row);

@@ -2,7 +2,6 @@
 /* roots.c - Stages pin, settle and roots: what the trace begins with.
  *   Ambiguous words are resolved, and what they lie in is pinned, before any exact root may move something (schedule.c S1). */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "plans/heap/bitmap.h"
 #include "plans/heap/resolve.h"
@@ -10,12 +9,13 @@
 #include "plans/refcount.h"
 #include "plans/space/large_space.h"
 #include "plans/stage/collection.h"
+#include "plans/work/store.h"
 
 int stage_count_words(struct collection *c)
 {
     uint64_t words = 0;
 
-    c->row_ends = malloc((c->stop->root_count + 1) * sizeof(*c->row_ends));
+    c->row_ends = store_alloc(c->heap->store, (c->stop->root_count + 1) * sizeof(*c->row_ends));
     if (c->row_ends == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < c->stop->root_count; i++) {
@@ -24,6 +24,12 @@ int stage_count_words(struct collection *c)
     }
     c->row_words = words;
     return 0;
+}
+
+void stage_forget_words(struct collection *c)
+{
+    store_free(c->heap->store, c->row_ends);
+    c->row_ends = NULL;
 }
 
 /* The row that word @at of all rows is in. */

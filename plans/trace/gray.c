@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plans/trace/gray.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "plans/work/store.h"
 
 #define FIRST 4096u
 
-void gray_init(struct gray *g)
+void gray_init(struct gray *g, struct store *store)
 {
-    *g = (struct gray){ 0 };
+    *g = (struct gray){ .store = store };
     pthread_mutex_init(&g->lock, NULL);
 }
 
 void gray_fini(struct gray *g)
 {
-    free(g->items);
-    free(g->slices);
+    store_free(g->store, g->items);
+    store_free(g->store, g->slices);
     pthread_mutex_destroy(&g->lock);
+}
+
+void gray_taken_fini(struct gray_taken *t, struct store *store)
+{
+    store_free(store, t->items);
+    store_free(store, t->slices);
 }
 
 void gray_clear(struct gray *g)
@@ -40,7 +47,7 @@ void gray_swap(struct gray *g, struct gray_taken *t)
 }
 
 /* Room for @needed rows of @size bytes in @rows. */
-static bool grow(void **rows, size_t *capacity, size_t needed, size_t size)
+static bool grow(struct store *store, void **rows, size_t *capacity, size_t needed, size_t size)
 {
     size_t wanted = MM_MAX(*capacity, (size_t)FIRST);
 
@@ -48,7 +55,7 @@ static bool grow(void **rows, size_t *capacity, size_t needed, size_t size)
         return true;
     while (wanted < needed)
         wanted *= 2;
-    void *grown = realloc(*rows, wanted * size);
+    void *grown = store_resize(store, *rows, wanted * size);
     if (grown == NULL)
         return false;
     *rows = grown;
@@ -62,7 +69,7 @@ bool gray_add(struct gray *g, const uint32_t *items, size_t count)
 
     pthread_mutex_lock(&g->lock);
     rows = g->items;
-    bool room = grow(&rows, &g->capacity, g->count + count, sizeof(*items));
+    bool room = grow(g->store, &rows, &g->capacity, g->count + count, sizeof(*items));
     g->items = rows;
     if (room && count > 0) {
         memcpy(g->items + g->count, items, count * sizeof(*items));
@@ -78,7 +85,7 @@ bool gray_add_slice(struct gray *g, struct gray_slice slice)
 
     pthread_mutex_lock(&g->lock);
     rows = g->slices;
-    bool room = grow(&rows, &g->slice_capacity, g->slice_count + 1, sizeof(slice));
+    bool room = grow(g->store, &rows, &g->slice_capacity, g->slice_count + 1, sizeof(slice));
     g->slices = rows;
     if (room)
         g->slices[g->slice_count++] = slice;

@@ -13,11 +13,14 @@
 
 #include "shm/base.h"
 
+struct store;
+
 struct gray_slice {
     uint32_t granule, at, end;
 };
 struct gray {
-    pthread_mutex_t lock;                    /* leaf: guards the four below */
+    struct store *store;                     /* [const] where rows come from */
+    pthread_mutex_t lock;                    /* guards the four below; only the store's is inside */
     uint32_t *items;
     size_t count, capacity;
     struct gray_slice *slices;
@@ -34,8 +37,9 @@ struct gray_taken {                          /* what a run begins with */
     size_t slice_count, slice_capacity;
 };
 
-void gray_init(struct gray *g);
+void gray_init(struct gray *g, struct store *store);
 void gray_fini(struct gray *g);
+void gray_taken_fini(struct gray_taken *t, struct store *store);
 void gray_clear(struct gray *g);
 static inline bool gray_is_empty(const struct gray *g)
 {

@@ -3,21 +3,25 @@
 
 #include "plans/heap.h"
 #include "plans/heap/state.h"
+#include "plans/work/store.h"
 #include "tests/support/runner.h"
 
 static struct heap *h;
+static struct store *store;
 static struct shm_log_entry entries[3];
 
 static void set_up(void)
 {
+    ck_assert_int_eq(store_new(&store, (size_t)1 << 30), 0);
     h = calloc(1, sizeof(*h)); /* no plan: the log alone */
-    ck_assert_int_eq(log_init(&h->log, SHM_BARRIER_LINES, NULL, MM_CHUNK_BYTES), 0);
+    ck_assert_int_eq(log_init(&h->log, store, SHM_BARRIER_LINES, NULL, MM_CHUNK_BYTES), 0);
 }
 
 static void tear_down(void)
 {
     log_fini(&h->log);
     free(h);
+    store_unref(store);
 }
 
 START_TEST(what_was_drained_is_counted_for_ever)

@@ -4,18 +4,22 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "plans/work/store.h"
 #include "tests/support/runner.h"
 
 static struct types types;
+static struct store *store;
 static const uint32_t zero[] = { 0 }, pair[] = { 0, 4 }, far[] = { 8, 256 }, edge[] = { 252 };
 
 static void setup(void)
 {
-    ck_assert_int_eq(types_init(&types), 0);
+    ck_assert_int_eq(store_new(&store, (size_t)1 << 30), 0);
+    ck_assert_int_eq(types_init(&types, store), 0);
 }
 static void teardown(void)
 {
     types_fini(&types);
+    store_unref(store);
 }
 
 static uint32_t define(struct shm_type_layout layout)

@@ -12,7 +12,8 @@
 #include "plans/space/slide/groups.h"
 
 #include <errno.h>
-#include <stdlib.h>
+
+#include "plans/work/store.h"
 
 #define GROUP_NONE UINT32_MAX
 
@@ -22,13 +23,13 @@ int slide_init(struct slide *s, struct heap *h)
     if (s->policy == NULL)
         return 0;
     s->count = (blocks_high(&h->blocks) + s->policy->group_blocks - 1) / s->policy->group_blocks;
-    s->groups = calloc((size_t)s->count + 1, sizeof(*s->groups));
+    s->groups = store_alloc_zeroed(h->store, ((size_t)s->count + 1) * sizeof(*s->groups));
     return s->groups == NULL ? -ENOMEM : 0;
 }
 
 void slide_fini(struct slide *s)
 {
-    free(s->groups);
+    store_free(s->heap->store, s->groups);
     s->groups = NULL;
 }
 
