@@ -24,12 +24,6 @@
 
 #define SEALED_SIZE (F_SEAL_SHRINK | F_SEAL_GROW)
 
-struct shm_segment {
-    void *address; /* NULL: not mapped yet */
-    size_t bytes;
-    int fd; /* -1: none yet */
-};
-
 static struct shm_segment *segment_blank(size_t bytes)
 {
     struct shm_segment *seg = calloc(1, sizeof(*seg));
@@ -161,10 +155,20 @@ int shm_segment_adopt(struct shm_segment **ret_seg, int fd, size_t bytes, enum s
     return 0;
 }
 
+int shm_segment_init_memory(struct shm_segment *seg, void *memory, size_t bytes)
+{
+    if (memory == NULL || bytes == 0 || bytes % MM_PAGE_BYTES != 0 || (uintptr_t)memory % MM_PAGE_BYTES != 0)
+        return -EINVAL;
+    *seg = (struct shm_segment){ .address = memory, .bytes = bytes, .fd = -1 };
+    return 0;
+}
+
 int shm_segment_reopen_read_only(const struct shm_segment *seg)
 {
     char path[32];
 
+    if (seg->fd < 0)
+        return -EBADF;
     snprintf(path, sizeof(path), "/proc/self/fd/%d", seg->fd);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;

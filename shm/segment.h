@@ -6,13 +6,18 @@
  *   Units    bytes                                                Layout  docs/heap-layout.md#segment
  *   Rights   born 0600 and sealed before the fd can leave, MADV_DONTDUMP; clients also map
  *            MADV_DONTFORK (soundness S10, S14).
- *   Aligned  to 4 MiB from 2 MiB upwards, so that huge pages can be mapped as such everywhere.         */
+ *   Aligned  to 4 MiB from 2 MiB upwards, so that huge pages can be mapped as such everywhere.
+ *   Or       memory of the caller's, for programs that share with nobody: shm_segment_init_memory().    */
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "shm/base.h"
 
-struct shm_segment;
+struct shm_segment {                                         /* use the calls below */
+    void *address;                                           /* NULL: not mapped yet */
+    size_t bytes;
+    int fd;                                                  /* -1: none, or none yet */
+};
 
 enum shm_access { SHM_READ_ONLY, SHM_READ_WRITE };
 
@@ -31,11 +36,15 @@ int shm_segment_new_published(struct shm_segment **ret_seg, size_t bytes, const 
  * a published one). Takes @fd on success only. Clients use it: a child of ours does not inherit the mapping. */
 int shm_segment_adopt(struct shm_segment **ret_seg, int fd, size_t bytes, enum shm_access access);
 
+/* Makes @seg, which the caller embeds, stand for @bytes at @memory, both whole pages (-EINVAL): no fd, mapped by nobody, nothing to be undone;
+ * never unref it. Asks the system for nothing. */
+int shm_segment_init_memory(struct shm_segment *seg, void *memory, size_t bytes);
+
 /* A new O_RDONLY descriptor of the same memory, owned by the caller; -errno. What a reader is sent. */
 int shm_segment_reopen_read_only(const struct shm_segment *seg);
 
 void *shm_segment_address(const struct shm_segment *seg);    /* valid while @seg lives */
 size_t shm_segment_bytes(const struct shm_segment *seg);
-int shm_segment_fd(const struct shm_segment *seg);           /* borrowed */
+int shm_segment_fd(const struct shm_segment *seg);           /* borrowed; -1: it is the caller's memory */
 struct shm_segment *shm_segment_unref(struct shm_segment *seg);   /* unmaps and closes; NULL in, NULL out */
 MM_DEFINE_AUTO(shm_segment, shm_segment_unref)

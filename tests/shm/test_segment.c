@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,6 +26,25 @@ static struct shm_segment *new_segment(size_t bytes)
     ck_assert_int_eq(shm_segment_new(&seg, bytes, "test"), 0);
     return seg;
 }
+
+static alignas(MM_PAGE_BYTES) char memory[4 * MM_PAGE_BYTES];
+
+START_TEST(a_segment_may_be_memory_of_ones_own)
+{
+    struct shm_segment seg = { .bytes = 1 };
+
+    ck_assert_int_eq(shm_segment_init_memory(&seg, NULL, MM_PAGE_BYTES), -EINVAL);
+    ck_assert_int_eq(shm_segment_init_memory(&seg, memory, 0), -EINVAL);
+    ck_assert_int_eq(shm_segment_init_memory(&seg, memory, MM_PAGE_BYTES - 1), -EINVAL);
+    ck_assert_int_eq(shm_segment_init_memory(&seg, memory + 64, MM_PAGE_BYTES), -EINVAL);
+    ck_assert_uint_eq(seg.bytes, 1);
+    ck_assert_int_eq(shm_segment_init_memory(&seg, memory, sizeof(memory)), 0);
+    ck_assert_ptr_eq(shm_segment_address(&seg), memory);
+    ck_assert_uint_eq(shm_segment_bytes(&seg), sizeof(memory));
+    ck_assert_int_eq(shm_segment_fd(&seg), -1);
+    ck_assert_int_eq(shm_segment_reopen_read_only(&seg), -EBADF);
+}
+END_TEST
 
 static struct shm_segment *new_published(size_t bytes)
 {
@@ -360,6 +380,7 @@ static Suite *make(void)
 
     tcase_add_test(tc, a_new_segment_is_zeroed_sparse_and_whole_pages);
     tcase_add_loop_test(tc, large_segments_are_aligned_to_chunks, 0, 4);
+    tcase_add_test(tc, a_segment_may_be_memory_of_ones_own);
     tcase_add_test(tc, impossible_segments_are_refused);
     tcase_add_test(tc, two_mappings_at_unequal_addresses_show_the_same_bytes);
     tcase_add_test(tc, unref_closes_the_fd);
