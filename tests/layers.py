@@ -48,6 +48,11 @@ INSIDE = ('shm', 'proto', 'plans', 'daemon', 'tests')
 SPDX = '/* SPDX-License-Identifier: Apache-2.0 */'
 LOOK_AGAIN_AT, SPLIT_ABOVE, HEADER_UNDER = 600, 800, 150
 
+# plans/ runs where there is no system allocator: memory comes from a store (plans/work/store.h), the store's own from this file.
+MEMORY = re.compile(r'\b(malloc|calloc|realloc|reallocarray|free|strn?dup|v?asprintf|getline|fopen|aligned_alloc|posix_memalign|memalign|mmap|munmap'
+                    r'|mremap|mprotect|madvise|s?brk|alloca)\s*\(')
+MAPS_MEMORY = 'plans/work/reserve.c'
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
@@ -121,6 +126,16 @@ def files_are_not_too_long(sources):
             print(f'# {name}: {lines} lines; headers stay under {HEADER_UNDER}')
 
 
+def plans_take_memory_from_a_store(sources):
+    for name in sources:
+        if name.startswith('plans/') and name != MAPS_MEMORY:
+            text = re.sub(r'/\*.*?\*/', lambda comment: '\n' * comment[0].count('\n'), (ROOT / name).read_text(errors='replace'), flags=re.S)
+            for number, line in enumerate(text.splitlines(), 1):
+                match = MEMORY.search(line)
+                if match:
+                    yield f'{name}:{number}: {match[1]}(): memory comes from a store, plans/work/store.h'
+
+
 def tests_are_built(files):
     for name in files:
         path = ROOT / name
@@ -147,6 +162,7 @@ def main():
         (sources_open_with_their_licence, sources),
         (headers_guard_themselves_once, sources),
         (files_are_not_too_long, sources),
+        (plans_take_memory_from_a_store, sources),
         (tests_are_built, files),
         (top_level_is_the_map, committed),
     ]

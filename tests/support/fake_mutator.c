@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plans/work/store.h"
+
 #define ZERO_AHEAD 1024u
 
 void fake_world_open(struct fake_world *w, const char *plan, uint64_t max_bytes, unsigned workers)
@@ -34,10 +36,57 @@ void fake_world_open_with(struct fake_world *w, const struct heap_config *config
         heap_commit_done(w->heap, offset, true);
 }
 
+/* Its own record, and a ring for each class. */
+static size_t mutator_bytes(void)
+{
+    size_t rows = 0;
+
+    for (unsigned i = 0; i < SHM_GRANT_CLASSES; i++)
+        rows += shm_ring_capacity(i);
+    return sizeof(struct fake_mutator) + rows * sizeof(struct shm_grant);
+}
+
+static struct bare_config with_mutators(const struct bare_config *config)
+{
+    struct bare_config bare = *config;
+
+    bare.extra_bytes += FAKE_MUTATORS_MAX * store_piece_bytes(mutator_bytes());
+    return bare;
+}
+
+size_t fake_bare_bytes(const struct bare_config *config)
+{
+    struct bare_config bare = with_mutators(config);
+
+    return bare_region_bytes(&bare);
+}
+
+int fake_world_open_bare(struct fake_world *w, const struct bare_config *config, void *region, size_t bytes)
+{
+    struct bare_config bare = with_mutators(config);
+
+    memset(w, 0, sizeof(*w));
+    int r = bare_open(&w->bare, &bare, region, bytes);
+    if (r < 0)
+        return r;
+    w->arena = &w->bare.arena_segment;
+    w->private = &w->bare.private_segment;
+    w->heap = w->bare.heap;
+    w->engine = w->bare.engine;
+    w->base = w->bare.arena;
+    w->log = w->bare.log;
+    w->allocator = heap_plan_allocator(w->heap);
+    return 0;
+}
+
 void fake_world_close(struct fake_world *w)
 {
     while (w->mutator_count > 0)
         fake_mutator_kill(w->mutators[0]);
+    if (w->bare.store != NULL) {
+        bare_close(&w->bare);
+        return;
+    }
     engine_unref(w->engine);
     heap_unref(w->heap);
     free(w->log);
@@ -95,16 +144,24 @@ uint32_t fake_type(struct fake_world *w, const struct shm_type_layout *layout)
 
 struct fake_mutator *fake_mutator_new(struct fake_world *w)
 {
-    struct fake_mutator *m = calloc(1, sizeof(*m));
+    struct store *store = w->bare.store;
+    struct fake_mutator *m = store != NULL ? store_alloc_zeroed(store, mutator_bytes()) : calloc(1, mutator_bytes());
 
+    if (m == NULL && store != NULL)
+        return NULL;
     MM_ASSERT(m != NULL && w->mutator_count < FAKE_MUTATORS_MAX);
+    struct shm_grant *rows = (struct shm_grant *)(m + 1);
     m->world = w;
     m->lines_bytes = 256 * 1024;
     for (unsigned i = 0; i < SHM_GRANT_CLASSES; i++) {
-        m->rings[i].rows = calloc(shm_ring_capacity(i), sizeof(struct shm_grant));
-        MM_ASSERT(m->rings[i].rows != NULL);
+        m->rings[i].rows = rows;
+        rows += shm_ring_capacity(i);
     }
     m->heap_mutator = heap_mutator_new(w->heap);
+    if (m->heap_mutator == NULL && store != NULL) {
+        store_free(store, m);
+        return NULL;
+    }
     MM_ASSERT(m->heap_mutator != NULL);
     w->mutators[w->mutator_count++] = m;
     return m;
@@ -140,9 +197,10 @@ void fake_mutator_kill_as(struct fake_mutator *m, const struct heap_mutator_view
     for (size_t i = 0; i < w->mutator_count; i++)
         if (w->mutators[i] == m)
             w->mutators[i] = w->mutators[--w->mutator_count];
-    for (unsigned i = 0; i < SHM_GRANT_CLASSES; i++)
-        free(m->rings[i].rows);
-    free(m);
+    if (w->bare.store != NULL)
+        store_free(w->bare.store, m);
+    else
+        free(m);
 }
 
 bool fake_refill(struct fake_mutator *m, enum shm_grant_class class, uint64_t bytes)

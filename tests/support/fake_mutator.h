@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "plans/bare.h"
 #include "plans/heap.h"
 #include "shm/control.h"
 #include "shm/object.h"
@@ -39,6 +40,7 @@ struct fake_world {
     char *base;                              /* of the arena */
     char *log;                               /* its segment; NULL: the plan has no write barrier */
     uint32_t allocator;                      /* the plan's: enum shm_allocator */
+    struct bare bare;                        /* a world in one region: that, and mutators are in its store, too; else all zero */
     bool stops;                              /* its cycles end in a second stop even if they need not */
     uint32_t late;                           /* so many stores are still logged though the barrier rests, by threads that looked before;
                                                 none after a stop */
@@ -55,10 +57,13 @@ struct fake_world {
 void fake_world_open(struct fake_world *w, const char *plan, uint64_t max_bytes, unsigned workers);
 /* The same with options and a limit below the maximum. */
 void fake_world_open_with(struct fake_world *w, const struct heap_config *config, unsigned workers);
+/* The same inside one region, @config's extra_bytes for FAKE_MUTATORS_MAX mutators added. Without a system allocator. -errno of bare_open(). */
+int fake_world_open_bare(struct fake_world *w, const struct bare_config *config, void *region, size_t bytes);
+size_t fake_bare_bytes(const struct bare_config *config);            /* such a region's */
 void fake_world_close(struct fake_world *w);
 uint32_t fake_type(struct fake_world *w, const struct shm_type_layout *layout);
 
-struct fake_mutator *fake_mutator_new(struct fake_world *w);
+struct fake_mutator *fake_mutator_new(struct fake_world *w);          /* bare: NULL if the store is full */
 struct heap_mutator_view fake_view(const struct fake_mutator *m);
 void fake_mutator_kill(struct fake_mutator *m);                      /* seals it as its own words show it */
 void fake_mutator_kill_as(struct fake_mutator *m, const struct heap_mutator_view *view);     /* or as @view has it */
