@@ -20,6 +20,7 @@ MAY_INCLUDE = {
     'client': {'client', 'shm', 'proto', 'mmgc'},
     'client/include': {'mmgc'},
     'docs/examples': {'mmgc'},
+    'docs/examples/baremetal': {'plans', 'shm'},        # without the daemon: plans/ itself
     'tests': {'tests', 'shm', 'proto', 'plans', 'daemon', 'client', 'mmgc'},
 }
 

@@ -7,6 +7,7 @@
  *   T4  a block begins 16 bytes in front of a cache line, and is whole lines long: so its piece begins on a line, and the last 16 bytes
  *       of that line's last neighbour are the next head
  *   T5  sparse: only what lies below `open` may be touched; each head does, and the two links of a free block behind it
+ *   T6  under AddressSanitizer nobody may touch what lies behind what was asked for, nor what is free, but for heads and links
  *   What is joined keeps its head's bytes, marked free, until somebody writes over them: so a piece freed twice is mostly found out. */
 #include "plans/work/store.h"
 
@@ -46,6 +47,35 @@ struct store {
 };
 static_assert(HEAD == 16, "T4");
 static_assert(sizeof(struct store) + 4 * MM_CACHE_LINE < STORE_BYTES_MIN, "STORE_BYTES_MIN");
+
+/* ---- T6 ---- */
+
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define FORBIDDEN_MOST STORE_LARGE_BYTES /* of what is free: its shadow is committed */
+static void permit(const void *at, size_t bytes)
+{
+    __asan_unpoison_memory_region(at, bytes);
+}
+static void forbid(const void *at, size_t bytes)
+{
+    __asan_poison_memory_region(at, MM_MIN(bytes, FORBIDDEN_MOST));
+}
+#else
+static void permit(const void *at, size_t bytes)
+{
+    (void)at, (void)bytes;
+}
+static void forbid(const void *at, size_t bytes)
+{
+    (void)at, (void)bytes;
+}
+#endif
 
 /* ---- blocks ---- */
 
@@ -173,6 +203,8 @@ static void settle_locked(struct store *s, struct block *b, size_t bytes)
 {
     size_t rest = block_bytes(b) - bytes;
 
+    if (rest > 0)
+        permit((char *)b + bytes, sizeof(*b));
     set_bytes(s, b, bytes, USED);
     if (rest == 0)
         return;
@@ -249,11 +281,20 @@ size_t store_piece_bytes(size_t bytes)
     return bytes > BYTES_MAX - MM_CACHE_LINE ? BYTES_MAX : mm_align_up(bytes + HEAD, MM_CACHE_LINE); /* more than any region has */
 }
 
+/* Of @piece so much was asked for. */
+static void hand_out(const struct store *s, void *piece, size_t bytes)
+{
+    permit(piece, bytes);
+    forbid((char *)piece + bytes, payload_bytes(block_of(s, piece)) - bytes);
+}
+
 void *store_alloc(struct store *s, size_t bytes)
 {
     pthread_mutex_lock(&s->lock);
     void *piece = take_locked(s, store_piece_bytes(bytes));
     pthread_mutex_unlock(&s->lock);
+    if (piece != NULL)
+        hand_out(s, piece, bytes);
     return piece;
 }
 
@@ -296,11 +337,14 @@ void *store_resize(struct store *s, void *piece, size_t bytes)
     pthread_mutex_lock(&s->lock);
     bool here = resize_in_place_locked(s, b, store_piece_bytes(bytes));
     pthread_mutex_unlock(&s->lock);
-    if (here)
+    if (here) {
+        hand_out(s, piece, bytes);
         return piece;
+    }
     void *moved = store_alloc(s, bytes);
     if (moved == NULL)
         return NULL;
+    permit(piece, payload_bytes(b));
     memcpy(moved, piece, payload_bytes(b));
     store_free(s, piece);
     return moved;
@@ -313,6 +357,8 @@ void store_free(struct store *s, void *piece)
     struct block *b = block_of(s, piece);
     if (payload_bytes(b) >= STORE_GIVE_BACK_BYTES)
         (void)discard(s, piece, payload_bytes(b)); /* it is still ours */
+    permit(piece, sizeof(*b) - HEAD);
+    forbid((char *)piece + (sizeof(*b) - HEAD), payload_bytes(b) - (sizeof(*b) - HEAD));
     pthread_mutex_lock(&s->lock);
     free_locked(s, b);
     pthread_mutex_unlock(&s->lock);
@@ -384,6 +430,7 @@ struct store *store_unref(struct store *s)
     if (s == NULL)
         return NULL;
     MM_ASSERT(s->usage.pieces == 0);
+    permit(s->first, (size_t)(s->open - s->first));
     pthread_mutex_destroy(&s->lock);
     if (s->reserved != NULL)
         reserve_unmap(s->reserved, s->region_bytes);
