@@ -23,6 +23,7 @@
 static alignas(MM_PAGE_BYTES) char region[64 * MIB];
 static struct fake_world world;
 static struct objects types;
+static uint32_t holder_type;                 /* a weak reference, and an ephemeron */
 static struct fake_mutator *mutators[2];
 
 /* Check asks for memory to say so. */
@@ -37,8 +38,8 @@ static struct fake_mutator *mutators[2];
 static struct bare_config config_of(int plan)
 {
     return (struct bare_config){ .heap = { .plan = plans[plan]->name, .max_bytes = HEAP_BYTES, .options.sanity = true },
-                                 .use = { .mutators = MM_ARRAY_LEN(mutators), .types = 8, .root_rows = FAKE_ROWS_MAX,
-                                          .root_words = FAKE_ROWS_MAX * FAKE_ROW_WORDS, .sanity = true },
+                                 .use = { .mutators = MM_ARRAY_LEN(mutators), .types = 8, .root_rows = FAKE_ROWS_MAX + 1,
+                                          .root_words = FAKE_ROWS_MAX * FAKE_ROW_WORDS + FAKE_TABLE_ROWS, .sanity = true },
                                  .packet_bytes = MIB };
 }
 
@@ -114,14 +115,20 @@ static void log_much(uint32_t head)
 static void churn(int plan, uint32_t count)
 {
     for (unsigned i = 0; i < 4 && collects(); i++) {
-        uint32_t kept = fake_root_word(&world, 0, 0);
+        uint32_t kept = fake_root_word(&world, 0, 0), holder = fake_new(mutators[0], holder_type, 0);
         for (unsigned k = 0; k < 2; k++)
             (void)make_list(mutators[k], 0, count / 2);
         uint32_t large = fake_new(mutators[i % 2], types.refs, 20000);
         for (uint32_t at = 0; large != 0 && at < 20000; at++)
             fake_set(&world, large, at, kept);
+        REQUIRE(holder != 0);
+        fake_set(&world, holder, 0, make_list(mutators[0], 0, 1)); /* nobody else has it */
+        fake_set(&world, holder, 2, kept);
+        fake_set(&world, holder, 3, holder);
         fake_roots_clear(&world);
         fake_root(&world, 0, kept);
+        fake_root(&world, 0, holder);
+        uint32_t row = fake_row(&world, SHM_ROW_WEAK, fake_ref(&world, holder, 0));
         if (large != 0)
             fake_root(&world, 1, large); /* ambiguous */
         log_much(kept);
@@ -133,6 +140,9 @@ static void churn(int plan, uint32_t count)
             (void)fake_collect_young(&world);
         settle();
         list_is(fake_root_word(&world, 0, 0), count);
+        holder = fake_root_word(&world, 0, 1);
+        REQUIRE(fake_ref(&world, holder, 2) == fake_root_word(&world, 0, 0) && fake_ref(&world, holder, 3) == holder);
+        REQUIRE(i != 3 || (fake_ref(&world, holder, 0) == 0 && fake_row_cleared(&world, row)));
     }
     end_of_term(&world, plans[plan]);
 }
@@ -140,6 +150,7 @@ static void churn(int plan, uint32_t count)
 /* What a heap may ever be asked, but by a daemon. */
 static void live(int plan, size_t bytes)
 {
+    static const uint32_t weak[] = { SHM_REF_WEAK << SHM_REF_KIND_SHIFT, SHM_REF_EPHEMERON << SHM_REF_KIND_SHIFT | 8 };
     struct bare_config config = config_of(plan);
     struct heap_histogram_row rows[16];
     uint32_t count = kept_count(plan);
@@ -147,6 +158,7 @@ static void live(int plan, size_t bytes)
     REQUIRE(fake_world_open_bare(&world, &config, region, bytes) == 0);
     size_t at_first = store_usage(world.bare.store).used;
     objects_define(&types, &world);
+    holder_type = fake_type(&world, &(struct shm_type_layout){ "holder", 16, 0, 2, 0, weak, NULL });
     for (unsigned i = 0; i < MM_ARRAY_LEN(mutators); i++)
         REQUIRE((mutators[i] = fake_mutator_new(&world)) != NULL);
     uint32_t head = make_list(mutators[0], 0, count);

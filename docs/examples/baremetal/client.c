@@ -113,7 +113,7 @@ uint32_t client_new(struct client *c, uint32_t type, uint32_t length)
 
 static struct heap_stop stop_of(struct client *c, struct heap_roots *roots, struct heap_mutator_view *view)
 {
-    *roots = (struct heap_roots){ HEAP_ROOTS_EXACT, c->roots, CLIENT_ROOTS };
+    *roots = (struct heap_roots){ .kind = HEAP_ROOTS_EXACT, .words = c->roots, .count = CLIENT_ROOTS };
     *view = view_of(c);
     return (struct heap_stop){ .roots = roots, .root_count = 1, .mutators = &c->mutator, .views = view, .mutator_count = 1 };
 }
