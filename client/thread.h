@@ -57,6 +57,7 @@ struct thread {
     uint32_t local_top;                      /* slots of locals in use; slot 0 never is */
     uint64_t reserve_left;                   /* bytes still promised (reserve.c) */
     char *reserve_seen;                      /* where the bump stood when they were last counted */
+    uint64_t identity_seed;                  /* identity.c; 0: nothing was drawn yet */
     uint32_t drain_asked;                    /* entries of its log when it last asked for room (write_barrier.c) */
     struct slab slabs[SHM_GRANT_CLASSES];
     struct stack *stacks;                    /* [0] is the thread's own */

@@ -222,6 +222,5 @@ const char *mmgc_type_name(const struct mmgc_thread *t, const void *object)
     uint64_t header = __atomic_load_n((const uint64_t *)object - 1, __ATOMIC_RELAXED);
     uint32_t id = object_header_type(header);
     /* pairs with the daemon's release of type_count: rows below it are whole */
-    return id < SHM_TYPES_MAX && id <= at_load_acquire(&control->type_count) ? control->types[id].name
-                                                                             : "";
+    return id < at_load_acquire(&control->type_count) ? control->types[id].name : "";
 }

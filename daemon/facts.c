@@ -355,9 +355,9 @@ static void fill_object(wire_root_row *row, const struct shared_heap *h)
     uint32_t type = object_header_type(header);
     if (type == 0 || type >= at_load_relaxed(&h->control->type_count))
         return;
-    row->type = h->control->types[type].name;
-    row->bytes = object_bytes(h->control->types[type].fixed_bytes,
-                              h->control->types[type].element_bytes, object_header_length(header));
+    struct shm_type_row *t = &h->control->types[type];
+    row->type = t->name;
+    row->bytes = object_bytes(t->fixed_bytes, t->element_bytes, t->element_bytes == 0 ? 0 : object_header_length(header));
 }
 
 static void fill_roots(wire_root_rows *page, wire_root_row rows[ROOT_PAGE_ROWS],

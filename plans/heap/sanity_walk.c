@@ -73,16 +73,19 @@ static struct seen_object read_object(const struct heap *h, uint32_t granule)
     uint32_t type = object_header_type(header);
     struct seen_object o = { .header = header, .granules = MM_OBJECT_MIN_BYTES / MM_GRANULE_BYTES };
 
-    if (type == 0 || type > h->types.count || object_header_flags(header) != 0)
+    if (type == 0 || type > h->types.count)
         return o;
     const struct shm_type_row *row = &h->types.rows[type];
-    uint64_t bytes = object_bytes(row->fixed_bytes, row->element_bytes, object_header_length(header));
+    uint32_t length = row->element_bytes == 0 ? 0 : object_header_length(header);
+    uint64_t bytes = object_bytes(row->fixed_bytes, row->element_bytes, length);
+    if (!object_header_is_sound(header, row->element_bytes != 0))
+        return o;
     if (bytes > object_room(h, granule, kind) * MM_GRANULE_BYTES)
         return o;
     o.row = row;
     o.refs = h->types.offsets[type];
     o.element_refs = o.refs + row->ref_count;
-    o.length = object_header_length(header);
+    o.length = length;
     o.granules = (uint32_t)(bytes / MM_GRANULE_BYTES);
     return o;
 }

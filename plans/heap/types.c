@@ -97,12 +97,12 @@ static enum scan_shape shape_of(const struct offsets *o)
     return o->words[o->count - 1] < BITMAP_BYTES ? SCAN_BITMAP : SCAN_OFFSETS;
 }
 
-/* Types whose elements refer to something, or whose references are not all strong, are looked at piece by piece, however short they are. */
+/* Where a header's other half is a length, it is to be looked at; and so is what has references that are not strong, however short. */
 static uint16_t small_granules(const struct shm_type_layout *l, bool weak)
 {
     uint64_t bytes = object_bytes(l->fixed_bytes, 0, 0);
 
-    return bytes <= MM_LINE_BYTES && l->element_ref_count == 0 && !weak ? (uint16_t)(bytes / MM_GRANULE_BYTES) : 0;
+    return bytes <= MM_LINE_BYTES && l->element_bytes == 0 && !weak ? (uint16_t)(bytes / MM_GRANULE_BYTES) : 0;
 }
 
 static void compile(struct scan_program *p, const struct shm_type_layout *l, const struct offsets *o, bool weak)

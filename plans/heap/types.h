@@ -25,7 +25,7 @@ struct scan_program {                        /* two to a cache line */
     uint8_t shape;                           /* enum scan_shape */
     uint8_t weak;                            /* not all of its references are strong: types_weak() */
     uint16_t ref_count, element_ref_count;
-    uint16_t small_granules;                 /* of an object without elements, header included, if it is no longer than a line; else 0: ask object_bytes() */
+    uint16_t small_granules;                 /* of a type without elements: its objects', header included, if they are no longer than a line; else 0: ask object_bytes() */
     union {
         uint64_t bitmap;                     /* SCAN_BITMAP: bit i is the word at byte 4 i. Here and below all references, of whatever kind */
         const uint32_t *refs;                /* else byte offsets, in the fixed part */
@@ -68,7 +68,7 @@ int types_define(struct types *t, const struct shm_type_layout *layout, uint32_t
 
 static inline const struct scan_program *types_program(const struct types *t, uint32_t id)
 {
-    return &t->programs[id < SHM_TYPES_MAX ? id : 0];
+    return &t->programs[id < SHM_TYPES_MAX ? id : 0]; /* of object_header_type() every one is */
 }
 /* Of a program whose weak is set. */
 static inline const struct weak_program *types_weak(const struct types *t, const struct scan_program *program)
@@ -78,8 +78,4 @@ static inline const struct weak_program *types_weak(const struct types *t, const
 static inline bool types_have_weak(const struct types *t)
 {
     return (t->kinds & ~(1u << SHM_REF_STRONG | 1u << SHM_REF_QUEUE | 1u << SHM_REF_LINK)) != 0;
-}
-static inline uint32_t types_id(const struct types *t, const struct scan_program *program)
-{
-    return (uint32_t)(program - t->programs);
 }

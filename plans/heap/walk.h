@@ -15,7 +15,8 @@
 struct object {
     uint32_t granule;                        /* its address: the payload's */
     uint32_t granules;                       /* header included */
-    uint32_t type, length;
+    uint32_t type, length;                   /* length 0: the type has no elements */
+    uint64_t header;                         /* what a copy's is, too */
     const struct scan_program *program;
 };
 
@@ -29,20 +30,25 @@ static inline uint64_t object_room(const struct heap *h, uint32_t granule, enum 
     return MM_BLOCK_GRANULES - (granule - 1) % MM_BLOCK_GRANULES;
 }
 
-/* Judges @header as that of an object with @room granules. False: no such type, flags nobody knows, or too large. */
+/* Judges @header as that of an object with @room granules. False: no such type, bits nobody knows, or too large. */
 static inline bool object_judge(const struct types *types, uint64_t header, uint64_t room, struct object *ret)
 {
-    uint32_t type = object_header_type(header), length = object_header_length(header);
+    uint32_t type = object_header_type(header), length = 0;
     const struct scan_program *program = types_program(types, type);
-    uint64_t granules = MM_LIKELY(program->small_granules != 0 && length == 0)
-                            ? program->small_granules
-                            : object_bytes(program->fixed_bytes, program->element_bytes, length) / MM_GRANULE_BYTES;
+    uint64_t granules = program->small_granules;
+    bool elements = false;
 
+    if (MM_UNLIKELY(granules == 0)) {
+        elements = program->element_bytes != 0;
+        length = elements ? object_header_length(header) : 0;
+        granules = object_bytes(program->fixed_bytes, program->element_bytes, length) / MM_GRANULE_BYTES;
+    }
     ret->granules = (uint32_t)granules;
     ret->type = type;
     ret->length = length;
+    ret->header = header;
     ret->program = program;
-    return program->shape != SCAN_NONE && object_header_flags(header) == 0 && granules <= room;
+    return program->shape != SCAN_NONE && object_header_is_sound(header, elements) && granules <= room;
 }
 
 /* Reads and judges the header of the object at @granule, which must be a place for objects: object_place(). */

@@ -211,7 +211,7 @@ static uint32_t copy(struct tracer *r, enum block_kind kind, const struct object
 
     if (at == COPY_NONE)
         return 0;
-    copy_to(r, at, object_header(o->type, o->length), o->granule, o->granules);
+    copy_to(r, at, o->header, o->granule, o->granules);
     settle_mark_lines(r->t, at + 1, o->granules);
     return at + 1;
 }
@@ -258,7 +258,8 @@ static __attribute__((noinline)) uint32_t evacuate_any(struct tracer *r, uint32_
 static inline uint32_t evacuate_small(struct tracer *r, uint32_t granule, enum block_kind kind)
 {
     struct trace *t = r->t;
-    const struct scan_program *program = settle_small_program(t, granule, kind);
+    uint64_t header;
+    const struct scan_program *program = settle_small_program(t, granule, kind, &header);
     uint32_t at;
 
     if (MM_UNLIKELY(program == NULL))
@@ -267,7 +268,7 @@ static inline uint32_t evacuate_small(struct tracer *r, uint32_t granule, enum b
     if (MM_UNLIKELY((at = copy_take_small(&r->tally->room, granules)) == COPY_NONE))
         return 0;
     settle_count_small(r->tally, granules);
-    copy_to(r, at, object_header(types_id(&t->heap->types, program), 0), granule, granules);
+    copy_to(r, at, header, granule, granules);
     settle_mark_small(t, at + 1, granules);
     if (program->shape != SCAN_LEAF)
         scan_fixed(r, at + 1, program);

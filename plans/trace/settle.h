@@ -134,11 +134,12 @@ static inline void settle_mark_small(const struct trace *t, uint32_t granule, ui
 
 /* Of nearly every object: it is small, without elements, in a trace that keeps nothing else of it. NULL: it is for settle_size(), which
  * reads the header anew. */
-static inline const struct scan_program *settle_small_program(const struct trace *t, uint32_t granule, enum block_kind kind)
+static inline const struct scan_program *settle_small_program(const struct trace *t, uint32_t granule, enum block_kind kind, uint64_t *ret_header)
 {
     uint64_t header = foreign_load64(t->arena, (size_t)(granule - 1) * MM_GRANULE_BYTES);
 
-    if (!t->plain || header > OBJECT_TYPE_MAX)
+    *ret_header = header;
+    if (!t->plain || (uint32_t)header > OBJECT_TYPE_MAX)
         return NULL;
     const struct scan_program *program = types_program(&t->heap->types, (uint32_t)header);
     uint32_t granules = program->small_granules;
@@ -154,7 +155,8 @@ static inline void settle_count_small(struct trace_tally *tally, uint32_t granul
 /* What settle_size() and settle_in_place() come to for such an object where lines are marked, or in a cell. NULL: nothing is settled yet. */
 static inline const struct scan_program *settle_small(const struct trace *t, struct trace_tally *tally, uint32_t granule, enum block_kind kind)
 {
-    const struct scan_program *program = settle_small_program(t, granule, kind);
+    uint64_t header;
+    const struct scan_program *program = settle_small_program(t, granule, kind, &header);
 
     if (program == NULL)
         return NULL;

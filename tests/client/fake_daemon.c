@@ -122,20 +122,20 @@ static void on_type_define(struct answer *a)
     struct fake_daemon *fake = a->fake;
     wire_type_defined defined = wire_type_defined_init();
     const wire_type_define *define = a->request->type_define;
-    uint32_t count = at_load_relaxed(&fake->control->type_count);
+    uint32_t count = MM_MAX(at_load_relaxed(&fake->control->type_count), 1u); /* row 0 is no type */
 
-    for (uint32_t id = 1; id <= count && defined.id == 0; id++)
+    for (uint32_t id = 1; id < count && defined.id == 0; id++)
         if (strcmp(fake->control->types[id].name, define->name) == 0)
             defined.id = id;
     if (defined.id != 0 && fake->control->types[defined.id].fixed_bytes != define->fixed_bytes)
         return answer_error(a, MMGC_E_TYPE_CLASH);
     if (defined.id == 0) {
-        struct shm_type_row *row = &fake->control->types[count + 1];
+        struct shm_type_row *row = &fake->control->types[count];
         row->fixed_bytes = define->fixed_bytes;
         row->element_bytes = define->element_bytes;
         (void)snprintf(row->name, sizeof(row->name), "%s", define->name);
         at_store_release(&fake->control->type_count, count + 1);
-        defined.id = count + 1;
+        defined.id = count;
     }
     a->reply.body_case = WIRE_REPLY(TYPE_DEFINED);
     a->reply.type_defined = &defined;

@@ -72,7 +72,7 @@ static bool parses(uint64_t start, uint64_t limit, uint64_t *ret_objects)
             start += MM_GRANULE_BYTES;
             continue;
         }
-        if (type == 0 || type > types || object_header_flags(header) != 0)
+        if (type == 0 || type >= types || !object_header_is_sound(header, false)) /* nobody has asked for a hash */
             return false;
         start += size_of(header);
         (*ret_objects)++;

@@ -26,6 +26,7 @@ struct shadow {
     uint32_t granule, type, length, refs; /* refs: how many the object has */
     uint32_t *to;                         /* indices; 0: null */
     bool live;
+    uint64_t header; /* with its identity, once it has one */
 };
 
 static struct fake_world world; /* the test opens and closes it */
@@ -116,11 +117,22 @@ static inline void make_one(void)
         free_list[free_count++] = index;
         return;
     }
-    shadows[index] = (struct shadow){ granule, type, length, refs_of(type, length), NULL, false };
+    shadows[index] = (struct shadow){ granule, type, length, refs_of(type, length), NULL, false, object_header(type, length) };
     shadows[index].to = calloc(shadows[index].refs + 1, sizeof(uint32_t));
     for (uint32_t i = 0; i < shadows[index].refs && i < 40; i++)
         set(index, below(shadows[index].refs), random_reachable());
     roots[below(ROOTS)] = index;
+}
+
+/* As mmgc_identity_hash() does. */
+static inline void identify(struct shadow *s)
+{
+    bool elements = heap_type_row(world.heap, s->type)->element_bytes != 0;
+
+    if (object_header_identity(s->header, elements) != 0)
+        return;
+    s->header = object_header_identified(s->header, elements, 1 + below(elements ? OBJECT_IDENTITY_MAX : UINT32_MAX));
+    at_store_relaxed((_Atomic uint64_t *)fake_at(&world, s->granule - 1), s->header);
 }
 
 static inline void step(void)
@@ -128,6 +140,12 @@ static inline void step(void)
     uint32_t at;
 
     switch (below(20)) {
+    case 5:
+    case 6:
+        at = random_reachable();
+        if (at != 0)
+            identify(&shadows[at]);
+        break;
     case 0: roots[below(ROOTS)] = random_reachable(); break;
     case 1:
         if (below(20) == 0)
@@ -238,7 +256,7 @@ static inline void follow_moves(void)
 
 static inline void compare(const struct shadow *s)
 {
-    AGREES(*(uint64_t *)fake_at(&world, s->granule - 1) == object_header(s->type, s->length));
+    AGREES(*(uint64_t *)fake_at(&world, s->granule - 1) == s->header);
     for (uint32_t i = 0; i < s->refs; i++)
         AGREES(fake_ref(&world, s->granule, ref_word(s, i)) ==
               (s->to[i] == 0 ? 0 : shadows[s->to[i]].granule));

@@ -364,6 +364,8 @@ START_TEST(bad_headers_are_leaves)
                              6,
                              OBJECT_TYPE_MAX,
                              object_header(types.node, 0) | 1u << 31,
+                             object_header(types.node, 7) | 1u << OBJECT_IDENTITY_SHIFT,
+                             object_header(types.bytes, 7) | 1u << 31,
                              object_header(types.refs, UINT32_MAX),
                              object_header(types.pairs, 1u << 29),
                              object_header(types.bytes, MM_BLOCK_BYTES) };

@@ -10,11 +10,36 @@ START_TEST(a_header_gives_back_what_it_was_made_of)
 
     ck_assert_uint_eq(object_header_type(header), OBJECT_TYPE_MAX);
     ck_assert_uint_eq(object_header_length(header), UINT32_MAX);
-    ck_assert_uint_eq(object_header_flags(header), 0);
     header = object_header(1, 7);
     ck_assert_uint_eq(header, UINT64_C(0x700000001));
-    ck_assert_uint_eq(object_header_flags(header | UINT64_C(0xa5) << 24), 0xa5);
-    ck_assert_uint_eq(object_header_type(header | UINT64_C(0xa5) << 24), 1);
+    ck_assert_uint_eq(object_header_identity(header, true), 0);
+    ck_assert_uint_eq(object_header_identity(object_header(1, 0), false), 0);
+}
+END_TEST
+
+START_TEST(an_identity_changes_nothing_else)
+{
+    uint64_t array = object_header_identified(object_header(OBJECT_TYPE_MAX, 7), true, OBJECT_IDENTITY_MAX);
+    uint64_t plain = object_header_identified(object_header(OBJECT_TYPE_MAX, 0), false, UINT32_MAX);
+
+    ck_assert_uint_eq(object_header_type(array), OBJECT_TYPE_MAX);
+    ck_assert_uint_eq(object_header_length(array), 7);
+    ck_assert_uint_eq(object_header_identity(array, true), OBJECT_IDENTITY_MAX);
+    ck_assert_uint_eq(object_header_type(plain), OBJECT_TYPE_MAX);
+    ck_assert_uint_eq(object_header_identity(plain, false), UINT32_MAX);
+    ck_assert(object_header_is_sound(array, true) && object_header_is_sound(plain, false));
+    ck_assert(!object_header_is_moved(array) && !object_header_is_moved(plain));
+}
+END_TEST
+
+START_TEST(other_bits_are_unsound)
+{
+    for (unsigned bit = OBJECT_IDENTITY_SHIFT; bit < 32; bit++) {
+        ck_assert(!object_header_is_sound(object_header(1, 0) | UINT64_C(1) << bit, false));
+        ck_assert(object_header_is_sound(object_header(1, 0) | UINT64_C(1) << bit, true) == (bit != 31));
+    }
+    ck_assert(!object_header_is_sound(object_header_moved(UINT32_MAX), true));
+    ck_assert(!object_header_is_sound(object_header_moved(1), false));
 }
 END_TEST
 
@@ -74,6 +99,8 @@ static Suite *make(void)
     TCase *tc = tcase_create("object");
 
     tcase_add_test(tc, a_header_gives_back_what_it_was_made_of);
+    tcase_add_test(tc, an_identity_changes_nothing_else);
+    tcase_add_test(tc, other_bits_are_unsound);
     tcase_add_test(tc, no_header_of_a_type_is_the_padding_word);
     tcase_add_test(tc, sizes_are_whole_granules_with_header_and_a_payload);
     tcase_add_test(tc, the_largest_object_of_a_legal_type_does_not_overflow);

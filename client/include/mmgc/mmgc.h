@@ -243,11 +243,15 @@ enum mmgc_space {
 /* [safepoint] The same with @length elements (0: none) in @space. Slower than mmgc_new(): for objects whose address or life
  * matters. No reservation covers it. Also MMGC_E_TOO_LARGE: an immortal object above MMGC_SMALL_MAX. */
 MMGC_API void *mmgc_new_in(struct mmgc_thread *t, mmgc_type type, uint32_t length, enum mmgc_space space);
-/* The number of elements of an array object. */
+/* The number of elements of an object whose type has elements; of other objects it says nothing. */
 static inline uint32_t mmgc_length(const void *object)
 {
     return (uint32_t)(__atomic_load_n((const uint64_t *)object - 1, __ATOMIC_RELAXED) >> 32);
 }
+/* A number of @object that stays the same as long as it lives, wherever it is moved, and in every process: never 0, else any, and not
+ * of this object alone: what hash tables are keyed by. The first who asks settles it. The thread is inside.
+ * 0 and mmgc_thread_error(): MMGC_E_READ_ONLY: this session may not write and nobody has asked before; MMGC_E_INVALID, MMGC_E_NO_OBJECT. */
+MMGC_API uint32_t mmgc_identity_hash(struct mmgc_thread *t, const void *object);
 /* [safepoint] Makes the next allocations of at most @bytes together (by mmgc_size(), each at most MMGC_SMALL_MAX) unable to fail,
  * block or collect; each then takes constant time. Replaces an earlier reservation; 0 gives it back. At most 4 MiB.
  * MMGC_E_NOMEM, MMGC_E_RESERVE. */
