@@ -13,6 +13,7 @@
 
 #include "plans/work/engine.h"
 #include "shm/base.h"
+#include "shm/move.h"
 #include "shm/mutator.h"
 #include "shm/segment.h"
 #include "shm/session.h"
@@ -173,6 +174,14 @@ static inline enum heap_root_kind heap_root_kind(const struct heap_roots *row, u
     };
     return row->kind == HEAP_ROOTS_TABLE ? (enum heap_root_kind)kinds[shm_row_kind(at_load_acquire(&row->tags[i]))] : row->kind;
 }
+struct heap_moves {                           /* what a collection moved, for who wants to know; what it costs is by the object moved */
+    /* Called once at the most, by a worker while the others wait: room for @count rows. NULL: there is none. */
+    struct shm_move *(*room)(void *context, uint64_t count);
+    void *context;
+    struct shm_move *rows;                    /* this and below is the collection's: begin with zeroes */
+    uint64_t capacity;
+    _Atomic uint64_t count;                   /* above the capacity: some are not there */
+};
 struct heap_stop {                            /* all that a collection needs to know of the world */
     const struct heap_roots *roots;
     size_t root_count;
@@ -183,6 +192,7 @@ struct heap_stop {                            /* all that a collection needs to 
     bool emergency;                           /* the collection before this one did not make the room that is needed */
     bool whole;                               /* somebody asked for a collection of the whole heap, not of what is young */
     bool full_heap;                           /* the same, and for all that can be had: a defragmentation, too */
+    struct heap_moves *moves;                 /* filled in; NULL: nobody wants to know */
 };
 enum heap_fault {                             /* what verify and sanity can find */
     HEAP_FAULT_NONE, HEAP_FAULT_BAD_HEADER, HEAP_FAULT_OVERLAP, HEAP_FAULT_DANGLING_REF, HEAP_FAULT_LINE_MARK, HEAP_FAULT_BLOCK, HEAP_FAULT_ROOT,

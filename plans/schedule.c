@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "plans/generational.h"
+#include "plans/heap/moves.h"
 #include "plans/heap/state.h"
 #include "plans/refcount.h"
 #include "plans/stage/collection.h"
@@ -67,6 +68,20 @@ static void journal(struct heap *h, enum heap_journal word)
     at_store_release(&h->meta.header->journal, word);
 }
 
+/* All is marked: objects that are to slide may all move; what is evacuated has been. */
+static void begin_moves(struct collection *c, struct job *job)
+{
+    uint64_t most = 0;
+
+    if (c->stop->moves == NULL)
+        return;
+    for (unsigned i = 0; i < c->workers; i++) {
+        const struct trace_tally *t = &((const struct share *)job_worker_local(job, i))->trace;
+        most += c->slide.count == 0 ? t->moved_objects : t->objects;
+    }
+    moves_begin(c->stop->moves, most);
+}
+
 static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
 {
     struct collection *c = job_context(job);
@@ -78,6 +93,7 @@ static bool on_drained(struct job *job, struct worker *w, uint32_t stage)
     case STAGE_CLOSURE:
         if (trace_on_drained(&c->trace, tally_of(w), w, stage_rescan_of(c)) || references_next(c, w))
             return true;
+        begin_moves(c, job);
         journal(c->heap, c->slide.count == 0 ? HEAP_RELEASE : HEAP_MARK);
         return false;
     case STAGE_LAYOUT: slide_layout_end_stw(&c->slide); journal(c->heap, HEAP_SLIDE); return false;
@@ -191,6 +207,7 @@ static void begin(struct collection *c, struct engine *engine)
     c->references.rows = &kinds[REFERENCE_ROWS];
     c->references.elements = &kinds[REFERENCE_ELEMENTS];
     c->slide.ready = &kinds[SLIDE_READY];
+    c->slide.moves = c->stop->moves;
     c->slide.elements = &kinds[UPDATE_ELEMENTS];
     c->elements = &kinds[COUNT_ELEMENTS];
     h->evacuates = h->plan->constraints.trace == PLAN_TRACE_EVACUATE;

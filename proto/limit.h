@@ -30,7 +30,9 @@
     X(DRAIN,                64, 0, 0)     \
     X(BEQUEATH,            384, 0, 0)     \
     X(GUARDIAN,            384, 0, 0)     \
-    X(INHERIT,              64, 0, 0)
+    X(INHERIT,              64, 0, 0)            \
+    X(NOTICES_OPEN,         64, 0, 0)     \
+    X(NOTICES_TAKEN,        64, 0, 0)
 #define WIRE_REPLY_LIMITS(X)              \
     X(ERROR,              2048, 0, 0)     \
     X(DONE,                 64, 0, 0)     \
@@ -47,7 +49,8 @@
     X(CLIENT_ROWS,       65536, 0, 0)     \
     X(ROOT_ROWS,         65536, 0, 0)     \
     X(PRESSURE,            384, 0, 0)     \
-    X(INHERITED,            64, 0, 0)
+    X(INHERITED,            64, 0, 0)            \
+    X(NOTICE,             2048, 0, 1)
 /* clang-format on */
 
 struct wire_limit {

@@ -74,7 +74,10 @@
     X(bequeath, Bequeath, BEQUEATH)            \
     X(guardian, Guardian, GUARDIAN)            \
     X(inherit, Inherit, INHERIT)               \
-    X(inherited, Inherited, INHERITED)
+    X(inherited, Inherited, INHERITED)           \
+    X(notices_open, NoticesOpen, NOTICES_OPEN) \
+    X(notices_taken, NoticesTaken, NOTICES_TAKEN)    \
+    X(notice, Notice, NOTICE)
 
 #define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
     typedef Mmgc__Wire__##Gen wire_##c;                                              \
@@ -106,7 +109,7 @@ enum wire_result {
     WIRE_INVALID,                             /* understood, but a field breaks its limit (name too long ...); *ret_serial, *ret_error
                                                * set. Or, LIMIT: this process had no room for the packet's fds */
 };
-/* @ret_fds, then the caller's, has as many fds as the message's kind takes (Attach 0 or 1, HeapOpened 3 or 4, Attached 1, others none);
+/* @ret_fds, then the caller's, has as many fds as the message's kind takes (Attach 0 or 1, HeapOpened 3 or 4, Attached 1, Notice 0 or 1, others none);
  * surplus ones are closed. Empty unless WIRE_OK; NULL: all are closed. */
 enum wire_result wire_recv_request(int sock, wire_request **ret_request, struct packet_fds *ret_fds, uint32_t *ret_serial,
                                    enum mmgc_error *ret_error);

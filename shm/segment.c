@@ -33,8 +33,7 @@ static struct shm_segment *segment_blank(size_t bytes)
     return seg;
 }
 
-/* An empty memfd that nobody can execute, and only its owner open. */
-static int memfd_new(const char *label)
+int shm_memfd_new(const char *label)
 {
     unsigned flags = MFD_ALLOW_SEALING | MFD_CLOEXEC;
     int fd = memfd_create(label, flags | MFD_NOEXEC_SEAL);
@@ -97,7 +96,7 @@ static int segment_create(struct shm_segment **ret_seg, size_t bytes, const char
     MM_AUTO(shm_segment) seg = segment_blank(mm_align_up(bytes, MM_PAGE_BYTES));
     if (seg == NULL)
         return -ENOMEM;
-    seg->fd = memfd_new(label);
+    seg->fd = shm_memfd_new(label);
     if (seg->fd < 0)
         return seg->fd;
     if (ftruncate(seg->fd, (off_t)seg->bytes) < 0)

@@ -26,6 +26,9 @@ enum shm_access { SHM_READ_ONLY, SHM_READ_WRITE };
 #define SHM_LABEL_MAX 200u
 int shm_segment_new(struct shm_segment **ret_seg, size_t bytes, const char *label);
 
+/* An empty memfd, not sealed yet, that nobody can execute and only its owner open. -errno. */
+int shm_memfd_new(const char *label);
+
 /* The same, and also sealed FUTURE_WRITE: our mapping is the only writable one there will ever be, root and a restarted
  * daemon included, and nobody can punch it or write(2) to it, ourselves included. For control. One call, since SEAL
  * must come last and an fd must not leave before it. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* blocks.c - Stages that pass over all blocks: measure, prepare, release. */
 #include "plans/heap/bitmap.h"
+#include "plans/heap/moves.h"
 #include "plans/heap/walk.h"
 #include "plans/refcount.h"
 #include "plans/stage/collection.h"
@@ -68,6 +69,7 @@ void stage_prepare(struct worker *w, struct packet *p)
 
 void stage_sweep(struct worker *w, struct packet *p)
 {
+    struct heap_moves *moves = collection_of(w)->stop->moves;
     struct heap *h = collection_of(w)->heap;
     struct share *share = worker_local(w);
 
@@ -76,6 +78,8 @@ void stage_sweep(struct worker *w, struct packet *p)
         const struct space *space = space_of(blocks_kind(&h->blocks, block));
         if (space == NULL || (h->young && !blocks_flag(&h->blocks, block, BLOCK_YOUNG)))
             continue;
+        if (MM_UNLIKELY(moves != NULL) && blocks_flag(&h->blocks, block, BLOCK_EVACUATE))
+            moves_note_evacuated(moves, h, block);
         space->sweep_block(h, block, &share->sweep);
         if (h->plan->constraints.counts)
             refcount_block_swept(h, w, collection_of(w)->elements, block);

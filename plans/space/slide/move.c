@@ -6,6 +6,7 @@
  *       instruction
  *   V4  the header is read once more, for the type alone; what does not fit its piece by that header is a leaf */
 #include "plans/heap/bitmap.h"
+#include "plans/heap/moves.h"
 #include "plans/space/slide/groups.h"
 #include "plans/space/slide/pieces.h"
 
@@ -48,26 +49,64 @@ static void move_piece(struct heap *h, struct trace_tally *tally, uint32_t from,
     update_references(h, to, word, granules);
 }
 
-static void move_block(struct heap *h, struct trace_tally *tally, uint32_t block)
-{
-    struct pieces p;
+struct mover {                               /* one block's */
+    struct slide *slide;
+    struct trace_tally *tally;
+    struct shm_move rows[256];               /* to be told, together */
+    uint32_t count;
+};
+typedef void (*piece_visit)(struct mover *m, uint32_t from, uint32_t to, uint32_t granules);
 
-    pieces_load(h, block, &p);
+static void move(struct mover *m, uint32_t from, uint32_t to, uint32_t granules)
+{
+    move_piece(m->slide->heap, m->tally, from, to, granules);
+}
+
+static void note(struct mover *m, uint32_t from, uint32_t to, uint32_t granules)
+{
+    if (from == to || granules < MM_OBJECT_MIN_BYTES / MM_GRANULE_BYTES)
+        return;
+    m->rows[m->count++] = (struct shm_move){ from + 1, to + 1, granules };
+    if (m->count < MM_ARRAY_LEN(m->rows))
+        return;
+    moves_add(m->slide->moves, m->rows, m->count);
+    m->count = 0;
+}
+
+static inline __attribute__((always_inline)) void each_piece(struct mover *m, uint32_t block, const struct pieces *p, piece_visit visit)
+{
+    const _Atomic uint32_t *offsets = m->slide->heap->meta.offsets + (size_t)block * SLIDE_BLOCK_UNITS;
+
     for (uint32_t unit = 0; unit < SLIDE_BLOCK_UNITS; unit++) {
-        uint64_t index = (uint64_t)block * SLIDE_BLOCK_UNITS + unit;
-        uint32_t to = p.starts[unit] == 0 ? 0 : at_load_relaxed(&h->meta.offsets[index]) + pieces_lead(&p, unit);
-        for (uint64_t rest = p.starts[unit]; rest != 0; rest &= rest - 1) {
+        uint32_t to = p->starts[unit] == 0 ? 0 : at_load_relaxed(&offsets[unit]) + pieces_lead(p, unit);
+        for (uint64_t rest = p->starts[unit]; rest != 0; rest &= rest - 1) {
             uint32_t at = unit * SLIDE_UNIT_GRANULES + (uint32_t)__builtin_ctzll(rest);
-            uint32_t granules = pieces_granules(&p, at);
-            move_piece(h, tally, block * MM_BLOCK_GRANULES + at, to, granules);
+            uint32_t granules = pieces_granules(p, at);
+            visit(m, block * MM_BLOCK_GRANULES + at, to, granules);
             to += granules;
         }
     }
+}
+
+static void move_block(struct slide *s, struct trace_tally *tally, uint32_t block)
+{
+    struct mover m;
+    struct pieces p;
+
+    m.slide = s;
+    m.tally = tally;
+    m.count = 0;
+    pieces_load(s->heap, block, &p);
+    if (MM_UNLIKELY(s->moves != NULL)) {
+        each_piece(&m, block, &p, note);
+        moves_add(s->moves, m.rows, m.count);
+    }
+    each_piece(&m, block, &p, move);
 }
 
 void slide_move_group(struct slide *s, struct trace_tally *tally, uint32_t group)
 {
     for (uint32_t block = group * s->policy->group_blocks; block < slide_group_end(s, group); block++)
         if (slide_is_source(s->heap, block))
-            move_block(s->heap, tally, block);
+            move_block(s, tally, block);
 }

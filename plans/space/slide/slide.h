@@ -32,6 +32,7 @@ struct slide {
     const struct slide_policy *policy;
     struct slide_group *groups;              /* count + 1: the last one has only first */
     uint32_t count;
+    struct heap_moves *moves;                /* NULL: nobody wants to know */
     const struct packet_kind *ready, *elements;      /* rows of the schedule's table that run the calls below */
 };
 
