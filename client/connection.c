@@ -15,7 +15,7 @@
 #define CALL_DEADLINE_MS 10000u
 #define NS_PER_MS UINT64_C(1000000)
 
-static int break_with(struct connection *c, int code)
+int connection_break(struct connection *c, int code)
 {
     int none = 0;
 
@@ -29,7 +29,7 @@ static void on_stray(struct connection *c, const wire_reply *reply)
     if (reply->body_case != WIRE_REPLY(ERROR) || reply->error->code == MMGC_E_OK)
         return;
     if (reply->serial == 0)
-        (void)break_with(c, (int)reply->error->code);
+        (void)connection_break(c, (int)reply->error->code);
     else
         at_store_release(&c->refused, (uint64_t)reply->serial << 32 | reply->error->code);
 }
@@ -42,12 +42,12 @@ static int receive_locked(struct connection *c, wire_reply **ret_reply, struct p
     case WIRE_OK:
     case WIRE_AGAIN:
     case WIRE_UNKNOWN: /* of a newer daemon: nothing we asked for */ return MMGC_OK;
-    case WIRE_CLOSED: return break_with(c, MMGC_E_DISCONNECTED);
+    case WIRE_CLOSED: return connection_break(c, MMGC_E_DISCONNECTED);
     case WIRE_OVERSIZED:
     case WIRE_MALFORMED:
     case WIRE_INVALID: break;
     }
-    return break_with(c, MMGC_E_PROTOCOL);
+    return connection_break(c, MMGC_E_PROTOCOL);
 }
 
 static int send_request(struct connection *c, wire_request *request, const struct packet_fds *fds)
@@ -66,7 +66,7 @@ static int send_error(struct connection *c, const wire_request *request, int r)
     if (r != -EPIPE && r != -ECONNRESET && r != -ENOTCONN)
         return error_system("sending to the daemon", r);
     (void)connection_look(c);
-    return error_set(break_with(c, MMGC_E_DISCONNECTED), NULL);
+    return error_set(connection_break(c, MMGC_E_DISCONNECTED), NULL);
 }
 
 /* Waits for the reply to @serial, taking note of everything that comes before it. */
@@ -103,7 +103,7 @@ static int check_reply(struct connection *c, const wire_reply *reply, unsigned e
         return error_set((int)reply->error->code, "%s", reply->error->detail);
     if ((unsigned)reply->body_case == expected)
         return MMGC_OK;
-    (void)break_with(c, MMGC_E_PROTOCOL);
+    (void)connection_break(c, MMGC_E_PROTOCOL);
     return error_set(MMGC_E_PROTOCOL, "a reply of kind %d where %u was due", (int)reply->body_case,
                      expected);
 }
@@ -153,6 +153,28 @@ int connection_refused(struct connection *c, uint32_t serial)
     uint64_t refused = at_load_acquire(&c->refused);
 
     return refused >> 32 == serial && refused != 0 ? (int)(uint32_t)refused : MMGC_OK;
+}
+
+int connection_event(struct connection *c, int timeout_ms, wire_reply **ret_reply, struct packet_fds *ret_fds)
+{
+    int r = at_load_acquire(&c->broken);
+
+    *ret_reply = NULL;
+    if (r != MMGC_OK)
+        return error_set(r, NULL);
+    (void)pthread_mutex_lock(&c->lock);
+    int waited = packet_wait(c->sock, timeout_ms);
+    r = waited == 0 ? receive_locked(c, ret_reply, ret_fds) : MMGC_E_TIMEOUT;
+    (void)pthread_mutex_unlock(&c->lock);
+    if (r == MMGC_E_TIMEOUT)
+        return waited == -ETIMEDOUT ? r : error_system("waiting for the daemon", waited);
+    if (r != MMGC_OK)
+        return error_set(r, NULL);
+    if (*ret_reply == NULL)
+        return MMGC_E_TIMEOUT;
+    on_stray(c, *ret_reply);
+    r = at_load_acquire(&c->broken);
+    return r == MMGC_OK ? MMGC_OK : error_set(r, "%s", (*ret_reply)->body_case == WIRE_REPLY(ERROR) ? (*ret_reply)->error->detail : "");
 }
 
 int connection_look(struct connection *c)

@@ -32,5 +32,10 @@ int connection_call(struct connection *c, wire_request *request, const struct pa
 int connection_post(struct connection *c, wire_request *request, uint32_t *ret_serial);
 /* MMGC_OK, or why the daemon did answer that request on the socket, with an error. */
 int connection_refused(struct connection *c, uint32_t serial);
+/* The next event that is not the end of the connection, for a caller that has no round trips under way: *ret_reply is its to free, and the
+ * fds its to close. MMGC_E_TIMEOUT (no detail): none came; else what every call gets now. */
+int connection_event(struct connection *c, int timeout_ms, wire_reply **ret_reply, struct packet_fds *ret_fds);
+/* It cannot be understood: every call is @code from now on, or what it was before. */
+int connection_break(struct connection *c, int code);
 /* Reads what events have come, without waiting: has the daemon died, the heap gone? MMGC_OK, or what every call gets now. */
 int connection_look(struct connection *c);

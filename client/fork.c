@@ -51,6 +51,12 @@ static void stand_in(struct thread *th) /* F2 */
     write_barrier_rest(th);
 }
 
+static void close_segment(const struct shm_segment *segment)
+{
+    if (segment != NULL)
+        (void)close(shm_segment_fd(segment));
+}
+
 static void in_child(void)
 {
     fork_generation++;
@@ -58,11 +64,10 @@ static void in_child(void)
         (void)close(client->connection.sock); /* F1 */
     for (struct mmgc_heap *heap = heap_list; heap != NULL; heap = heap->next) {
         (void)close(heap->connection.sock);
-        (void)close(shm_segment_fd(heap->control_segment));
-        (void)close(shm_segment_fd(heap->arena_segment));
-        (void)close(shm_segment_fd(heap->session_segment));
-        if (heap->log_segment != NULL)
-            (void)close(shm_segment_fd(heap->log_segment));
+        close_segment(heap->control_segment);
+        close_segment(heap->arena_segment);
+        close_segment(heap->session_segment);
+        close_segment(heap->log_segment);
         for (struct thread *th = heap->threads; th != NULL; th = th->next) {
             (void)close(shm_segment_fd(th->segment));
             stand_in(th);

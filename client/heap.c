@@ -31,9 +31,8 @@ int heap_check(struct mmgc_heap *heap)
     return r == MMGC_OK ? MMGC_OK : error_set(r, NULL);
 }
 
-/* Maps one received fd; the segment owns it afterwards. */
-static int adopt(struct shm_segment **ret_seg, struct packet_fds *fds, int which, uint64_t bytes,
-                 enum shm_access access)
+int heap_adopt(struct shm_segment **ret_seg, struct packet_fds *fds, int which, uint64_t bytes,
+               enum shm_access access)
 {
     int r = shm_segment_adopt(ret_seg, fds->fd[which], bytes, access);
 
@@ -52,12 +51,12 @@ static int heap_map(struct mmgc_heap *heap, const wire_heap_opened *opened, stru
     if (fds->count != expected || opened->control_bytes < sizeof(struct shm_control) ||
         opened->session_bytes < sizeof(struct shm_session))
         return error_set(MMGC_E_PROTOCOL, "the daemon sent %zu of %zu segments", fds->count, expected);
-    int r = adopt(&heap->control_segment, fds, FD_CONTROL, opened->control_bytes, SHM_READ_ONLY);
+    int r = heap_adopt(&heap->control_segment, fds, FD_CONTROL, opened->control_bytes, SHM_READ_ONLY);
     if (r == MMGC_OK)
-        r = adopt(&heap->arena_segment, fds, FD_ARENA, opened->arena_bytes,
-                  heap->read_only ? SHM_READ_ONLY : SHM_READ_WRITE);
+        r = heap_adopt(&heap->arena_segment, fds, FD_ARENA, opened->arena_bytes,
+                       heap->read_only ? SHM_READ_ONLY : SHM_READ_WRITE);
     if (r == MMGC_OK)
-        r = adopt(&heap->session_segment, fds, FD_SESSION, opened->session_bytes, SHM_READ_WRITE);
+        r = heap_adopt(&heap->session_segment, fds, FD_SESSION, opened->session_bytes, SHM_READ_WRITE);
     if (r != MMGC_OK)
         return r;
     heap->control = shm_segment_address(heap->control_segment);
@@ -84,7 +83,7 @@ static int heap_map_log(struct mmgc_heap *heap, uint64_t log_bytes, struct packe
         return error_set(MMGC_E_PROTOCOL, "the write barrier's log is in doubt");
     if (!expected)
         return MMGC_OK;
-    int r = adopt(&heap->log_segment, fds, FD_LOG, log_bytes, SHM_READ_WRITE);
+    int r = heap_adopt(&heap->log_segment, fds, FD_LOG, log_bytes, SHM_READ_WRITE);
     if (r != MMGC_OK)
         return r;
     char *log = shm_segment_address(heap->log_segment);
@@ -166,7 +165,7 @@ static int heap_call_open(struct mmgc_heap *heap, const char *name,
     return r;
 }
 
-static void heap_free(struct mmgc_heap *heap)
+void heap_free(struct mmgc_heap *heap)
 {
     if (heap->quiet_lines != NULL)
         (void)munmap((void *)(uintptr_t)heap->quiet_lines, quiet_bytes(heap));
@@ -179,7 +178,36 @@ static void heap_free(struct mmgc_heap *heap)
     row_free_all(heap);
     (void)pthread_mutex_destroy(&heap->lock);
     (void)pthread_cond_destroy(&heap->threads_changed);
+    free(heap->path);
+    free(heap->label);
+    free(heap->name);
     free(heap);
+}
+
+struct mmgc_heap *heap_blank(const char *path, const char *label, const char *name)
+{
+    struct mmgc_heap *heap = calloc(1, sizeof(*heap));
+
+    if (heap == NULL)
+        return NULL;
+    heap->generation = fork_generation;
+    (void)pthread_mutex_init(&heap->lock, NULL);
+    (void)pthread_cond_init(&heap->threads_changed, NULL);
+    heap->path = strdup(path);
+    heap->label = strdup(label);
+    heap->name = strdup(name);
+    if (heap->path != NULL && heap->label != NULL && heap->name != NULL)
+        return heap;
+    heap_free(heap);
+    return NULL;
+}
+
+void heap_enlist(struct mmgc_heap *heap)
+{
+    fork_lock();
+    heap->next = heap_list;
+    heap_list = heap;
+    fork_unlock();
 }
 
 static int heap_open(struct mmgc_client *client, const char *name,
@@ -187,9 +215,6 @@ static int heap_open(struct mmgc_client *client, const char *name,
 {
     heap->read_only = options->read_only;
     heap->fence = client->fence;
-    heap->generation = fork_generation;
-    (void)pthread_mutex_init(&heap->lock, NULL);
-    (void)pthread_cond_init(&heap->threads_changed, NULL);
     int r = connection_open(&heap->connection, client->path, client->name);
     if (r != MMGC_OK)
         return r;
@@ -211,7 +236,7 @@ int mmgc_heap_open(struct mmgc_client *client, const char *name,
         return r;
     if (!wire_name_valid(name, WIRE_NAME_MAX))
         return error_set(MMGC_E_NAME_TOO_LONG, NULL);
-    struct mmgc_heap *heap = calloc(1, sizeof(*heap));
+    struct mmgc_heap *heap = heap_blank(client->path, client->name, name);
     if (heap == NULL)
         return error_system("malloc", -ENOMEM);
     r = heap_open(client, name, options != NULL ? options : &defaults, heap);
@@ -219,10 +244,7 @@ int mmgc_heap_open(struct mmgc_client *client, const char *name,
         heap_free(heap);
         return r;
     }
-    fork_lock();
-    heap->next = heap_list;
-    heap_list = heap;
-    fork_unlock();
+    heap_enlist(heap);
     *ret_heap = heap;
     return MMGC_OK;
 }

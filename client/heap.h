@@ -28,6 +28,8 @@ struct mmgc_heap {
 
     struct pages *pages;                     /* [const] NULL: the plan closes none */
 
+    char *path, *label, *name;               /* [const] how to connect to it once more */
+
     struct mmgc_heap *next;                  /* [lock: fork] */
     struct thread *threads;                  /* [lock: fork] */
     pthread_cond_t threads_changed;          /* with the registry's lock: a thread that was detaching is gone */
@@ -43,4 +45,10 @@ extern struct mmgc_heap *heap_list;          /* [lock: fork] */
 
 /* MMGC_OK, or why this heap is not to be used: forked, disconnected, gone. Costs two loads. */
 int heap_check(struct mmgc_heap *heap);
+/* A record with nothing open, of this generation. NULL: out of memory. */
+struct mmgc_heap *heap_blank(const char *path, const char *label, const char *name);
+void heap_free(struct mmgc_heap *heap);      /* unmaps; its connection is closed, or never was open */
+void heap_enlist(struct mmgc_heap *heap);    /* it is open: a forked child has to find it. mmgc_heap_close() takes it out */
+/* Maps fd @which of @fds; the segment owns it afterwards. */
+int heap_adopt(struct shm_segment **ret_seg, struct packet_fds *fds, int which, uint64_t bytes, enum shm_access access);
 void type_free_all(struct mmgc_heap *heap);

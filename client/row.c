@@ -72,25 +72,29 @@ static int slot_take(struct mmgc_heap *heap, uint32_t *ret_slot)
 }
 
 /* Its note is written. */
-static struct row begin(struct thread *th, uint32_t slot, enum shm_row_kind kind, const void *object)
+static struct row begin(struct mmgc_heap *heap, uint32_t slot, enum shm_row_kind kind, uint32_t granule)
 {
-    struct mmgc_heap *heap = th->heap;
     uint32_t serial = (shm_row_serial(at_load_relaxed(&heap->session->row_tags[slot])) + 1) & SERIAL_MASK; /* R4 */
 
-    at_store_release(&heap->session->row_words[slot], mmgc_ref_of(thread_public(th), object).granule); /* R1 */
+    at_store_release(&heap->session->row_words[slot], granule); /* R1 */
     at_store_release(&heap->session->row_tags[slot], shm_row_tag(kind, serial)); /* R3 */
     return (struct row){ slot, serial };
 }
 
 int row_begin(struct thread *th, enum shm_row_kind kind, const void *object, const char *name, struct row *ret_row)
 {
+    return row_begin_in(th->heap, kind, mmgc_ref_of(thread_public(th), object).granule, name, ret_row);
+}
+
+int row_begin_in(struct mmgc_heap *heap, enum shm_row_kind kind, uint32_t granule, const char *name, struct row *ret_row)
+{
     uint32_t slot;
-    int r = slot_take(th->heap, &slot);
+    int r = slot_take(heap, &slot);
 
     if (r != MMGC_OK)
         return r;
-    note(&th->heap->session->row_notes[slot], name);
-    *ret_row = begin(th, slot, kind, object);
+    note(&heap->session->row_notes[slot], name);
+    *ret_row = begin(heap, slot, kind, granule);
     return MMGC_OK;
 }
 
@@ -103,7 +107,7 @@ int row_begin_marked(struct thread *th, enum shm_row_kind kind, const void *obje
         return r;
     note(&th->heap->session->row_notes[slot], NULL);
     at_store_relaxed(&th->heap->session->row_notes[slot].since_ns, mark);
-    *ret_row = begin(th, slot, kind, object);
+    *ret_row = begin(th->heap, slot, kind, mmgc_ref_of(thread_public(th), object).granule);
     return MMGC_OK;
 }
 

@@ -19,6 +19,8 @@ struct row {
 int row_begin(struct thread *th, enum shm_row_kind kind, const void *object, const char *name, struct row *ret_row);
 /* The same without a name; @mark is what its note says in the place of a time. */
 int row_begin_marked(struct thread *th, enum shm_row_kind kind, const void *object, uint64_t mark, struct row *ret_row);
+/* The same in @table, which may be another session of the thread's heap (table.h). */
+int row_begin_in(struct mmgc_heap *table, enum shm_row_kind kind, uint32_t granule, const char *name, struct row *ret_row);
 /* Ends it, from anywhere. MMGC_OK once; MMGC_E_DROPPED: it has ended; MMGC_E_INVALID: there never was such a row, or it is of none of
  * @kinds (bit 1 << kind). */
 int row_end(struct mmgc_heap *heap, struct row row, unsigned kinds);

@@ -191,6 +191,20 @@ static bool owner_has(struct thread_owner *owner, const struct mmgc_heap *heap)
     return th != NULL;
 }
 
+bool thread_of_caller_is_in(const struct mmgc_heap *heap)
+{
+    struct thread_owner *owner;
+    bool in = false;
+
+    if (owner_get(&owner) != MMGC_OK)
+        return false;
+    fork_lock();
+    for (const struct thread *th = owner->threads; th != NULL && !in; th = th->owner_next)
+        in = th->heap == heap && thread_is_in(th);
+    fork_unlock();
+    return in;
+}
+
 /* Maps what came and makes it ours. */
 static int thread_map(struct thread *th, const wire_attached *attached, struct packet_fds *fds)
 {

@@ -95,4 +95,6 @@ void *thread_fail(struct thread *th, int code);
 /* Its bump is void from here on: the daemon has given it up, and memory behind it may be another's. */
 void thread_lose_bump(struct thread *th);
 
+/* Is the calling system thread inside of @heap? */
+bool thread_of_caller_is_in(const struct mmgc_heap *heap);
 void thread_detach_all(struct mmgc_heap *heap);

@@ -122,7 +122,9 @@ static void run_stopped(struct shared_heap *h, struct collector_task *t)
     t->error = safepoint_world(h, t, &stop);
     if (t->error == 0) {
         choose_kind(h, t, &stop);
+        notices_begin_stw(h, t, &stop);
         t->error = run_stw(h, t, &stop);
+        notices_end_stw(h, t);
         safepoint_world_fini(&stop);
     }
     t->outcome = t->error == 0 ? OUTCOME_DONE : OUTCOME_FAILED;
@@ -217,6 +219,7 @@ static void on_done(uv_async_t *async)
 
     if (!take_finished(c))
         return;
+    notices_send(h, &c->task); /* before anybody can post the next one */
     struct collector_task task =
         c->task; /* ours now: the next one may be posted before we are done with this */
     c->task = (struct collector_task){ 0 };

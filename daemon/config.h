@@ -28,7 +28,7 @@ struct config {                               /* [const] after config_read; whoe
     unsigned threads;                         /* 0: as many as processors, 2 to 8 */
     char thread_affinity[CONFIG_AFFINITY_MAX];           /* engine_affinity_parse() takes it */
     unsigned max_heaps, max_sessions, max_threads;
-    uint64_t hello_timeout_ns, stop_deadline_ns, trigger_deadline_ns;
+    uint64_t hello_timeout_ns, stop_deadline_ns, trigger_deadline_ns, notice_deadline_ns, notice_limit_bytes;
     int stop_policy;                          /* enum stop_policy */
     int log_level;                            /* enum log_level */
     struct heap_settings heap;                /* of a heap of which nobody says more */
@@ -53,6 +53,8 @@ struct config {                               /* [const] after config_read; whoe
     X("stop_deadline", stop_deadline_ns, time,   "10s",         1000000, 3600000000000, NULL, "how long a collection waits for a thread that does not stop") \
     X("stop_policy",   stop_policy,      choice, "strangers",   0, 0, "abandon strangers kill", "then: give the collection up, or kill the thread's process; strangers: if it only reads, or the heap is another user's") \
     X("trigger_deadline", trigger_deadline_ns, time, "1s",      1000000, 3600000000000, NULL, "how long who waits for memory waits for a delegate's decision") \
+    X("notice_deadline", notice_deadline_ns, time, "10s",       1000000, 3600000000000, NULL, "how long a client may take to take a relocation notice; then it gets no more") \
+    X("notice_limit",  notice_limit_bytes, size, "64M",         65536, 34359738368, NULL, "bytes of relocation notices that a client may leave untaken") \
     X("log_level",     log_level,        choice, "info",        0, 0, "error warning info debug", "what is logged; read again on SIGHUP")
 /* clang-format on */
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
+#include "daemon/notices.h"
 #include "daemon/request.h"
 #include "daemon/server.h"
 #include "daemon/shared_heap.h"
@@ -50,6 +51,7 @@ struct session *session_unref(struct session *s)
     if (s->pidfd >= 0)
         close(s->pidfd);
     shm_segment_unref(s->segment);
+    subscription_free(at_load_relaxed(&s->subscription));
     shared_heap_unref(s->heap);
     free(s->heir);
     free(s->guardian);
@@ -122,6 +124,7 @@ void session_end(struct session *s, enum mmgc_error why, const char *format, ...
     va_end(args);
     log_debug("session %llu ends: %s %s", (unsigned long long)s->id, mmgc_error_name(why), detail);
     s->stage = SESSION_CLOSING;
+    subscription_drop(s);
     session_ref(s);
     if (why != MMGC_E_OK)
         session_send_error(s, 0, why, detail);

@@ -19,6 +19,7 @@
 
 struct server;
 struct shared_heap;
+struct subscription;
 
 enum session_stage { SESSION_NEW, SESSION_READY, SESSION_CLOSING, SESSION_CLOSED };
 
@@ -33,7 +34,7 @@ struct session {
     int sock, pidfd;                          /* pidfd: -1 where the kernel gives none; open until the last reference */
     uv_poll_t sock_poll, pidfd_poll;
     int events;                               /* what sock_poll watches for; 0: nothing */
-    uv_timer_t timer;                         /* for Hello, then for the end of CLOSING */
+    uv_timer_t timer;                         /* for Hello, then for notices (subscription.c), then for the end of CLOSING */
     unsigned handles;                         /* of libuv that must close before the memory may go */
     struct ucred peer;                        /* [const] */
     char name[WIRE_LABEL_MAX + 1];
@@ -55,6 +56,7 @@ struct session {
     char *heir;                               /* the guardian that its guarded objects are left to; NULL: none */
     char *guardian;                           /* whom it is; NULL: nobody */
     TAILQ_ENTRY(session) in_testators;        /* of its heap, with a reference: dead, and its heir has not inherited yet */
+    struct subscription *_Atomic subscription;       /* [loop stores, once] to relocation notices (notices.h); NULL: none */
 };
 
 /* Takes over the accepted @sock. On failure it is closed, too. */

@@ -37,6 +37,7 @@ static void heap_free(struct shared_heap *h)
     heap_unref(h->heap);
     names_fini(&h->names);
     estate_fini(&h->estate);
+    notices_fini(&h->notices);
     shm_segment_unref(h->arena);
     shm_segment_unref(h->private);
     shm_segment_unref(h->control_segment);
@@ -158,6 +159,7 @@ static struct shared_heap *heap_blank(struct server *server, const char *name,
     h->mode = settings->mode;
     pthread_mutex_init(&h->lock, NULL);
     names_init(&h->names, settings->max_names);
+    notices_init(&h->notices);
     TAILQ_INIT(&h->sessions);
     TAILQ_INIT(&h->mutators);
     TAILQ_INIT(&h->testators);

@@ -18,6 +18,7 @@
 #include "daemon/heap_options.h"
 #include "daemon/mutator.h"
 #include "daemon/names.h"
+#include "daemon/notices.h"
 #include "daemon/patience.h"
 #include "daemon/release.h"
 #include "daemon/request.h"
@@ -82,6 +83,7 @@ struct shared_heap {
     struct shared_heap_mutators sealed;       /* and done; references about to be dropped */
 
     struct collector collector;
+    struct notices notices;
     struct pace pace;
     struct patience patience;
     uint64_t completed, promised;             /* collections: done, and asked for by number */

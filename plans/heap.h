@@ -194,6 +194,8 @@ struct heap_stop {                            /* all that a collection needs to 
     bool full_heap;                           /* the same, and for all that can be had: a defragmentation, too */
     struct heap_moves *moves;                 /* filled in; NULL: nobody wants to know */
 };
+/* How long the object at @granule is, header included, in granules; 0: there is none. World stopped. */
+uint32_t heap_object_granules(const struct heap *heap, uint32_t granule);
 enum heap_fault {                             /* what verify and sanity can find */
     HEAP_FAULT_NONE, HEAP_FAULT_BAD_HEADER, HEAP_FAULT_OVERLAP, HEAP_FAULT_DANGLING_REF, HEAP_FAULT_LINE_MARK, HEAP_FAULT_BLOCK, HEAP_FAULT_ROOT,
     HEAP_FAULT_UNREACHED, HEAP_FAULT_COUNT, HEAP_FAULT_GRAPH

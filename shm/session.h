@@ -21,6 +21,7 @@
 #define SHM_SESSION_VERSION 2u
 #define SHM_ROWS_MAX (1u << 20)
 #define SHM_ROW_NAME_MAX 23u
+#define SHM_NOTICES_DROPPED (UINT64_C(1) << 63)
 
 enum shm_row_kind {
     SHM_ROW_FREE,
@@ -67,6 +68,9 @@ struct shm_session {
 
     alignas(MM_CACHE_LINE) _Atomic uint32_t row_high;        /* [C] rows ever used; the daemon reads it once and clamps it */
 
+    alignas(MM_CACHE_LINE) _Atomic uint64_t notices;         /* [D] relocation notices decided for it, raised before the resume;
+                                                                or-ed with DROPPED: it is told no more */
+
     alignas(4096) _Atomic uint32_t row_words[SHM_ROWS_MAX];  /* [C][D] see above; row 0 is never used */
     alignas(4096) _Atomic uint32_t row_tags[SHM_ROWS_MAX];   /* [C][D] */
     alignas(4096) struct shm_row_note row_notes[SHM_ROWS_MAX];       /* [C] touched only by who names or leases */
@@ -75,6 +79,7 @@ static_assert(sizeof(struct shm_row_note) == 32, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, row_limit) == 16, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, go) == 64, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, row_high) == 128, "docs/heap-layout.md#session");
+static_assert(offsetof(struct shm_session, notices) == 192, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, row_words) == 4096, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, row_tags) == 4096 + 4194304, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, row_notes) == 4096 + 8388608, "docs/heap-layout.md#session");

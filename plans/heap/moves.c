@@ -25,16 +25,19 @@ void moves_add(struct heap_moves *moves, const struct shm_move *rows, uint32_t c
         memcpy(moves->rows + at, rows, MM_MIN((uint64_t)count, moves->capacity - at) * sizeof(*rows));
 }
 
-/* The object at @granule of @from, now at @to: the copy's header says how long it is. False: nobody could be there. */
-static bool read_copy(const struct heap *h, uint32_t from, uint32_t to, struct shm_move *ret)
+uint32_t heap_object_granules(const struct heap *h, uint32_t granule)
 {
-    enum block_kind kind = object_place(h, to);
+    enum block_kind kind = object_place(h, granule);
     struct object o;
 
-    if (kind == BLOCK_UNCOMMITTED || !object_load(h, to, kind, &o))
-        return false;
-    *ret = (struct shm_move){ from, to, o.granules };
-    return true;
+    return kind == BLOCK_UNCOMMITTED || !object_load(h, granule, kind, &o) ? 0 : o.granules;
+}
+
+/* What has left @from, now at @to: the copy's header says how long it is. False: nothing could be there. */
+static bool read_copy(const struct heap *h, uint32_t from, uint32_t to, struct shm_move *ret)
+{
+    *ret = (struct shm_move){ from, to, heap_object_granules(h, to) };
+    return ret->granules != 0;
 }
 
 void moves_note_evacuated(struct heap_moves *moves, const struct heap *h, uint32_t block)

@@ -51,7 +51,7 @@ static void teardown(void)
 static void access_open(struct access *a)
 {
     struct mmgc_heap_options options = { .create = true, .max_bytes = UINT64_C(32) << 20, .plan = plan->name,
-                                         .options = "immix_always_defrag=on,immix_defrag_every_block=on" };
+                                         .options = "immix_always_defrag=on immix_defrag_every_block=on" };
     struct mmgc_thread_options exact = { .exact = true };
 
     EXPECT_OK(mmgc_connect(daemon_socket(mmgcd), "identity", &a->client));

@@ -66,6 +66,7 @@ static const struct field fields[] = {
     FIELD("Session", shm_session, row_limit),
     FIELD("Session", shm_session, go),
     FIELD("Session", shm_session, row_high),
+    FIELD("Session", shm_session, notices),
     FIELD("Session", shm_session, row_words),
     FIELD("Session", shm_session, row_tags),
     FIELD("Session", shm_session, row_notes),
