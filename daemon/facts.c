@@ -226,6 +226,14 @@ struct client_page {
     wire_thread_row *threads[CLIENT_PAGE_ROWS], **thread_pointers[CLIENT_PAGE_ROWS]; /* owned */
 };
 
+static void fill_subscription(wire_client_row *row, const struct subscription *sub)
+{
+    if (sub == NULL)
+        return;
+    row->notices = sub->all ? (char *)"all" : (char *)"watched";
+    row->notices_due = sub->count;
+}
+
 static bool fill_client(struct client_page *page, size_t index, struct session *s)
 {
     size_t count = MM_MIN(s->mutator_count, THREAD_ROWS_MAX), i = 0;
@@ -256,6 +264,7 @@ static bool fill_client(struct client_page *page, size_t index, struct session *
     row->threads = page->thread_pointers[index];
     row->n_threads = i;
     row->thread_count = s->mutator_count;
+    fill_subscription(row, at_load_relaxed(&s->subscription));
     return true;
 }
 

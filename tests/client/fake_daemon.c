@@ -254,6 +254,26 @@ static void on_collect(struct answer *a)
     send_answer(a);
 }
 
+static void on_notices_open(struct answer *a)
+{
+    at_store_relaxed(&a->fake->notice_deadline, a->request->notices_open->deadline_ns);
+    at_store_release(&a->fake->subscriber, a->connection);
+    answer_done(a);
+}
+
+void fake_notice(struct fake_daemon *fake, wire_notice *notice, int fd)
+{
+    int connection = at_load_acquire(&fake->subscriber);
+    struct packet_fds fds = { .fd = { fd }, .count = fd >= 0 };
+    struct shm_session *session = shm_segment_address(fake->session_segments[connection]);
+    wire_reply reply = wire_reply_init();
+
+    reply.body_case = WIRE_REPLY(NOTICE);
+    reply.notice = notice;
+    (void)at_add_relaxed(&session->notices, 1);
+    MM_ASSERT(wire_send_reply(fake->sockets[connection], &reply, &fds) == 0);
+}
+
 static void on_request(struct answer *a, size_t fds)
 {
     if (at_load_relaxed(&a->fake->mute))
@@ -270,6 +290,8 @@ static void on_request(struct answer *a, size_t fds)
     case WIRE_REQUEST(NAME_GET): return on_name(a);
     case WIRE_REQUEST(COLLECT): return on_collect(a);
     case WIRE_REQUEST(PING): return answer_done(a);
+    case WIRE_REQUEST(NOTICES_OPEN): return on_notices_open(a);
+    case WIRE_REQUEST(NOTICES_TAKEN): at_store_release(&a->fake->notice_taken, a->request->notices_taken->number); return;
     default: return answer_error(a, MMGC_E_UNSUPPORTED);
     }
 }
@@ -340,6 +362,7 @@ struct fake_daemon *fake_start(void)
                    at_add_relaxed(&number, 1));
     for (size_t i = 0; i < FAKE_CONNECTIONS; i++)
         at_store_relaxed(&fake->sockets[i], -1);
+    at_store_relaxed(&fake->subscriber, -1);
     MM_ASSERT(shm_segment_new(&fake->control_segment, sizeof(struct shm_control), "fake control") == 0);
     MM_ASSERT(shm_segment_new(&fake->arena_segment, FAKE_ARENA_BYTES, "fake arena") == 0);
     MM_ASSERT(shm_segment_new(&fake->log_segment, shm_log_bytes(FAKE_ARENA_BYTES), "fake log") == 0);

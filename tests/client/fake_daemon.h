@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "proto/mmgc/error.h"
+#include "proto/wire.h"
 #include "shm/control.h"
 #include "shm/mutator.h"
 #include "shm/segment.h"
@@ -44,10 +45,14 @@ struct fake_daemon {
     _Atomic uint64_t collect_number;         /* [test] what Collect is answered with */
     _Atomic uint32_t grants[SHM_GRANT_CLASSES];      /* requests seen */
     _Atomic uint64_t last_grant_bytes[SHM_GRANT_CLASSES];
+    _Atomic uint64_t notice_taken;           /* the last NoticesTaken */
+    _Atomic uint64_t notice_deadline;        /* what the last NoticesOpen said */
     _Atomic uint32_t drains;                 /* requests seen; nothing is done about them */
     _Atomic uint32_t attaches, detaches, hellos, pidfds;     /* attaches: release, after the segment is there */
     _Atomic uint64_t arena_next;             /* bytes granted so far */
     struct fake_name names[FAKE_NAMES];      /* server thread */
+
+    _Atomic int subscriber;                  /* the connection that has opened notices last; -1: none */
 
     int listener, wake[2];
     _Atomic int sockets[FAKE_CONNECTIONS];   /* -1: none */
@@ -61,6 +66,8 @@ struct shm_mutator *fake_mutator(struct fake_daemon *fake, uint32_t id);        
 struct shm_session *fake_session(struct fake_daemon *fake);                      /* of the last heap that was opened */
 /* An event to every connection: Error with serial 0. */
 void fake_event(struct fake_daemon *fake, enum mmgc_error code);
+/* An event to the connection that has opened notices, with @fd beside it (-1: none) and `notices` in its session raised. */
+void fake_notice(struct fake_daemon *fake, wire_notice *notice, int fd);
 /* Closes every connection. */
 void fake_drop_all(struct fake_daemon *fake);
 

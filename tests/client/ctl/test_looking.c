@@ -226,9 +226,9 @@ END_TEST
 START_TEST(clients_names_late_threads)
 {
     RUN("clients");
-    assert_line("SESSION  CLIENT    PID  USER  HEAP   READ-ONLY  CONNECTED  HANDLES");
-    assert_line("      5  web      4700  root  -              -  2 min 5 s        3");
-    assert_line("      6  indexer  4700  root  trees          -  2 min 5 s        3");
+    assert_line("SESSION  CLIENT    PID  USER  HEAP   READ-ONLY  CONNECTED  HANDLES  NOTICES  UNTAKEN");
+    assert_line("      5  web      4700  root  -              -  2 min 5 s        3  -              0");
+    assert_line("      6  indexer  4700  root  trees          -  2 min 5 s        3  all            2");
     assert_line("SESSION  THREAD  NAME         TID  STATE  EXACT  GRANTED  LATE  SLOWEST STOP");
     assert_line("      6       2  worker\\x0d  4712  in         -  3.0 MiB     2        1.20 s");
     assert_line("late: thread 2 'worker\\x0d' (tid 4712) of 'indexer' (pid 4700) kept 2 collections waiting past the"

@@ -197,6 +197,8 @@ static bool answer_clients(int sock, const wire_request *request)
     client.heap = (char *)(second ? "trees" : "");
     client.connected_ms = 125000;
     client.handles = 3;
+    client.notices = (char *)(second ? "all" : "");
+    client.notices_due = second ? 2 : 0;
     client.threads = rows;
     client.n_threads = second ? 2 : 0;
     page.rows = clients;
