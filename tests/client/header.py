@@ -20,6 +20,7 @@ DIALECTS = [('gcc', 'c11'), ('gcc', 'gnu17'), ('clang', 'c11'), ('g++', 'c++17')
 PROGRAM = r'''
 #include <mmgc/mmgc.h>
 #include <mmgc/mmgc.h>
+#include <mmgc/notice.h>
 struct node { mmgc_ref left, right; int64_t value; };
 struct leaf { int64_t value; };
 int define(struct mmgc_heap *heap, mmgc_type *type);

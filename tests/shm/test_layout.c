@@ -7,6 +7,7 @@
 
 #include "shm/control.h"
 #include "shm/mutator.h"
+#include "shm/move.h"
 #include "shm/object.h"
 #include "shm/session.h"
 #include "shm/units.h"
@@ -115,6 +116,9 @@ static const struct field fields[] = {
     FIELD("Log ring", shm_log, drained),
     FIELD("Log ring", shm_log, retracted),
     END("Log ring", shm_log),
+    FIELD("Moves", shm_move, from),
+    FIELD("Moves", shm_move, to),
+    FIELD("Moves", shm_move, granules),
 };
 
 static FILE *open_page(void)

@@ -15,7 +15,8 @@
  *             across it; threads with exact roots must read them again from their local roots.
  *   Addresses Plans may move objects at safepoints. What a thread with ambiguous roots has pointers to stays where it is while it
  *             has them; otherwise addresses, and mmgc_refs by number, are good until the next safepoint: two that are equal are
- *             one object, but do not hash or sort by them. Objects above MMGC_SMALL_MAX and those of mmgc_new_in() do not move.
+ *             one object, but hash by mmgc_identity_hash(), or follow the moves (<mmgc/notice.h>). Objects above MMGC_SMALL_MAX and those
+ *             of mmgc_new_in() do not move.
  *   Errors    Calls return MMGC_OK (0) or an MMGC_E_ code of <mmgc/error.h>; mmgc_strerror() says it in words and
  *             mmgc_error_detail() names the case at hand. Nothing aborts, nothing logs, nothing already allocated is lost.
  *   Threads   A struct mmgc_thread belongs to the thread that attached it. Clients and heaps may be used from any thread.
