@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Notices from the daemon's side: subscribers that are slow, dead or hostile, and what all of it costs others. The heap is filled and
  * collected through the library; subscribers are raw. */
+#include <errno.h>
 #include <fcntl.h>
 #include <mmgc/mmgc.h>
 #include <stdio.h>
@@ -182,6 +183,40 @@ START_TEST(requests_out_of_order_are_refused)
 }
 END_TEST
 
+/* A stop that is under way does not know of it: the answer comes when that is over, so that what it promises is true. */
+START_TEST(who_comes_during_a_stop_is_answered_after_it)
+{
+    struct raw other = { .read_only = false };
+    struct raw_thread late;
+
+    start("");
+    make_list(10);
+    raw_start(&other, mmgcd, "late");
+    raw_open(&other, "h", 0);
+    raw_attach(&late, &other, "late");
+    raw_enter(&late);
+    uint64_t number = raw_collect_begin(&other, "h");
+    raw = (struct raw){ .read_only = true };
+    raw_start(&raw, mmgcd, "subscriber");
+    raw_open(&raw, "h", 0);
+    RAW(request, NOTICES_OPEN, notices_open);
+    request_body.all = true;
+    raw_send(&raw, &request);
+    ck_assert_int_eq(packet_wait(raw.sock, 100), -ETIMEDOUT);
+    raw_leave(&late);
+    wire_reply *reply = raw_receive(&raw, NULL);
+    ck_assert_int_eq(reply->body_case, WIRE_REPLY(DONE));
+    wire_reply_free(reply);
+    raw_collect_wait(&other, number);
+    ck_assert_uint_eq(at_load_acquire(&raw.segment->notices), 0);
+    ck_assert_ok(mmgc_gc(t));
+    ck_assert_uint_eq(take_next(&raw, 1, false), 10);
+    raw_close(&raw);
+    raw_close(&other);
+    stop();
+}
+END_TEST
+
 START_TEST(who_takes_too_long_is_dropped)
 {
     start(_i == 0 ? "" : "notice_deadline = 30ms\n"); /* its own deadline, or the daemon's */
@@ -340,6 +375,7 @@ static Suite *make(void)
     tcase_add_loop_test(tc, rows_come_in_the_message_or_in_a_sheet, 0, 2);
     tcase_add_test(tc, what_moves_nothing_tells_nothing);
     tcase_add_test(tc, requests_out_of_order_are_refused);
+    tcase_add_test(tc, who_comes_during_a_stop_is_answered_after_it);
     tcase_add_loop_test(tc, who_takes_too_long_is_dropped, 0, 2);
     tcase_add_test(tc, who_leaves_too_many_is_dropped_and_nobody_waits);
     tcase_add_test(tc, what_is_over_the_limit_is_incomplete);

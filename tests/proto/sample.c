@@ -29,6 +29,7 @@ static void fill_value(const ProtobufCFieldDescriptor *field, void *at, unsigned
         *(char **)at = must(strdup(text));
         break;
     case PROTOBUF_C_TYPE_BOOL: *(protobuf_c_boolean *)at = 1; break;
+    case PROTOBUF_C_TYPE_FIXED32:
     case PROTOBUF_C_TYPE_UINT32: *(uint32_t *)at = *next; break;
     case PROTOBUF_C_TYPE_UINT64: *(uint64_t *)at = UINT64_C(0x100000000) + *next; break;
     case PROTOBUF_C_TYPE_MESSAGE:
@@ -42,6 +43,7 @@ static size_t value_bytes(const ProtobufCFieldDescriptor *field)
 {
     switch (field->type) {
     case PROTOBUF_C_TYPE_BOOL: return sizeof(protobuf_c_boolean);
+    case PROTOBUF_C_TYPE_FIXED32:
     case PROTOBUF_C_TYPE_UINT32: return sizeof(uint32_t);
     default: return 8;
     }
