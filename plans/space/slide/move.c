@@ -50,7 +50,8 @@ static void move_piece(struct heap *h, struct trace_tally *tally, uint32_t from,
 }
 
 struct mover {                               /* one block's */
-    struct slide *slide;
+    struct heap *heap;
+    struct heap_moves *moves;
     struct trace_tally *tally;
     struct shm_move rows[256];               /* to be told, together */
     uint32_t count;
@@ -59,7 +60,7 @@ typedef void (*piece_visit)(struct mover *m, uint32_t from, uint32_t to, uint32_
 
 static void move(struct mover *m, uint32_t from, uint32_t to, uint32_t granules)
 {
-    move_piece(m->slide->heap, m->tally, from, to, granules);
+    move_piece(m->heap, m->tally, from, to, granules);
 }
 
 static void note(struct mover *m, uint32_t from, uint32_t to, uint32_t granules)
@@ -69,13 +70,13 @@ static void note(struct mover *m, uint32_t from, uint32_t to, uint32_t granules)
     m->rows[m->count++] = (struct shm_move){ from + 1, to + 1, granules };
     if (m->count < MM_ARRAY_LEN(m->rows))
         return;
-    moves_add(m->slide->moves, m->rows, m->count);
+    moves_add(m->moves, m->rows, m->count);
     m->count = 0;
 }
 
 static inline __attribute__((always_inline)) void each_piece(struct mover *m, uint32_t block, const struct pieces *p, piece_visit visit)
 {
-    const _Atomic uint32_t *offsets = m->slide->heap->meta.offsets + (size_t)block * SLIDE_BLOCK_UNITS;
+    const _Atomic uint32_t *offsets = m->heap->meta.offsets + (size_t)block * SLIDE_BLOCK_UNITS;
 
     for (uint32_t unit = 0; unit < SLIDE_BLOCK_UNITS; unit++) {
         uint32_t to = p->starts[unit] == 0 ? 0 : at_load_relaxed(&offsets[unit]) + pieces_lead(p, unit);
@@ -93,7 +94,8 @@ static void move_block(struct slide *s, struct trace_tally *tally, uint32_t bloc
     struct mover m;
     struct pieces p;
 
-    m.slide = s;
+    m.heap = s->heap;
+    m.moves = s->moves;
     m.tally = tally;
     m.count = 0;
     pieces_load(s->heap, block, &p);
