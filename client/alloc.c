@@ -15,6 +15,7 @@
 
 #include "client/cells.h"
 #include "client/grant.h"
+#include "client/hold.h"
 #include "client/large.h"
 #include "client/reserve.h"
 #include "client/safepoint.h"
@@ -38,7 +39,7 @@ static char *take_spans(struct thread *th, enum shm_grant_class class, uint64_t 
 /* The rest of the current span is for everybody, the next ones are for what fits a line. */
 static char *take_lines(struct thread *th, uint64_t bytes)
 {
-    return bytes > MM_LINE_BYTES ? span_take(&th->m->lines, bytes)
+    return bytes > MM_LINE_BYTES ? span_take(span_bump(th, SHM_GRANT_LINES), bytes)
                                  : take_spans(th, SHM_GRANT_LINES, bytes);
 }
 
@@ -54,7 +55,7 @@ static char *take_now(struct thread *th, const struct alloc_source *from)
     enum shm_grant_class class = from->class;
     char *p = NULL;
 
-    if (class == SHM_GRANT_BLOCKS && (p = span_take(&th->m->lines, from->bytes)) != NULL)
+    if (class == SHM_GRANT_BLOCKS && (p = span_take(span_bump(th, SHM_GRANT_LINES), from->bytes)) != NULL)
         class = SHM_GRANT_LINES;
     if (p == NULL)
         p = take_spans(th, class, from->bytes);
@@ -126,6 +127,56 @@ static struct alloc_source source_of(const struct thread *th, uint64_t bytes)
     return source_bumped(bytes);
 }
 
+/* ---- for what must not be interrupted ---- */
+
+char *alloc_at_hand(struct thread *th, uint64_t bytes, bool secured)
+{
+    struct alloc_source from = source_of(th, bytes);
+    bool bumps = from.class < SHM_GRANT_CELLS;
+
+    if (secured && bumps)
+        return take_spans(th, SHM_GRANT_BLOCKS, bytes);
+    char *p = take_now(th, &from);
+    return p != NULL || !bumps ? p : take_spans(th, SHM_GRANT_BLOCKS, bytes);
+}
+
+void alloc_need_add(const struct thread *th, struct alloc_need *need, uint64_t bytes)
+{
+    struct alloc_source from = source_of(th, bytes);
+
+    need->bytes[from.class < SHM_GRANT_CELLS ? SHM_GRANT_BLOCKS : from.class] += from.bytes;
+}
+
+/* Cells fit into each other's places: what is left of spans is not lost. */
+static int secure_cells(struct thread *th, enum shm_grant_class class, uint64_t bytes)
+{
+    uint32_t cell_bytes = shm_cell_bytes(class - SHM_GRANT_CELLS);
+
+    for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
+        const struct shm_bump *bump = span_bump(th, class);
+        uint64_t have = (uint64_t)(bump->end - bump->cursor) + span_ahead(th, class);
+        if (have >= bytes)
+            return MMGC_OK;
+        struct grant_ask ask = { .class = class, .bytes = bytes - have, .min_bytes = cell_bytes };
+        int r = grant_wait(th, &ask);
+        if (r != MMGC_OK)
+            return r;
+    }
+    return error_set(MMGC_E_NOMEM, "no %llu bytes in cells of %u", (unsigned long long)bytes, cell_bytes);
+}
+
+int alloc_secure(struct thread *th, const struct alloc_need *need)
+{
+    int r = MMGC_OK;
+
+    for (unsigned class = SHM_GRANT_CELLS; r == MMGC_OK && class < SHM_GRANT_CLASSES; class ++)
+        if (need->bytes[class] != 0)
+            r = secure_cells(th, (enum shm_grant_class)class, need->bytes[class]);
+    if (r == MMGC_OK && need->bytes[SHM_GRANT_BLOCKS] != 0)
+        r = reserve_secure(th, need->bytes[SHM_GRANT_BLOCKS]);
+    return r;
+}
+
 /* [safepoint] An object of at most MMGC_SMALL_MAX bytes, zeroed, without a header. */
 static char *new_small(struct thread *th, uint64_t bytes, int *ret_error)
 {
@@ -186,8 +237,9 @@ static inline char *take_on(struct thread *th, uint64_t bytes)
 /* Of its own, so that cells, of which every one comes through mmgc_new_slow_(), keep no registers for it. */
 static __attribute__((noinline)) void *new_on(struct mmgc_thread *t, mmgc_type type, uint32_t length)
 {
+    if (hold_is_open(thread_of(t)))
+        return hold_new(t, type, length);
     char *p = take_on(thread_of(t), mmgc_size(type, length));
-
     return p != NULL ? alloc_finish(p, type->header | (uint64_t)length << 32) : new_slowly(t, type, length);
 }
 
@@ -195,7 +247,7 @@ void *mmgc_new_slow_(struct mmgc_thread *t, mmgc_type type, uint32_t length)
 {
     uint64_t payload = type->fixed_bytes + (uint64_t)type->element_bytes * length;
 
-    if (MM_LIKELY(payload <= CELLS_PAYLOAD_MAX)) {
+    if (MM_LIKELY(payload <= CELLS_PAYLOAD_MAX && t->end == NULL)) { /* else it bumps, or has a hold open */
         const struct cells_row *cell = cells_row(payload);
         struct shm_bump *bump = (struct shm_bump *)(void *)((char *)t + cell->bump_offset);
         char *p = bump->cursor;

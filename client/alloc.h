@@ -19,6 +19,16 @@ struct alloc_source {                        /* where an object comes from */
 
 /* MMGC_OK, or why @t cannot have an object of @bytes. */
 int alloc_check(const struct mmgc_thread *t, mmgc_type type, uint64_t bytes);
+/* What is to be had at once: bytes by class. Of plans that bump all of it is to come from whole blocks. */
+struct alloc_need {
+    uint64_t bytes[SHM_GRANT_CLASSES];
+};
+void alloc_need_add(const struct thread *th, struct alloc_need *need, uint64_t bytes);        /* an object of at most MMGC_SMALL_MAX */
+/* [safepoint] Sees to @need: objects that it was added up from fit in any order, if nothing else is allocated meanwhile. */
+int alloc_secure(struct thread *th, const struct alloc_need *need);
+/* @bytes, zeroed, without a header, where the plan has small objects, outside any hold; NULL: nothing at hand fits. @secured: of what
+ * alloc_secure() has seen to. */
+char *alloc_at_hand(struct thread *th, uint64_t bytes, bool secured);
 /* [safepoint] from->bytes, zeroed, without a header; NULL: *ret_error, and the detail is set. */
 char *alloc_small(struct thread *th, const struct alloc_source *from, int *ret_error);
 

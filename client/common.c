@@ -5,6 +5,7 @@
 #include <mmgc/mmgc.h>
 
 #include "client/alloc.h"
+#include "client/hold.h"
 #include "client/large.h"
 #include "client/thread.h"
 #include "shm/units.h"
@@ -29,6 +30,21 @@ static void *refuse(struct thread *th, uint64_t bytes, mmgc_type type)
                                      (unsigned long long)bytes, type->id, th->heap->control->small_max_bytes));
 }
 
+static void *new_in(struct thread *th, mmgc_type type, uint64_t bytes, uint64_t header, enum mmgc_space space)
+{
+    bool small = bytes <= th->heap->control->small_max_bytes;
+
+    switch (space) {
+    case MMGC_SPACE_NONMOVING:
+        return small ? new_in_spans(th, SHM_GRANT_NONMOVING, bytes, header) : large_new(th, bytes, header);
+    case MMGC_SPACE_IMMORTAL:
+        return small ? new_in_spans(th, SHM_GRANT_IMMORTAL, bytes, header) : refuse(th, bytes, type);
+    case MMGC_SPACE_LARGE: return large_new(th, bytes, header);
+    case MMGC_SPACE_DEFAULT: break;
+    }
+    return thread_fail(th, error_set(MMGC_E_INVALID, "there is no space %d", (int)space));
+}
+
 void *mmgc_new_in(struct mmgc_thread *t, mmgc_type type, uint32_t length, enum mmgc_space space)
 {
     if (t == NULL || type == NULL)
@@ -40,14 +56,8 @@ void *mmgc_new_in(struct mmgc_thread *t, mmgc_type type, uint32_t length, enum m
     int r = alloc_check(t, type, bytes);
     if (r != MMGC_OK)
         return thread_fail(th, r);
-    bool small = bytes <= th->heap->control->small_max_bytes;
-    switch (space) {
-    case MMGC_SPACE_NONMOVING:
-        return small ? new_in_spans(th, SHM_GRANT_NONMOVING, bytes, header) : large_new(th, bytes, header);
-    case MMGC_SPACE_IMMORTAL:
-        return small ? new_in_spans(th, SHM_GRANT_IMMORTAL, bytes, header) : refuse(th, bytes, type);
-    case MMGC_SPACE_LARGE: return large_new(th, bytes, header);
-    case MMGC_SPACE_DEFAULT: break;
-    }
-    return thread_fail(th, error_set(MMGC_E_INVALID, "there is no space %d", (int)space));
+    if (!hold_is_open(th))
+        return new_in(th, type, bytes, header, space);
+    r = hold_afford(th, bytes);
+    return r == MMGC_OK ? hold_welcome(t, new_in(th, type, bytes, header, space), bytes) : thread_fail(th, r);
 }

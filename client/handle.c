@@ -4,6 +4,7 @@
 
 #include "client/error.h"
 #include "client/fork.h"
+#include "client/hold.h"
 #include "client/row.h"
 #include "client/thread.h"
 
@@ -22,6 +23,8 @@ int mmgc_handle_new(struct mmgc_thread *t, const void *object, mmgc_handle *ret_
         return r;
     if (ret_handle == NULL)
         return error_set(MMGC_E_INVALID, "ret_handle is NULL");
+    if (hold_owns(thread_of(t), object))
+        return hold_refuse(thread_of(t), object);
     struct row row;
     r = row_begin(thread_of(t), SHM_ROW_STRONG, object, NULL, &row);
     if (r == MMGC_OK)
@@ -57,6 +60,8 @@ int mmgc_handle_set(struct mmgc_thread *t, mmgc_handle handle, const void *objec
 
     if (r == MMGC_OK)
         r = row_check(thread_of(t)->heap, row_of(handle), HANDLE_KINDS, &tag);
+    if (r == MMGC_OK && hold_owns(thread_of(t), object))
+        r = hold_refuse(thread_of(t), object);
     if (r == MMGC_OK)
         at_store_release(&thread_of(t)->heap->session->row_words[handle.slot], mmgc_ref_of(t, object).granule);
     return r;

@@ -13,6 +13,7 @@
 #include "client/client.h"
 #include "client/error.h"
 #include "client/fork.h"
+#include "client/layout.h"
 #include "client/row.h"
 #include "client/thread.h"
 #include "shm/units.h"
@@ -92,7 +93,7 @@ static int heap_map_log(struct mmgc_heap *heap, uint64_t log_bytes, struct packe
     return MMGC_OK;
 }
 
-static size_t quiet_bytes(const struct mmgc_heap *heap)
+size_t heap_lines(const struct mmgc_heap *heap)
 {
     return mm_align_up(heap->control->arena_bytes / MM_LINE_BYTES, MM_PAGE_BYTES);
 }
@@ -101,7 +102,7 @@ static size_t quiet_bytes(const struct mmgc_heap *heap)
  * page would be 2 MiB of it. */
 static int heap_map_quiet(struct mmgc_heap *heap)
 {
-    size_t bytes = quiet_bytes(heap);
+    size_t bytes = heap_lines(heap);
     char *lines = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (lines == MAP_FAILED)
@@ -168,13 +169,16 @@ static int heap_call_open(struct mmgc_heap *heap, const char *name,
 void heap_free(struct mmgc_heap *heap)
 {
     if (heap->quiet_lines != NULL)
-        (void)munmap((void *)(uintptr_t)heap->quiet_lines, quiet_bytes(heap));
+        (void)munmap((void *)(uintptr_t)heap->quiet_lines, heap_lines(heap));
+    if (heap->held_lines != NULL)
+        (void)munmap((void *)(uintptr_t)heap->held_lines, heap_lines(heap));
     shm_segment_unref(heap->control_segment);
     shm_segment_unref(heap->arena_segment);
     shm_segment_unref(heap->session_segment);
     shm_segment_unref(heap->log_segment);
     pages_free(heap->pages);
     type_free_all(heap);
+    layout_free_all(heap);
     row_free_all(heap);
     (void)pthread_mutex_destroy(&heap->lock);
     (void)pthread_cond_destroy(&heap->threads_changed);

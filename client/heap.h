@@ -13,6 +13,8 @@
 #include "shm/segment.h"
 #include "shm/session.h"
 
+struct layout;
+
 struct mmgc_heap {
     struct connection connection;            /* a session of its own: one heap a connection */
     unsigned generation;                     /* [const] fork_generation when it was opened */
@@ -23,6 +25,7 @@ struct mmgc_heap {
     struct shm_session *session;             /* [const] */
     _Atomic uint8_t *log_lines;              /* [const] its bytes; NULL without it */
     _Atomic uint64_t *log_bits;              /* [const] its bits */
+    const char *held_lines;                  /* [lock: heap, then const] the same for threads with a hold open: as many ones (hold.c) */
     const char *quiet_lines;                 /* [const] what threads look at instead of log_lines while nothing is logged: as many zeroes */
     char *base;                              /* [const] where the arena begins here */
 
@@ -36,6 +39,7 @@ struct mmgc_heap {
 
     pthread_mutex_t lock;                    /* short: the tables below */
     struct type **types;                     /* [lock: heap] buckets by name (type.c) */
+    _Atomic(_Atomic(struct layout *) *) layouts; /* by type number, made when needed (layout.c) */
     uint32_t *row_next;                      /* [lock: heap] free list of the session's rows (row.c) */
     uint32_t row_capacity, row_high, row_free;       /* [lock: heap] */
     _Atomic uint64_t guards_none;            /* no guard was ready when the session's go was this; above 32 bits: nobody has looked (guardian.c) */
@@ -51,4 +55,5 @@ void heap_free(struct mmgc_heap *heap);      /* unmaps; its connection is closed
 void heap_enlist(struct mmgc_heap *heap);    /* it is open: a forked child has to find it. mmgc_heap_close() takes it out */
 /* Maps fd @which of @fds; the segment owns it afterwards. */
 int heap_adopt(struct shm_segment **ret_seg, struct packet_fds *fds, int which, uint64_t bytes, enum shm_access access);
+size_t heap_lines(const struct mmgc_heap *heap);     /* bytes of a table with one for each line of the arena, in whole pages */
 void type_free_all(struct mmgc_heap *heap);

@@ -5,6 +5,7 @@
 #include <mmgc/mmgc.h>
 
 #include "client/error.h"
+#include "client/hold.h"
 #include "client/thread.h"
 
 static int name_check(const struct mmgc_thread *t, const char *name)
@@ -34,6 +35,8 @@ int mmgc_name_set(struct mmgc_thread *t, const char *name, const void *object)
 
     if (r != MMGC_OK)
         return r;
+    if (hold_owns(thread_of(t), object))
+        return hold_refuse(thread_of(t), object);
     set.name = (char *)name;
     set.ref = mmgc_ref_of(t, object).granule;
     request.body_case = WIRE_REQUEST(NAME_SET);
@@ -75,6 +78,8 @@ int mmgc_name_claim(struct mmgc_thread *t, const char *name, const void *object,
         return r;
     if (object == NULL || ret_object == NULL)
         return error_set(MMGC_E_INVALID, "object or ret_object is NULL");
+    if (hold_owns(thread_of(t), object))
+        return hold_refuse(thread_of(t), object);
     set.name = (char *)name;
     set.ref = mmgc_ref_of(t, object).granule;
     set.only_if_absent = true;

@@ -8,6 +8,7 @@
 #include <mmgc/mmgc.h>
 
 #include "client/grant.h"
+#include "client/hold.h"
 #include "client/span.h"
 #include "client/thread.h"
 #include "shm/units.h"
@@ -62,6 +63,17 @@ static int reserve_blocks(struct thread *th, uint64_t needed)
     return error_set(MMGC_E_NOMEM, "no %llu whole blocks", (unsigned long long)needed);
 }
 
+int reserve_secure(struct thread *th, uint64_t bytes)
+{
+    uint64_t blocks = (bytes + MMGC_SMALL_MAX - 1) / MMGC_SMALL_MAX; /* V1 */
+
+    th->reserve_left = 0;
+    if (blocks > SHM_BLOCKS_CAPACITY)
+        return error_set(MMGC_E_LIMIT, "%llu bytes at once, at most %llu", (unsigned long long)bytes,
+                         (unsigned long long)SHM_BLOCKS_CAPACITY * MMGC_SMALL_MAX);
+    return reserve_blocks(th, blocks);
+}
+
 int mmgc_reserve(struct mmgc_thread *t, uint64_t bytes)
 {
     if (t == NULL)
@@ -74,8 +86,10 @@ int mmgc_reserve(struct mmgc_thread *t, uint64_t bytes)
         return error_set(MMGC_E_READ_ONLY, NULL);
     if (bytes > RESERVE_MAX_BYTES)
         return error_set(MMGC_E_RESERVE, "%llu bytes", (unsigned long long)bytes);
+    if (hold_is_open(th))
+        return hold_reserve(th, bytes);
     th->reserve_left = 0; /* what was reserved lies in the ring and counts again */
-    r = reserve_blocks(th, (bytes + MMGC_SMALL_MAX - 1) / MMGC_SMALL_MAX); /* V1 */
+    r = reserve_secure(th, bytes);
     if (r != MMGC_OK)
         return r;
     th->reserve_left = bytes;

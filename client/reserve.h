@@ -9,5 +9,7 @@ struct thread;
 
 /* Counts what was allocated since the last time and @bytes more. False: they were not promised, and the reservation is over. */
 bool reserve_charge(struct thread *th, uint64_t bytes);
+/* [safepoint] Sees to whole blocks in which objects of @bytes together fit, of any sizes, in any order. */
+int reserve_secure(struct thread *th, uint64_t bytes);
 /* After an allocation under a reservation: what the bump gives from here on is to be counted. */
 void reserve_note(struct thread *th);

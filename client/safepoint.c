@@ -9,6 +9,7 @@
 
 #include <mmgc/mmgc.h>
 
+#include "client/hold.h"
 #include "client/roots.h"
 #include "client/thread.h"
 #include "client/tsan.h"
@@ -108,6 +109,7 @@ void mmgc_leave(struct mmgc_thread *t)
     if (t == NULL || thread_of(t)->generation != fork_generation)
         return;
     struct thread *th = thread_of(t);
+    hold_publish(th);
     tsan_release(th->heap);
     at_store_relaxed(&th->m->root_count, 0); /* the bump stays: its span is still ours */
     at_store_release(&th->m->state, SHM_OUT);
@@ -122,6 +124,7 @@ int safepoint_park(struct thread *th)
 
     if (r != MMGC_OK)
         return r;
+    hold_publish(th);
     tsan_release(th->heap);
     at_store_release(&th->m->state, SHM_PARKED);
     fence(th);
@@ -175,6 +178,7 @@ int safepoint_poll(struct thread *th)
     int r = roots_publish(th);
     if (r != MMGC_OK)
         return r;
+    hold_publish(th);
     state_store_wake(th, SHM_PARKED);
     r = wait_epoch(th, epoch);
     return r == MMGC_OK ? safepoint_resume(th) : safepoint_give_up(th, r);

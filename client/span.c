@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "client/thread.h"
+#include "client/hold.h"
 #include "client/tsan.h"
 #include "shm/units.h"
 
@@ -16,7 +16,9 @@
 
 struct shm_bump *span_bump(struct thread *th, enum shm_grant_class class)
 {
-    return shm_mutator_bump(th->m, class);
+    bool parked = class == SHM_GRANT_LINES && hold_is_open(th); /* m->lines is the hold's */
+
+    return parked ? &th->m->bumps[SHM_GRANT_LINES] : shm_mutator_bump(th->m, class);
 }
 
 /* Does a processor wait for each line that it is going to store to, if nobody fetches it before? Of those measured Intel's do (Emerald

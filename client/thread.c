@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "client/hold.h"
 #include "client/stack.h"
 #include "client/write_barrier.h"
 
@@ -56,6 +57,7 @@ void thread_lose_bump(struct thread *th)
         th->m->bumps[i] = nothing;
     for (int i = 0; i < SHM_GRANT_CLASSES; i++)
         th->slabs[i].current = false;
+    hold_forget(th);
 }
 
 /* ---- detaching ------------------------------------------------------------------------------------------------- */
@@ -85,6 +87,7 @@ static void heap_unlink(struct thread *th)
 static void thread_free(struct thread *th)
 {
     free(th->stacks);
+    hold_free(th);
     free(th);
 }
 

@@ -52,7 +52,10 @@ struct thread {
     unsigned generation;                     /* [const] fork_generation when it attached */
     uint32_t id;                             /* [const] the daemon's number for it */
     bool exact, fence;                       /* [const] */
-    const _Atomic uint64_t *field_bits;      /* the heap's log_bits if its plan has fields logged, else NULL */
+    const _Atomic uint64_t *field_bits;      /* the heap's log_bits if its plan has fields logged, else NULL; NULL, too, with a hold open */
+    uint64_t log_lines;                      /* m->log_lines, but with a hold open */
+    struct holds *holds;                     /* NULL before the first (hold.h) */
+    uint32_t hold_depth;                     /* that are open */
     int error;                               /* mmgc_thread_error() */
     uint32_t local_top;                      /* slots of locals in use; slot 0 never is */
     uint64_t reserve_left;                   /* bytes still promised (reserve.c) */

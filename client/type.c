@@ -10,6 +10,7 @@
 #include "client/error.h"
 #include "client/fork.h"
 #include "client/heap.h"
+#include "client/layout.h"
 #include "client/thread.h"
 #include "shm/object.h"
 #include "shm/type.h"
@@ -163,6 +164,9 @@ int mmgc_type_define(struct mmgc_heap *heap, const struct mmgc_type_layout *give
     (void)pthread_mutex_unlock(&heap->lock);
     if (type == NULL) {
         r = type_call_define(heap, &layout, &id);
+        if (r != MMGC_OK)
+            return r;
+        r = layout_keep(heap, id, &layout);
         if (r != MMGC_OK)
             return r;
         type = type_keep(heap, &layout, id);

@@ -12,6 +12,8 @@
 
 #include <mmgc/mmgc.h>
 
+#include "client/hold.h"
+#include "client/hold_admit.h"
 #include "shm/units.h"
 
 #define WORD_BITS 64u
@@ -33,18 +35,39 @@ void write_barrier_follow(struct thread *th)
     const struct mmgc_heap *heap = th->heap;
     bool logs = heap->log_lines != NULL && at_load_relaxed(&heap->control->barrier_active) != 0; /* NULL if opened read-only */
 
-    th->m->log_lines = logs ? lines_for(th, heap->log_lines) : lines_for(th, heap->quiet_lines);
-    th->field_bits = heap->control->barrier == SHM_BARRIER_FIELDS ? heap->log_bits : NULL;
+    th->log_lines = logs ? lines_for(th, heap->log_lines) : lines_for(th, heap->quiet_lines);
+    write_barrier_hold(th);
+}
+
+/* The fields of the heap's plan, if it has them logged. */
+static inline const _Atomic uint64_t *bits_of(const struct thread *th)
+{
+    return th->heap->control->barrier == SHM_BARRIER_FIELDS ? th->heap->log_bits : NULL;
+}
+
+void write_barrier_hold(struct thread *th)
+{
+    bool held = hold_is_open(th);
+
+    th->m->log_lines = held ? lines_for(th, th->heap->held_lines) : th->log_lines;
+    th->field_bits = held ? NULL : bits_of(th);
 }
 
 void write_barrier_rest(struct thread *th)
 {
-    th->m->log_lines = lines_for(th, th->heap->quiet_lines);
+    th->log_lines = lines_for(th, th->heap->quiet_lines);
+    write_barrier_hold(th);
 }
 
 bool write_barrier_logs(const struct thread *th)
 {
-    return th->m->log_lines != lines_for(th, th->heap->quiet_lines);
+    return th->log_lines != lines_for(th, th->heap->quiet_lines);
+}
+
+/* With a hold open: what mmgc_must_log_() says without. */
+static inline bool must_log(const struct thread *th, const void *slot)
+{
+    return at_load_relaxed((const _Atomic uint8_t *)(uintptr_t)(th->log_lines + ((uintptr_t)slot >> MM_LINE_LOG))) != 0;
 }
 
 /* Marking has come to its end while we were inside: nobody asks what is stored from here on. */
@@ -221,16 +244,26 @@ static __attribute__((noinline)) void log_one(struct mmgc_thread *t, const void 
 
     if (rests(th))
         return;
-    if (th->field_bits == NULL)
+    if (bits_of(th) == NULL)
         log_line(th, granule_of(th, object), granule_of(th, slot));
     else
         log_field(th, granule_of(th, object), granule_of(th, slot));
 }
 
-void mmgc_log_slow_(struct mmgc_thread *t, const void *object, const void *slot)
+/* Before a store of *@value into @slot of @object, by one whose byte is set, or who has a hold open. False: it is not to be done. */
+static bool before_store(struct mmgc_thread *t, const void *object, const void *slot, const void **value)
 {
-    if (!is_logged(t, slot))
+    struct thread *th = thread_of(t);
+
+    if (hold_is_open(th)) {
+        if (!hold_admit(th, object, value))
+            return false;
+        if (must_log(th, slot))
+            log_one(t, object, slot);
+    } else if (!is_logged(t, slot)) {
         log_one(t, object, slot);
+    }
+    return true;
 }
 
 static inline void store(const struct mmgc_thread *t, mmgc_ref *slot, const void *value)
@@ -240,6 +273,11 @@ static inline void store(const struct mmgc_thread *t, mmgc_ref *slot, const void
 
 static __attribute__((noinline)) void log_and_store(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value)
 {
+    if (hold_is_open(thread_of(t))) {
+        if (before_store(t, object, slot, &value))
+            store(t, slot, value);
+        return;
+    }
     log_one(t, object, slot);
     store(t, slot, value);
 }
@@ -252,13 +290,37 @@ void mmgc_store_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const
         log_and_store(t, object, slot, value);
 }
 
+bool mmgc_compare_and_swap_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *expected, const void *desired)
+{
+    uint32_t old = mmgc_ref_of(t, expected).granule;
+
+    if (!before_store(t, object, slot, &desired))
+        return false;
+    return __atomic_compare_exchange_n(&slot->granule, &old, mmgc_ref_of(t, desired).granule, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+void *mmgc_exchange_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value)
+{
+    if (!before_store(t, object, slot, &value))
+        return NULL;
+    mmgc_ref old = { __atomic_exchange_n(&slot->granule, mmgc_ref_of(t, value).granule, __ATOMIC_SEQ_CST) };
+    return mmgc_deref(t, old);
+}
+
+void write_barrier_store(struct thread *th, const void *object, mmgc_ref *slot, uint32_t granule)
+{
+    if (must_log(th, slot))
+        log_one(thread_public(th), object, slot);
+    __atomic_store_n(&slot->granule, granule, __ATOMIC_RELEASE);
+}
+
 static void log_range(struct thread *th, const void *object, const mmgc_ref *slots, size_t count)
 {
     uint32_t first = granule_of(th, slots), last = granule_of(th, slots + count - 1);
 
     if (!write_barrier_logs(th) || rests(th))
         return;
-    if (th->field_bits != NULL)
+    if (bits_of(th) != NULL)
         log_fields(th, granule_of(th, object), first, last);
     else
         log_lines(th, granule_of(th, object), first, last);
@@ -273,7 +335,7 @@ static inline void copy_ref(mmgc_ref *to, const mmgc_ref *from)
 
 void mmgc_copy_refs(struct mmgc_thread *t, void *object, mmgc_ref *to, const mmgc_ref *from, size_t count)
 {
-    if (count == 0 || to == from)
+    if (count == 0 || to == from || (hold_is_open(thread_of(t)) && !hold_admit_refs(thread_of(t), object, from, count)))
         return;
     log_range(thread_of(t), object, to, count);
     if ((uintptr_t)to < (uintptr_t)from)
@@ -286,10 +348,9 @@ void mmgc_copy_refs(struct mmgc_thread *t, void *object, mmgc_ref *to, const mmg
 
 void mmgc_fill_refs(struct mmgc_thread *t, void *object, mmgc_ref *slots, const void *value, size_t count)
 {
-    uint32_t granule = mmgc_ref_of(t, value).granule;
-
-    if (count == 0)
+    if (count == 0 || (hold_is_open(thread_of(t)) && !hold_admit(thread_of(t), object, &value)))
         return;
+    uint32_t granule = mmgc_ref_of(t, value).granule;
     log_range(thread_of(t), object, slots, count);
     for (size_t i = 0; i < count; i++)
         __atomic_store_n(&slots[i].granule, granule, __ATOMIC_RELEASE);

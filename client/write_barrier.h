@@ -12,3 +12,7 @@ bool write_barrier_logs(const struct thread *th);
 /* Writes down that the object at @granule was found by a reference that keeps nothing alive; a cycle marks now, or a moment ago. False: there is no
  * room, and this thread may not say that something was lost: it only reads. */
 bool write_barrier_keep(struct thread *th, uint32_t granule);
+/* A hold was begun or ended: with one open every store is looked at here. */
+void write_barrier_hold(struct thread *th);
+/* Stores @granule, or 0, into @slot of @object as mmgc_store() does, but asks no hold. */
+void write_barrier_store(struct thread *th, const void *object, mmgc_ref *slot, uint32_t granule);

@@ -136,7 +136,10 @@ static uint64_t publish(struct shared_heap *h, struct mutator *m, enum shm_grant
     uint64_t bytes = 0;
 
     for (size_t i = 0; i < count; i++) {
-        ring[(m->published[class] + i) % shm_ring_capacity(class)] = rows[i];
+        uint32_t at = (m->published[class] + (uint32_t)i) % shm_ring_capacity(class);
+        ring[at] = rows[i];
+        if (class == SHM_GRANT_HOLD)
+            at_store_relaxed(&m->words->hold_rows[at], 0); /* it was another block's */
         bytes += (uint64_t)rows[i].granules << MM_GRANULE_LOG;
     }
     m->published[class] += (uint32_t)count;
@@ -236,6 +239,7 @@ static const char *what_is_wanted(enum shm_grant_class class)
     case SHM_GRANT_LARGE: return "in one piece";
     case SHM_GRANT_NONMOVING: return "of what does not move";
     case SHM_GRANT_IMMORTAL: return "of what is never freed";
+    case SHM_GRANT_HOLD: return "of blocks for holds";
     default: return "of cells";
     }
 }

@@ -113,7 +113,7 @@ void heap_release_done(struct heap *heap, uint64_t offset, uint64_t bytes, bool 
 /* granting, for one mutator: the call fills @ring entries' worth and records them as its own (the list G of S6) */
 struct heap_mutator *heap_mutator_new(struct heap *heap);            /* NULL: the store is full */
 /* Grants about @bytes of free lines (LINES; holes are never split), whole blocks (BLOCKS), or exactly one run of at least @bytes (LARGE);
- * BLOCKS falls back to a hole of at least @min_bytes. Writes at most @capacity rows, and no more than the ring has room for by the last
+ * BLOCKS falls back to a hole of at least @min_bytes; HOLD gives whole blocks only. Writes at most @capacity rows, and no more than the ring has room for by the last
  * heap_mutator_outstanding(), and returns their number; 0: nothing left, collect or commit; or a class of cells that the plan has not. */
 size_t heap_grant(struct heap *heap, struct heap_mutator *m, enum shm_grant_class class, uint64_t bytes, uint32_t min_bytes,
                   struct shm_grant *ret_grants, size_t capacity);
@@ -122,6 +122,7 @@ size_t heap_grant(struct heap *heap, struct heap_mutator *m, enum shm_grant_clas
 struct heap_mutator_view {
     uint32_t taken[SHM_GRANT_CLASSES];
     uint32_t cursor[SHM_GRANT_CLASSES], limit[SHM_GRANT_CLASSES];    /* of those that bump */
+    const _Atomic uint32_t *hold_rows;        /* SHM_HOLD_CAPACITY words, read once each when needed; NULL: all are 0 */
 };
 /* Bit @class: it was ever granted any. The rows of a view that matter. */
 uint64_t heap_mutator_classes(const struct heap_mutator *m);

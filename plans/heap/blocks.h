@@ -39,8 +39,8 @@ enum block_kind {
 #define BLOCK_STAYS 8u                       /* pinned, or granted in part: this collection slides nothing in or out of it */
 #define BLOCK_YOUNG 16u                      /* a young collection looks at it: something in it was granted since the last one, or copied to */
 #define BLOCK_FRESH 32u                      /* it was free when this collection began, and was taken for copies */
-
 #define BLOCK_UNSWEPT 64u                    /* it was in use when a concurrent collection had marked all: cycle_sweep.c */
+#define BLOCK_HELD 128u                      /* a thread has it for its holds: none of its lines is a hole (heap/grants.h G5) */
 
 #define BLOCK_NONE UINT32_MAX
 

@@ -13,10 +13,10 @@
 #define LINE_CLASSES 4u                          /* LINES, BLOCKS, NONMOVING, IMMORTAL */
 #define IRREGULAR_PER_MUTATOR (2 * LINE_CLASSES) /* of each: the span in use, and the rest of an older one */
 
-/* Whose spans are whole lines, or cells; LARGE has neither. */
+/* Whose spans are bumped in one after the other, and are whole lines, or cells; LARGE and HOLD have neither. */
 static bool class_has_lines(enum shm_grant_class class)
 {
-    return class != SHM_GRANT_LARGE && class < SHM_GRANT_CELLS;
+    return shm_class_bumps(class) && class < SHM_GRANT_CELLS;
 }
 
 static bool class_has_cells(enum shm_grant_class class)
@@ -101,7 +101,8 @@ static void advance(struct heap_mutator *m, enum shm_grant_class class, uint32_t
 
 uint32_t heap_mutator_outstanding(struct heap_mutator *m, enum shm_grant_class class, uint32_t taken)
 {
-    advance(m, class, taken);
+    if (class != SHM_GRANT_HOLD) /* G5 */
+        advance(m, class, taken);
     return m->rings[class].published - m->rings[class].taken;
 }
 
@@ -285,10 +286,124 @@ static void keep_large(struct heap *h, const struct grant_ring *ring)
         large_space_keep(h, entry_at(ring, i)->start);
 }
 
+/* holds (G5) */
+
+/* Of what is left of an entry, which may be nothing; a retired one is no entry any more, and lies nowhere. */
+static uint32_t block_of(struct span s)
+{
+    return (s.end - 1) / MM_BLOCK_GRANULES;
+}
+
+static bool entry_gone(struct span s)
+{
+    return s.end == 0;
+}
+
+/* A row counts lines from the block's start; what it says beyond the block, or behind what it said at an earlier stop, is nothing new. */
+static struct hold_seen hold_look(struct span s, uint32_t row, bool taken)
+{
+    uint32_t lines = MM_MIN(row & ~SHM_HOLD_RETIRED, MM_BLOCK_LINES);
+
+    return (struct hold_seen){ .rest = MM_MAX(s.start, block_of(s) * MM_BLOCK_GRANULES + lines * MM_LINE_GRANULES),
+                               .retired = taken || (row & SHM_HOLD_RETIRED) != 0 };
+}
+
+static uint32_t hold_row(const struct heap_mutator_view *view, uint32_t index)
+{
+    return view->hold_rows == NULL ? 0 : at_load_relaxed(&view->hold_rows[index % SHM_HOLD_CAPACITY]);
+}
+
+static void set_held(struct heap *h, struct span s, bool held)
+{
+    _Atomic uint8_t *flags = &h->meta.flags[block_of(s)];
+
+    if (held)
+        at_or_relaxed(flags, (uint8_t)BLOCK_HELD);
+    else
+        at_and_relaxed(flags, (uint8_t)~BLOCK_HELD);
+}
+
+static void open_hold(struct heap *h, struct span s, const struct hold_seen *seen)
+{
+    struct span rest = { seen->rest, s.end };
+
+    take_out(h, heap_current_index(h), rest);
+    if (seen->retired)
+        set_held(h, s, false);
+    else
+        put_in(h, heap_current_index(h) ^ 1, rest);
+}
+
+static void open_holds(struct heap *h, struct heap_mutator *m, const struct heap_mutator_view *view)
+{
+    struct grant_ring *ring = &m->rings[SHM_GRANT_HOLD];
+    uint32_t taken = view->taken[SHM_GRANT_HOLD] - ring->taken;
+
+    taken = taken > ring->published - ring->taken ? 0 : taken; /* as advance() */
+    ring->next_taken = ring->taken + taken;
+    for (uint32_t i = ring->taken; i != ring->published; i++) {
+        struct span s = *entry_at(ring, i);
+        if (entry_gone(s))
+            continue;
+        struct hold_seen *seen = &m->holds[i % SHM_HOLD_CAPACITY];
+        *seen = hold_look(s, hold_row(view, i), i - ring->taken < taken);
+        open_hold(h, s, seen);
+    }
+}
+
+static void end_holds_collected(struct heap_mutator *m)
+{
+    struct grant_ring *ring = &m->rings[SHM_GRANT_HOLD];
+
+    for (uint32_t i = ring->taken; i != ring->published; i++) {
+        struct span *s = entry_at(ring, i);
+        const struct hold_seen *seen = &m->holds[i % SHM_HOLD_CAPACITY];
+        if (!entry_gone(*s))
+            *s = seen->retired ? (struct span){ 0, 0 } : (struct span){ seen->rest, s->end };
+    }
+    ring->taken = ring->next_taken;
+}
+
+static void end_holds_unchanged(struct heap *h, struct heap_mutator *m)
+{
+    struct grant_ring *ring = &m->rings[SHM_GRANT_HOLD];
+
+    for (uint32_t i = ring->taken; i != ring->published; i++) {
+        struct span s = *entry_at(ring, i), rest = { m->holds[i % SHM_HOLD_CAPACITY].rest, s.end };
+        if (entry_gone(s))
+            continue;
+        if (!m->holds[i % SHM_HOLD_CAPACITY].retired)
+            take_out(h, heap_current_index(h) ^ 1, rest);
+        put_in(h, heap_current_index(h), rest);
+        put_in(h, heap_current_index(h), (struct span){ s.start, rest.start });
+        set_held(h, s, true);
+    }
+}
+
+/* What it had found is finished, the rest is free again: at once, where nothing else is in the block. */
+static void seal_holds(struct heap *h, struct heap_mutator *m, const struct heap_mutator_view *view)
+{
+    struct grant_ring *ring = &m->rings[SHM_GRANT_HOLD];
+
+    for (uint32_t i = ring->taken; i != ring->published; i++) {
+        struct span s = *entry_at(ring, i);
+        if (entry_gone(s))
+            continue;
+        struct hold_seen seen = hold_look(s, hold_row(view, i), false);
+        take_out(h, heap_current_index(h), (struct span){ seen.rest, s.end });
+        set_held(h, s, false);
+        line_blocks_return(h, s.end - 1);
+    }
+}
+
 static void open_mutator(struct heap *h, struct heap_mutator *m, const struct heap_mutator_view *view)
 {
     for (uint64_t rest = m->classes; rest != 0; rest &= rest - 1) {
         enum shm_grant_class class = (enum shm_grant_class)__builtin_ctzll(rest);
+        if (class == SHM_GRANT_HOLD) {
+            open_holds(h, m, view);
+            continue;
+        }
         advance(m, class, view->taken[class]);
         if (class == SHM_GRANT_LARGE)
             keep_large(h, &m->rings[class]);
@@ -336,9 +451,11 @@ static void ring_end_collected(struct grant_ring *ring)
 static void rings_end_collected(struct heap *h, const struct heap_stop *stop)
 {
     h->grants.sealed_count = 0;
-    for (size_t i = 0; i < stop->mutator_count; i++)
+    for (size_t i = 0; i < stop->mutator_count; i++) {
         for (uint64_t rest = stop->mutators[i]->classes; rest != 0; rest &= rest - 1)
             ring_end_collected(&stop->mutators[i]->rings[__builtin_ctzll(rest)]);
+        end_holds_collected(stop->mutators[i]);
+    }
 }
 
 void grants_end_collected_stw(struct heap *h, const struct heap_stop *stop)
@@ -434,7 +551,10 @@ void grants_end_unchanged_stw(struct heap *h, const struct heap_stop *stop)
     for (size_t i = 0; i < stop->mutator_count; i++)
         for (uint64_t rest = stop->mutators[i]->classes; rest != 0; rest &= rest - 1) {
             enum shm_grant_class class = (enum shm_grant_class)__builtin_ctzll(rest);
-            ring_end_unchanged(h, class, &stop->mutators[i]->rings[class]);
+            if (class == SHM_GRANT_HOLD)
+                end_holds_unchanged(h, stop->mutators[i]);
+            else
+                ring_end_unchanged(h, class, &stop->mutators[i]->rings[class]);
         }
 }
 
@@ -541,6 +661,10 @@ void heap_mutator_seal(struct heap *h, struct heap_mutator *m, const struct heap
 {
     for (uint64_t rest = m->classes; rest != 0; rest &= rest - 1) {
         enum shm_grant_class class = (enum shm_grant_class)__builtin_ctzll(rest);
+        if (class == SHM_GRANT_HOLD) {
+            seal_holds(h, m, view);
+            continue;
+        }
         advance(m, class, view->taken[class]);
         if (class == SHM_GRANT_LARGE)
             seal_large(h, &m->rings[class]);

@@ -8,6 +8,9 @@
  *       next has what stays in G: spans not begun and the rest of those begun, whose bytes are nobody's business
  *   G4  in a concurrent collection G stays open between its pauses: spans granted meanwhile go into next; current stays as it was
  *   G3  a span begun is irregular: parsed up to its zeroed limit, kept from its cursor
+ *   G5  what a thread's row says of a block of its holds is whole lines: those behind the last stop's are finished now, the rest stays in
+ *       G; of a retired one nothing stays. Until it is retired the block is BLOCK_HELD: none of its lines is a hole, so that nobody
+ *       is granted what lies between the objects of a hold. An entry is the thread's to the next collection after it was retired
  *   Threads  the heap's one caller; a collection's workers read current, next and the list                          */
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +28,11 @@ struct irregular {
     uint32_t keep;                           /* [keep, end) stays in G */
 };
 
+struct hold_seen {                           /* what this stop has found in a hold's block, granules */
+    uint32_t rest;                           /* objects and zeroes end here */
+    bool retired;
+};
+
 struct grant_ring {                          /* of one class of one mutator: our copy of what the client was told */
     uint32_t published, taken;               /* as in shm_mailbox; taken as last seen, clamped */
     uint32_t capacity;                       /* constant, a power of two */
@@ -32,6 +40,7 @@ struct grant_ring {                          /* of one class of one mutator: our
     bool has_rest;                           /* a collection left only ... */
     uint32_t rest_index;                     /* ... of this entry ... */
     struct span rest;                        /* ... this part in G */
+    uint32_t next_taken;                     /* HOLD, between grants_open and its end: what taken becomes */
     bool open;                               /* between grants_open and its end: the entry `taken` is bumped in ... */
     uint32_t cursor;                         /* ... and what lies from here to its end is kept */
 };
@@ -42,6 +51,7 @@ struct heap_mutator {
     uint32_t term;                           /* of grants, in which it was last granted to */
     struct grant_ring rings[SHM_GRANT_CLASSES];
     struct span entries[SHM_RING_ROWS];
+    struct hold_seen holds[SHM_HOLD_CAPACITY]; /* of the entries of HOLD, between grants_open and its end */
 };
 
 struct grants {

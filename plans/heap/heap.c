@@ -335,6 +335,17 @@ static size_t grant_common(struct heap *h, struct heap_mutator *m, enum block_ki
                                               capacity);
 }
 
+/* Whole blocks, of the space where nothing moves. */
+static size_t grant_held(struct heap *h, struct heap_mutator *m, uint64_t bytes, struct shm_grant *ret, size_t capacity)
+{
+    size_t count = line_blocks_grant_free(h, m, BLOCK_NONMOVING, SHM_GRANT_HOLD, MM_MIN(bytes, room_above(h, ROOM_KEPT_FOR_LARGE)),
+                                          ret, capacity);
+
+    for (size_t i = 0; i < count; i++)
+        at_or_relaxed(&h->meta.flags[ret[i].start / MM_BLOCK_GRANULES], (uint8_t)BLOCK_HELD);
+    return count;
+}
+
 /* A client may ask for any class. Cells are what some plans are made of, of the sizes that are theirs. */
 static bool class_is_served(const struct plan *plan, enum shm_grant_class class)
 {
@@ -360,6 +371,7 @@ size_t heap_grant(struct heap *h, struct heap_mutator *m, enum shm_grant_class c
     case SHM_GRANT_LARGE: return large_space_grant(h, m, bytes, ret_grants);
     case SHM_GRANT_NONMOVING: return grant_common(h, m, BLOCK_NONMOVING, &request, ret_grants, room);
     case SHM_GRANT_IMMORTAL: return grant_common(h, m, BLOCK_IMMORTAL, &request, ret_grants, room);
+    case SHM_GRANT_HOLD: return grant_held(h, m, bytes, ret_grants, room);
     default: return h->plan->grant(h, m, &request, ret_grants, room);
     }
 }

@@ -4,6 +4,7 @@
  *   I2  a hole, which may be granted, is a maximal run of lines of one block that are neither marked nor in G
  *   I3  an object bit is in a marked line, and never in G: so holes and spans begin with no object bits
  *   I4  free_lines is the number of lines in holes; a block without marks and without G is free
+ *   I5  but a block that is BLOCK_HELD has no holes, and is not free, whatever its marks say
  *   Races  markers store the same line byte: equal values, relaxed, harmless; a sweep has its block for itself
  *   Checked by line_blocks_check_block_stw(): after each collection of a debug build and by verify.  docs/plans.md#lines */
 #include "plans/space/line_blocks.h"
@@ -30,6 +31,11 @@ static void clear_objects(_Atomic uint64_t *objects, uint32_t block)
 
 /* holes */
 
+static bool is_held(const struct heap *h, uint32_t block)
+{
+    return blocks_flag(&h->blocks, block, BLOCK_HELD);
+}
+
 static bool line_in_hole(const struct heap *h, uint64_t line)
 {
     return at_load_relaxed(&h->meta.lines[line]) == 0 && !bitmap_test(heap_granted(h), line) &&
@@ -41,6 +47,8 @@ static uint32_t count_holes(const struct heap *h, uint32_t block)
     uint64_t first = (uint64_t)block * MM_BLOCK_LINES;
     uint32_t count = 0;
 
+    if (is_held(h, block))
+        return 0;
     for (uint64_t line = first; line < first + MM_BLOCK_LINES; line++)
         count += line_in_hole(h, line);
     return count;
@@ -268,6 +276,8 @@ static uint32_t count_free_lines(const struct heap *h, uint32_t block)
     const uint8_t *lines = line_bytes(h, block);
     uint32_t count = 0;
 
+    if (is_held(h, block))
+        return 0;
     if ((at_load_relaxed(&next[0]) | at_load_relaxed(&next[1])) == 0) {
         for (uint32_t i = 0; i < MM_BLOCK_LINES; i++)
             count += lines[i] == 0;
@@ -358,7 +368,7 @@ void line_blocks_sweep_block(struct heap *h, uint32_t block, struct sweep_tally 
     grants_clear_kept(h, block, heap_mark_bits(h));
     if (h->plan->constraints.barrier != SHM_BARRIER_NONE && !h->plan->constraints.counts)
         want_logged(h, block);
-    at_store_relaxed(&h->meta.flags[block], 0);
+    at_and_relaxed(&h->meta.flags[block], (uint8_t)BLOCK_HELD);
     at_store_relaxed(&h->meta.free_lines[block], (uint8_t)after);
     tally->freed_bytes += ((int64_t)after - before) * MM_LINE_BYTES;
     tally->free_lines[kind] -= counted ? before : 0;

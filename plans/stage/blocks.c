@@ -31,7 +31,7 @@ void stage_choose(struct collection *c, struct job *job)
 
 static void prepare_whole(struct heap *h, uint32_t block, const struct space *space)
 {
-    uint8_t kept = space->kind == BLOCK_LARGE ? BLOCK_YOUNG : 0; /* large_space.c L4 */
+    uint8_t kept = BLOCK_HELD | (space->kind == BLOCK_LARGE ? BLOCK_YOUNG : 0); /* large_space.c L4 */
 
     at_and_relaxed(&h->meta.flags[block], kept);
     if (h->plan->constraints.counts && heap_cycle(h) == HEAP_CYCLE_NONE)
@@ -39,16 +39,19 @@ static void prepare_whole(struct heap *h, uint32_t block, const struct space *sp
     space->prepare_block(h, block);
 }
 
-/* Of blocks that nothing was granted in there is nothing to be made ready: a glance at 18 bytes. */
+/* Of blocks that nothing was granted in there is nothing to be made ready: a glance at 18 bytes. One that is held may be retired by this
+ * stop: then its lines are counted. */
 static void prepare_young(struct heap *h, uint32_t block, enum block_kind kind)
 {
-    if (!block_kind_has_lines(kind) || !walk_block_in_g(h, block))
+    uint8_t held = at_load_relaxed(&h->meta.flags[block]) & BLOCK_HELD;
+
+    if (!block_kind_has_lines(kind) || (held == 0 && !walk_block_in_g(h, block)))
         return;
     uint8_t leaves = kind == BLOCK_NURSERY || refcount_moves_block(h, block, kind) ? BLOCK_EVACUATE : 0;
     bitmap_clear_range(heap_scratch_bits(h), (uint64_t)block * MM_BLOCK_GRANULES,
                        ((uint64_t)block + 1) * MM_BLOCK_GRANULES);
     at_store_relaxed(&h->meta.charged[block], 0);
-    at_store_relaxed(&h->meta.flags[block], BLOCK_YOUNG | leaves);
+    at_store_relaxed(&h->meta.flags[block], BLOCK_YOUNG | leaves | held);
 }
 
 void stage_prepare(struct worker *w, struct packet *p)

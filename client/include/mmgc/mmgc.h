@@ -275,21 +275,18 @@ static inline void *mmgc_load(const struct mmgc_thread *t, const mmgc_ref *slot)
     mmgc_ref ref = {__atomic_load_n(&slot->granule, __ATOMIC_ACQUIRE)};
     return mmgc_deref(t, ref);
 }
-MMGC_API void mmgc_log_slow_(struct mmgc_thread *t, const void *object, const void *slot);
 MMGC_API void mmgc_store_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value);
+MMGC_API bool mmgc_compare_and_swap_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *expected, const void *desired);
+MMGC_API void *mmgc_exchange_slow_(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value);
 /* The write barrier: whether the plan may have to hear of a store to @slot before it is done. Where nothing is logged this looks at a
  * table of zeroes, so that it costs no branch to know. */
 static inline bool mmgc_must_log_(const struct mmgc_thread *t, const void *slot)
 {
     return __atomic_load_n((const uint8_t *)(uintptr_t)(t->log_lines + ((uintptr_t)slot >> 8)), __ATOMIC_RELAXED) != 0;
 }
-static inline void mmgc_log_(struct mmgc_thread *t, const void *object, const void *slot)
-{
-    if (MMGC_UNLIKELY_(mmgc_must_log_(t, slot)))
-        mmgc_log_slow_(t, object, slot);
-}
 /* Stores a reference to @value (or null) into @slot, a field of @object (release). @value is of the same heap; @object is the object
- * itself, as mmgc_new() or mmgc_load() gave it, no place inside it: here and in the calls below. */
+ * itself, as mmgc_new() or mmgc_load() gave it, no place inside it: here and in the calls below. With a hold open (hold.h) a store that
+ * lets out what is in it stows that first, or is not done, and mmgc_thread_error() says why: MMGC_E_HELD, or no memory. */
 static inline void mmgc_store(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value)
 {
     if (MMGC_UNLIKELY_(mmgc_must_log_(t, slot))) {
@@ -309,15 +306,18 @@ static inline void mmgc_init_store(struct mmgc_thread *t, mmgc_ref *slot, const 
 /* Replaces @expected by @desired in @slot of @object if it still is @expected. False: it was not. Sequentially consistent. */
 static inline bool mmgc_compare_and_swap(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *expected, const void *desired)
 {
-    uint32_t old = mmgc_ref_of(t, expected).granule;
-    mmgc_log_(t, object, slot);
+    uint32_t old;
+    if (MMGC_UNLIKELY_(mmgc_must_log_(t, slot)))
+        return mmgc_compare_and_swap_slow_(t, object, slot, expected, desired);
+    old = mmgc_ref_of(t, expected).granule;
     return __atomic_compare_exchange_n(&slot->granule, &old, mmgc_ref_of(t, desired).granule, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 /* Stores @value and returns what stood there. Sequentially consistent. */
 static inline void *mmgc_exchange(struct mmgc_thread *t, void *object, mmgc_ref *slot, const void *value)
 {
     mmgc_ref old;
-    mmgc_log_(t, object, slot);
+    if (MMGC_UNLIKELY_(mmgc_must_log_(t, slot)))
+        return mmgc_exchange_slow_(t, object, slot, value);
     old.granule = __atomic_exchange_n(&slot->granule, mmgc_ref_of(t, value).granule, __ATOMIC_SEQ_CST);
     return mmgc_deref(t, old);
 }

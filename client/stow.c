@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stow.c - Stow: one pass that copies, and what follows when it has succeeded, or has not.
+ *   W1  between the first copy and the last reference brought up to date there is no safepoint, so no stop sees a copy that refers to
+ *       a hold. If the thread is killed there, the copies are garbage that refers to garbage, all of it whole (soundness S5, S7)
+ *   W2  nothing in a hold is written before all is copied: a marker may be reading it. Where a copy is stands in a map beside the block
+ *   W3  what does not fit is undone: into a hold, by setting its bump back; in the heap copies lose their fields, so that they refer to
+ *       nothing, and are garbage. Then a pass without copies says how much is needed, which is waited for, and all begins anew
+ *   W4  guests stay where they are, and are changed last, through the write barrier: they may be old               */
+#include "client/stow.h"
+
+#include <errno.h>
+#include <mmgc/mmgc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/alloc.h"
+#include "client/error.h"
+#include "client/hold.h"
+#include "client/layout.h"
+#include "client/write_barrier.h"
+
+#define ATTEMPTS 8u
+#define FIRST_FRAMES 256u
+#define MAP_WORDS (MM_BLOCK_GRANULES / 2 / 64)
+
+/* Of one block: no two objects begin in the same two granules. */
+struct stow_map {
+    uint64_t stow;                           /* the serial of the stow that it is of; of another: it is empty */
+    uint64_t copied[MAP_WORDS];
+    uint32_t next;                           /* place of the next block that this stow has touched */
+    uint32_t to[MM_BLOCK_GRANULES / 2];      /* granules, where copied */
+};
+
+struct frame {                               /* an object whose references from the next one on are to be looked at */
+    char *payload;
+    const struct layout *layout;
+    uint32_t length;
+    uint32_t element, field;                 /* fields: those of the fixed part, then those of element after element */
+    bool writes;                             /* it is a copy */
+};
+
+struct stow {
+    struct thread *th;
+    uint32_t to;                             /* the depth it goes to */
+    bool measures;                           /* nothing is copied: need says what would be */
+    bool from_blocks;                        /* what was seen to (W3) */
+    uint64_t serial;
+    uint32_t touched;                        /* place of the first block with a map of this stow; 0: none */
+    uint32_t guests;                         /* marked stowed */
+    struct frame *frames;
+    size_t depth, capacity;
+    struct alloc_need need;
+    uint64_t bytes;
+    bool lacks;                              /* memory, of the kind that can be waited for */
+    struct hold before;                      /* the hold @to, as it was */
+};
+
+static _Atomic uint64_t last_serial;
+
+static char *address_of(const struct stow *s, uint32_t granule)
+{
+    return s->th->m->base + ((uint64_t)granule << MM_GRANULE_LOG);
+}
+
+static uint32_t granule_of(const struct stow *s, const void *p)
+{
+    return (uint32_t)((uint64_t)((const char *)p - s->th->m->base) >> MM_GRANULE_LOG);
+}
+
+static uint64_t header_of(const char *payload)
+{
+    return __atomic_load_n((const uint64_t *)(const void *)payload - 1, __ATOMIC_RELAXED);
+}
+
+/* ---- frames ---- */
+
+static int push(struct stow *s, char *payload, const struct layout *l, uint64_t header, bool writes)
+{
+    uint32_t length = object_header_length(header);
+    bool arrays = l->element_ref_count > 0 && length > 0;
+
+    if (l->ref_count == 0 && !arrays)
+        return MMGC_OK;
+    if (s->depth == s->capacity) {
+        size_t capacity = s->capacity == 0 ? FIRST_FRAMES : 2 * s->capacity;
+        struct frame *frames = reallocarray(s->frames, capacity, sizeof(*frames));
+        if (frames == NULL)
+            return error_system("malloc", -ENOMEM);
+        s->frames = frames;
+        s->capacity = capacity;
+    }
+    s->frames[s->depth++] = (struct frame){ payload, l, arrays ? length : 0, 0, 0, writes };
+    return MMGC_OK;
+}
+
+/* The top frame's next reference, or NULL: there are no more. */
+static uint32_t *next_slot(struct frame *f)
+{
+    const struct layout *l = f->layout;
+
+    if (f->field < l->ref_count)
+        return (uint32_t *)(void *)(f->payload + l->refs[f->field++]);
+    uint32_t in_element = f->field - l->ref_count;
+    if (f->element == f->length)
+        return NULL;
+    uint32_t *slot = (uint32_t *)(void *)(f->payload + l->fixed_bytes + (uint64_t)f->element * l->element_bytes +
+                                          l->element_refs[in_element]);
+    if (++in_element == l->element_ref_count) {
+        f->element++;
+        f->field = l->ref_count;
+    } else {
+        f->field++;
+    }
+    return slot;
+}
+
+static bool is_done(const struct frame *f)
+{
+    return f->field >= f->layout->ref_count && f->element == f->length;
+}
+
+/* ---- where things are ---- */
+
+static uint8_t owner_of(const struct stow *s, uint32_t granule)
+{
+    return s->th->holds->pool.owners[granule / MM_BLOCK_GRANULES];
+}
+
+static struct held_block *block_of(const struct stow *s, uint32_t granule)
+{
+    struct hold_pool *pool = &s->th->holds->pool;
+
+    return held_block(pool, pool->places[granule / MM_BLOCK_GRANULES]);
+}
+
+/* The map of the block that @granule is in, empty if this stow has not been there. NULL: out of memory. */
+static struct stow_map *map_of(struct stow *s, uint32_t granule)
+{
+    struct held_block *b = block_of(s, granule);
+
+    if (b->map == NULL) {
+        b->map = malloc(sizeof(*b->map));
+        if (b->map == NULL)
+            return NULL;
+        b->map->stow = 0;
+    }
+    if (b->map->stow != s->serial) {
+        b->map->stow = s->serial;
+        memset(b->map->copied, 0, sizeof(b->map->copied));
+        b->map->next = s->touched;
+        s->touched = s->th->holds->pool.places[granule / MM_BLOCK_GRANULES];
+    }
+    return b->map;
+}
+
+static bool is_copied(const struct stow_map *map, uint32_t granule)
+{
+    uint32_t pair = granule % MM_BLOCK_GRANULES / 2;
+
+    return (map->copied[pair / 64] >> pair % 64 & 1) != 0;
+}
+
+static void note_copy(struct stow_map *map, uint32_t granule, uint32_t to)
+{
+    uint32_t pair = granule % MM_BLOCK_GRANULES / 2;
+
+    map->copied[pair / 64] |= UINT64_C(1) << pair % 64;
+    map->to[pair] = to;
+}
+
+static bool leaves(const struct stow *s, uint8_t owner)
+{
+    return (owner & HOLD_GUESTS) == 0 && owner > s->to;
+}
+
+/* Where the object at @granule is when all is copied. */
+static uint32_t forwarded(const struct stow *s, uint32_t granule)
+{
+    if (granule == 0 || !leaves(s, owner_of(s, granule)))
+        return granule;
+    const struct stow_map *map = block_of(s, granule)->map;
+    bool copied = map != NULL && map->stow == s->serial && is_copied(map, granule);
+    return copied ? map->to[granule % MM_BLOCK_GRANULES / 2] : granule;
+}
+
+/* ---- copying ---- */
+
+/* NULL: *ret_error; if more memory would help, s->lacks. */
+static char *room_for(struct stow *s, uint64_t bytes, int *ret_error)
+{
+    struct thread *th = s->th;
+    struct hold *hold = s->to > 0 ? &th->holds->stack[s->to - 1] : NULL;
+    uint64_t used = hold != NULL ? hold_used(th, hold) : 0;
+
+    if (hold != NULL && bytes > hold->budget_bytes - MM_MIN(used, hold->budget_bytes)) {
+        *ret_error = error_set(MMGC_E_BUDGET, "%llu bytes more than %llu of the enclosing hold's %llu", (unsigned long long)bytes,
+                               (unsigned long long)used, (unsigned long long)hold->budget_bytes);
+        return NULL;
+    }
+    char *p = hold != NULL ? hold_take(th, hold, bytes) : alloc_at_hand(th, bytes, s->from_blocks);
+    s->lacks = p == NULL;
+    if (p == NULL)
+        *ret_error = error_set(MMGC_E_NOMEM, "stowing %llu bytes", (unsigned long long)bytes);
+    return p;
+}
+
+static inline void copy_payload(char *to, const char *from, uint64_t bytes)
+{
+    for (uint64_t i = 0; i < bytes; i += sizeof(uint64_t))
+        __atomic_store_n((uint64_t *)(void *)(to + i), *(const uint64_t *)(const void *)(from + i), __ATOMIC_RELAXED);
+}
+
+/* What stands at @granule is in the hold: copied, or counted. */
+static int take_out(struct stow *s, struct stow_map *map, uint32_t granule)
+{
+    char *from = address_of(s, granule), *to = from;
+    uint64_t header = header_of(from);
+    const struct layout *l = layout_of(s->th->heap, header);
+    int r = MMGC_OK;
+
+    if (l == NULL || layout_bytes(l, header) > MM_SMALL_MAX_BYTES)
+        return error_set(MMGC_E_NO_OBJECT, "granule %u", granule);
+    uint64_t bytes = layout_bytes(l, header);
+    s->bytes += bytes;
+    if (s->measures) {
+        alloc_need_add(s->th, &s->need, bytes);
+    } else {
+        char *p = room_for(s, bytes, &r);
+        if (p == NULL)
+            return r;
+        to = alloc_finish(p, header);
+        copy_payload(to, from, bytes - OBJECT_HEADER_BYTES);
+    }
+    note_copy(map, granule, granule_of(s, to));
+    return push(s, to, l, header, !s->measures);
+}
+
+static int visit_guest(struct stow *s, uint32_t granule)
+{
+    uint32_t depth;
+    char *object = address_of(s, granule);
+    struct hold_guest *guest = hold_guest_find(s->th, object, &depth);
+
+    if (guest == NULL || depth <= s->to || guest->stowed)
+        return MMGC_OK;
+    uint64_t header = header_of(object);
+    const struct layout *l = layout_of(s->th->heap, header);
+    if (l == NULL)
+        return error_set(MMGC_E_NO_OBJECT, "granule %u", granule);
+    guest->stowed = true;
+    s->guests++;
+    return push(s, object, l, header, false);
+}
+
+/* What a reference of @was is from now on. */
+static inline int visit(struct stow *s, uint32_t was, uint32_t *ret_now)
+{
+    uint8_t owner;
+
+    *ret_now = was;
+    if (was == 0 || (owner = owner_of(s, was)) <= s->to)
+        return MMGC_OK;
+    if ((owner & HOLD_GUESTS) != 0)
+        return visit_guest(s, was);
+    struct stow_map *map = map_of(s, was);
+    if (map == NULL)
+        return error_system("malloc", -ENOMEM);
+    if (!is_copied(map, was)) {
+        int r = take_out(s, map, was);
+        if (r != MMGC_OK)
+            return r;
+    }
+    *ret_now = map->to[was % MM_BLOCK_GRANULES / 2];
+    return MMGC_OK;
+}
+
+/* All that was reached is looked at. */
+static int drain(struct stow *s)
+{
+    while (s->depth > 0) {
+        struct frame *f = &s->frames[s->depth - 1];
+        uint32_t *slot = next_slot(f), now;
+        bool writes = f->writes;
+        if (slot == NULL || is_done(f))
+            s->depth--; /* before it is visited: a list takes one frame */
+        if (slot == NULL)
+            continue;
+        uint32_t was = __atomic_load_n(slot, __ATOMIC_RELAXED);
+        int r = visit(s, was, &now);
+        if (r != MMGC_OK)
+            return r;
+        if (writes && now != was)
+            __atomic_store_n(slot, now, __ATOMIC_RELAXED); /* nobody knows the copy yet */
+    }
+    return MMGC_OK;
+}
+
+static int visit_root(struct stow *s, uint32_t granule)
+{
+    uint32_t now;
+    int r = visit(s, granule, &now);
+
+    return r == MMGC_OK ? drain(s) : r;
+}
+
+struct roots {
+    void **objects;
+    size_t count;
+    bool at_end;                             /* also the innermost hold's guests, which then ends */
+};
+
+static int visit_roots(struct stow *s, const struct roots *roots)
+{
+    struct thread *th = s->th;
+    int r = MMGC_OK;
+
+    for (size_t i = 0; r == MMGC_OK && i < roots->count; i++)
+        if (roots->objects[i] != NULL)
+            r = visit_root(s, granule_of(s, roots->objects[i]));
+    for (uint32_t i = 0; roots->at_end && r == MMGC_OK && i < hold_innermost(th)->guest_count; i++)
+        r = visit_root(s, hold_innermost(th)->guests[i].granule);
+    return r;
+}
+
+/* ---- afterwards ---- */
+
+/* Old references of @object, which stays where it is, to what does not. */
+static void update(struct stow *s, char *object)
+{
+    uint64_t header = header_of(object);
+    const struct layout *l = layout_of(s->th->heap, header);
+
+    if (l == NULL)
+        return;
+    struct frame f = { object, l, l->element_ref_count > 0 ? object_header_length(header) : 0, 0, 0, true };
+    for (uint32_t *slot; (slot = next_slot(&f)) != NULL;) {
+        uint32_t was = __atomic_load_n(slot, __ATOMIC_RELAXED), now = forwarded(s, was);
+        if (now != was)
+            write_barrier_store(s->th, object, (mmgc_ref *)(void *)slot, now);
+    }
+}
+
+static void update_guests(struct stow *s)
+{
+    for (uint32_t depth = s->th->hold_depth; s->guests > 0 && depth > s->to; depth--) {
+        const struct hold *hold = &s->th->holds->stack[depth - 1];
+        for (uint32_t i = 0; i < hold->guest_count; i++)
+            if (hold->guests[i].stowed)
+                update(s, address_of(s, hold->guests[i].granule));
+    }
+}
+
+static void update_block(struct stow *s, char *at, const char *top)
+{
+    while (at < top) {
+        uint64_t header = __atomic_load_n((const uint64_t *)(const void *)at, __ATOMIC_RELAXED);
+        const struct layout *l = header == 0 ? NULL : layout_of(s->th->heap, header);
+        if (l != NULL)
+            update(s, at + OBJECT_HEADER_BYTES);
+        at += l != NULL ? layout_bytes(l, header) : MM_GRANULE_BYTES;
+    }
+}
+
+/* Everything that is in the holds which lose something, what has been stowed before included. */
+static void update_holds(struct stow *s)
+{
+    struct thread *th = s->th;
+
+    for (uint32_t depth = th->hold_depth; depth > s->to; depth--) {
+        struct hold *hold = &th->holds->stack[depth - 1];
+        for (uint32_t at = hold->chain.first; at != 0; at = held_block(&th->holds->pool, at)->next) {
+            const struct held_block *b = held_block(&th->holds->pool, at);
+            update_block(s, b->start, at == hold->chain.last ? hold_bump(th, hold)->cursor : b->top);
+        }
+    }
+}
+
+static void update_locals(struct stow *s)
+{
+    struct thread *th = s->th;
+
+    for (uint32_t slot = 1; slot < th->local_top; slot++) {
+        uint32_t was = at_load_relaxed(&th->m->locals[slot]), now = forwarded(s, was);
+        if (now != was)
+            at_store_release(&th->m->locals[slot], now);
+    }
+}
+
+static void finish(struct stow *s, const struct roots *roots)
+{
+    update_guests(s);
+    if (!roots->at_end)
+        update_holds(s);
+    update_locals(s);
+    for (size_t i = 0; i < roots->count; i++)
+        if (roots->objects[i] != NULL)
+            roots->objects[i] = address_of(s, forwarded(s, granule_of(s, roots->objects[i])));
+}
+
+static void forget_guests(struct stow *s)
+{
+    for (uint32_t depth = s->th->hold_depth; s->guests > 0 && depth > s->to; depth--) {
+        struct hold *hold = &s->th->holds->stack[depth - 1];
+        for (uint32_t i = 0; i < hold->guest_count; i++)
+            hold->guests[i].stowed = false;
+    }
+    s->guests = 0;
+}
+
+/* In the heap: a copy that refers to nothing (W3). */
+static void empty_copies(struct stow *s, const struct stow_map *map)
+{
+    for (uint32_t word = 0; word < MAP_WORDS; word++)
+        for (uint64_t rest = map->copied[word]; rest != 0; rest &= rest - 1) {
+            char *copy = address_of(s, map->to[word * 64 + (uint32_t)__builtin_ctzll(rest)]);
+            uint64_t header = header_of(copy);
+            memset(copy, 0, layout_bytes(layout_of(s->th->heap, header), header) - OBJECT_HEADER_BYTES);
+        }
+}
+
+static void undo(struct stow *s)
+{
+    struct hold_pool *pool = &s->th->holds->pool;
+
+    forget_guests(s);
+    for (uint32_t at = s->touched; s->to == 0 && !s->measures && at != 0; at = held_block(pool, at)->map->next)
+        empty_copies(s, held_block(pool, at)->map);
+    if (s->to == 0 || s->measures)
+        return;
+    struct hold *hold = &s->th->holds->stack[s->to - 1];
+    hold_chain_cut(s->th, &hold->chain, s->before.chain.last, s->before.chain.count);
+    hold->bump = s->before.bump;
+    hold->counted = s->before.counted;
+    hold->used_bytes = s->before.used_bytes;
+}
+
+/* ---- a stow ---- */
+
+static int pass(struct stow *s, const struct roots *roots)
+{
+    s->serial = at_add_relaxed(&last_serial, 1) + 1;
+    s->touched = s->guests = 0;
+    s->depth = 0;
+    s->bytes = 0;
+    s->lacks = false;
+    if (s->to > 0 && !s->measures)
+        s->before = s->th->holds->stack[s->to - 1];
+    return visit_roots(s, roots);
+}
+
+static int copy_all(struct stow *s, const struct roots *roots)
+{
+    int r = pass(s, roots);
+
+    if (r == MMGC_OK)
+        r = hold_guests_room(s->th, s->to, s->guests);
+    if (r != MMGC_OK) {
+        undo(s);
+        return r;
+    }
+    finish(s, roots);
+    return MMGC_OK;
+}
+
+/* [safepoint] Memory for what they reach. */
+static int secure(struct stow *s)
+{
+    if (s->to > 0)
+        return hold_pool_fill(s->th, (uint32_t)MM_MIN((s->bytes + MMGC_SMALL_MAX - 1) / MMGC_SMALL_MAX, UINT32_MAX));
+    s->from_blocks = true;
+    return alloc_secure(s->th, &s->need);
+}
+
+/* Held by local roots, wherever the caller has them. */
+static int secure_rooted(struct stow *s, const struct roots *roots)
+{
+    struct mmgc_thread *t = thread_public(s->th);
+    mmgc_scope scope = mmgc_scope_open(t);
+    uint32_t first = s->th->local_top;
+
+    if (roots->count >= SHM_LOCALS_MAX - first)
+        return error_set(MMGC_E_LIMIT, "%zu objects beside %u local roots", roots->count, first - 1);
+    for (size_t i = 0; i < roots->count; i++)
+        (void)mmgc_local_new(t, roots->objects[i]);
+    int r = secure(s);
+    for (size_t i = 0; r == MMGC_OK && i < roots->count; i++)
+        roots->objects[i] = mmgc_local_get(t, (mmgc_local){ first + (uint32_t)i });
+    mmgc_scope_close(t, scope);
+    return r;
+}
+
+static int wait_for_room(struct stow *s, const struct roots *roots)
+{
+    s->measures = true;
+    s->need = (struct alloc_need){ 0 };
+    int r = pass(s, roots);
+    undo(s);
+    s->measures = false;
+    return r == MMGC_OK ? secure_rooted(s, roots) : r;
+}
+
+static int stow(struct thread *th, uint32_t to, const struct roots *roots, bool waits)
+{
+    struct stow s = { .th = th, .to = to };
+    int r = copy_all(&s, roots);
+
+    for (unsigned attempt = 0; r != MMGC_OK && s.lacks && waits && attempt < ATTEMPTS; attempt++) {
+        r = wait_for_room(&s, roots);
+        if (r != MMGC_OK)
+            break;
+        r = copy_all(&s, roots);
+    }
+    free(s.frames);
+    return r;
+}
+
+int stow_at_end(struct thread *th, void **kept, size_t count)
+{
+    struct roots roots = { kept, count, true };
+
+    return stow(th, th->hold_depth - 1, &roots, true);
+}
+
+int stow_out(struct thread *th, uint32_t to, void **objects, size_t count, bool waits)
+{
+    struct roots roots = { objects, count, false };
+    int r = stow(th, to, &roots, waits);
+
+    if (r == MMGC_OK)
+        hold_guests_leave(th, to, false);
+    return r;
+}
