@@ -48,6 +48,7 @@ static void stand_in(struct thread *th) /* F2 */
     m->epoch = &epoch_of_the_void;
     m->base = th->heap->base;
     m->client = th;
+    th->hold_depth = 0; /* they are the parent's */
     write_barrier_rest(th);
 }
 

@@ -57,10 +57,7 @@ struct held_block *hold_chain_extend(struct thread *th, struct hold_chain *chain
 {
     struct hold_pool *pool = &th->holds->pool;
 
-    if (pool->clean == 0)
-        hold_pool_take_in(th);
-    if (pool->clean == 0)
-        return NULL;
+    MM_ASSERT(pool->clean != 0);
     struct held_block *b = held_block(pool, pool->clean);
     pool->clean = b->next;
     pool->clean_count--;

@@ -39,7 +39,7 @@ static inline struct held_block *held_block(struct hold_pool *pool, uint32_t pla
 {
     return &pool->blocks[place - 1];
 }
-/* A clean block at the end of @chain, the hold's of depth @depth; NULL: the pool is empty. */
+/* A clean block at the end of @chain, the hold's of depth @depth. The pool is not empty. */
 struct held_block *hold_chain_extend(struct thread *th, struct hold_chain *chain, uint8_t depth);
 /* The chain's rows are stored: all of its blocks but the last end at their tops, that one at @top. */
 void hold_chain_publish(struct thread *th, struct hold_chain *chain, const char *top);

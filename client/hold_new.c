@@ -53,7 +53,8 @@ static void leave_block(struct thread *th, struct hold *hold, struct shm_bump *b
 
 static bool next_block(struct thread *th, struct hold *hold, struct shm_bump *bump)
 {
-    hold_pool_take_in(th); /* also: what came for us meanwhile */
+    if (th->holds->pool.clean == 0)
+        hold_pool_take_in(th); /* not before: those that were used are in the cache */
     if (th->holds->pool.clean == 0)
         return false;
     leave_block(th, hold, bump);

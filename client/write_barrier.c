@@ -56,7 +56,8 @@ void write_barrier_hold(struct thread *th)
 void write_barrier_rest(struct thread *th)
 {
     th->log_lines = lines_for(th, th->heap->quiet_lines);
-    write_barrier_hold(th);
+    if (!hold_is_open(th))
+        th->m->log_lines = th->log_lines;
 }
 
 bool write_barrier_logs(const struct thread *th)
