@@ -340,13 +340,13 @@ static void update(struct stow *s, char *object)
     }
 }
 
+/* Those that stay the hold's may refer to what does not. */
 static void update_guests(struct stow *s)
 {
-    for (uint32_t depth = s->th->hold_depth; s->guests > 0 && depth > s->to; depth--) {
+    for (uint32_t depth = s->th->hold_depth; depth > s->to; depth--) {
         const struct hold *hold = &s->th->holds->stack[depth - 1];
         for (uint32_t i = 0; i < hold->guest_count; i++)
-            if (hold->guests[i].stowed)
-                update(s, address_of(s, hold->guests[i].granule));
+            update(s, address_of(s, hold->guests[i].granule));
     }
 }
 
