@@ -326,7 +326,7 @@ static void publish(struct thread *th, struct hold *hold)
     hold_chain_publish(th, &hold->chain, top);
 }
 
-void hold_publish(struct thread *th)
+void hold_publish_all(struct thread *th)
 {
     for (uint32_t depth = th->hold_depth; depth > 0; depth--)
         publish(th, &th->holds->stack[depth - 1]);

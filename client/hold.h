@@ -94,7 +94,12 @@ int hold_pool_fill(struct thread *th, uint32_t blocks);
 int hold_reserve(struct thread *th, uint64_t bytes);         /* mmgc_reserve() with a hold open */
 
 /* The thread is about to stop running, and perhaps to be looked at: its rows say what its holds have. */
-void hold_publish(struct thread *th);
+void hold_publish_all(struct thread *th);
+static inline void hold_publish(struct thread *th)
+{
+    if (hold_is_open(th))
+        hold_publish_all(th);
+}
 /* The session is over, or the thread: no hold is open any more. */
 void hold_forget(struct thread *th);
 void hold_free(struct thread *th);

@@ -52,7 +52,8 @@ struct thread {
     unsigned generation;                     /* [const] fork_generation when it attached */
     uint32_t id;                             /* [const] the daemon's number for it */
     bool exact, fence;                       /* [const] */
-    const _Atomic uint64_t *field_bits;      /* the heap's log_bits if its plan has fields logged, else NULL; NULL, too, with a hold open */
+    const _Atomic uint64_t *log_bits;        /* the heap's if its plan has fields logged, else NULL */
+    const _Atomic uint64_t *field_bits;      /* the same, but with a hold open NULL */
     uint64_t log_lines;                      /* m->log_lines, but with a hold open */
     struct holds *holds;                     /* NULL before the first (hold.h) */
     uint32_t hold_depth;                     /* that are open */

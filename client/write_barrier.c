@@ -36,13 +36,8 @@ void write_barrier_follow(struct thread *th)
     bool logs = heap->log_lines != NULL && at_load_relaxed(&heap->control->barrier_active) != 0; /* NULL if opened read-only */
 
     th->log_lines = logs ? lines_for(th, heap->log_lines) : lines_for(th, heap->quiet_lines);
+    th->log_bits = heap->control->barrier == SHM_BARRIER_FIELDS ? heap->log_bits : NULL;
     write_barrier_hold(th);
-}
-
-/* The fields of the heap's plan, if it has them logged. */
-static inline const _Atomic uint64_t *bits_of(const struct thread *th)
-{
-    return th->heap->control->barrier == SHM_BARRIER_FIELDS ? th->heap->log_bits : NULL;
 }
 
 void write_barrier_hold(struct thread *th)
@@ -50,7 +45,7 @@ void write_barrier_hold(struct thread *th)
     bool held = hold_is_open(th);
 
     th->m->log_lines = held ? lines_for(th, th->heap->held_lines) : th->log_lines;
-    th->field_bits = held ? NULL : bits_of(th);
+    th->field_bits = held ? NULL : th->log_bits;
 }
 
 void write_barrier_rest(struct thread *th)
@@ -245,7 +240,7 @@ static __attribute__((noinline)) void log_one(struct mmgc_thread *t, const void 
 
     if (rests(th))
         return;
-    if (bits_of(th) == NULL)
+    if (th->log_bits == NULL)
         log_line(th, granule_of(th, object), granule_of(th, slot));
     else
         log_field(th, granule_of(th, object), granule_of(th, slot));
@@ -321,7 +316,7 @@ static void log_range(struct thread *th, const void *object, const mmgc_ref *slo
 
     if (!write_barrier_logs(th) || rests(th))
         return;
-    if (bits_of(th) != NULL)
+    if (th->log_bits != NULL)
         log_fields(th, granule_of(th, object), first, last);
     else
         log_lines(th, granule_of(th, object), first, last);

@@ -4,6 +4,7 @@
  * and everything on the board as it should be. stress_step does the same at chosen instructions. */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <mmgc/hold.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,25 @@ static void juggle_names(struct entry *e, struct rng *rng)
     (void)mmgc_name_get(e->t, name);
 }
 
+/* Of what is made there some is hung on the board, which stows it, some is kept, and most is dropped. */
+static void hold_things(struct entry *e, struct rng *rng)
+{
+    mmgc_hold hold;
+    EXPECT_OK(mmgc_hold_begin(e->t, NULL, &hold));
+    for (uint32_t i = rng_below(rng, 200); i > 0; i--)
+        EXPECT(mmgc_new_array(e->t, e->types.of[SHADOW_BYTES], rng_below(rng, 500)) != NULL, "no memory");
+    for (unsigned i = 0; i < 4; i++)
+        board_put(e, rng, rng_one_in(rng, 2));
+    if (rng_one_in(rng, 2))
+        hold_things(e, rng);
+    mmgc_scope scope = mmgc_scope_open(e->t);
+    mmgc_local local = mmgc_local_new(e->t, mmgc_new(e->t, e->types.of[SHADOW_PAIR]));
+    (void)mmgc_poll(e->t);
+    void *kept[1] = { mmgc_local_get(e->t, local) };
+    EXPECT_OK(mmgc_hold_end(e->t, hold, kept, 1));
+    mmgc_scope_close(e->t, scope);
+}
+
 static void ask_to_collect(struct entry *e, struct rng *rng)
 {
     board_put(e, rng, false);
@@ -129,7 +149,8 @@ static void be_victim(struct mate *mate, void *arg)
 }
 
 static void (*const ways_to_live[])(struct entry *e, struct rng *rng) = { allocate,   link_things,    come_and_go,
-                                                                          make_large, juggle_handles, juggle_names };
+                                                                          make_large, juggle_handles, juggle_names,
+                                                                          hold_things };
 #define WAYS ((uint32_t)MM_ARRAY_LEN(ways_to_live))
 
 /* ---- killing ------------------------------------------------------------------------------------------------------- */

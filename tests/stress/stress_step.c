@@ -4,6 +4,7 @@
  * range of each kind, every other one from next to the steps that changed a word the daemon reads; --long takes all of them.
  * Attaching and opening, which are long, are run to the beginning or end of a system call and then some instructions on. */
 #include <inttypes.h>
+#include <mmgc/hold.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -149,6 +150,39 @@ static void run_gc(struct work *w)
     run_put(w);
 }
 
+/* What is hung on the board is stowed on the way, the pair at the end; the rest is dropped. */
+static void run_hold(struct work *w)
+{
+    mmgc_hold hold;
+    if (mmgc_hold_begin(w->e.t, NULL, &hold) != MMGC_OK)
+        return;
+    mmgc_scope scope = mmgc_scope_open(w->e.t);
+    mmgc_local local = mmgc_local_new(w->e.t, new_pair(w));
+    run_put(w);
+    void *kept[1] = { mmgc_local_get(w->e.t, local) };
+    (void)mmgc_hold_end(w->e.t, hold, kept, 1);
+    mmgc_scope_close(w->e.t, scope);
+    run_put(w);
+}
+
+static void run_nested(struct work *w)
+{
+    mmgc_hold hold;
+    if (mmgc_hold_begin(w->e.t, NULL, &hold) != MMGC_OK)
+        return;
+    run_hold(w);
+    run_large(w);
+    (void)mmgc_poll(w->e.t);
+    run_put(w);
+    (void)mmgc_hold_end(w->e.t, hold, NULL, 0);
+}
+
+/* The next one has blocks at hand. */
+static void use_holds(struct work *w)
+{
+    run_hold(w);
+}
+
 static void run_attach(struct work *w)
 {
     mmgc_detach(w->e.t);
@@ -180,6 +214,10 @@ static const struct kind kinds[] = {
     { .name = "parking", .run = run_poll, .collect = true },
     { .name = "parking for memory in a stop", .prepare = use_up_span, .run = run_large, .collect = true },
     { .name = "collecting", .run = run_gc },
+    { .name = "a hold", .run = run_hold },
+    { .name = "another hold", .prepare = use_holds, .run = run_hold },
+    { .name = "a hold in a hold", .prepare = use_holds, .run = run_nested },
+    { .name = "a hold in a stop", .prepare = use_holds, .run = run_nested, .collect = true },
     { .name = "attaching", .run = run_attach, .by_call = true },
     { .name = "opening", .run = run_reopen, .by_call = true },
 };

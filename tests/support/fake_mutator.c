@@ -210,13 +210,16 @@ bool fake_refill(struct fake_mutator *m, enum shm_grant_class class, uint64_t by
     uint32_t capacity = shm_ring_capacity(class);
     struct shm_grant rows[SHM_LINES_CAPACITY];
 
-    MM_ASSERT(outstanding == ring->published - ring->taken);
+    MM_ASSERT(class == SHM_GRANT_HOLD || outstanding == ring->published - ring->taken); /* of HOLD until the next collection */
     size_t count = heap_grant(m->world->heap, m->heap_mutator, class, bytes,
                               class == SHM_GRANT_BLOCKS ? (uint32_t)MM_MIN(bytes, MM_BLOCK_BYTES) : 0,
                               rows, capacity - outstanding);
     MM_ASSERT(count <= capacity - outstanding);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        if (class == SHM_GRANT_HOLD) /* as the daemon does */
+            at_store_relaxed(&m->hold_rows[ring->published % capacity], 0);
         ring->rows[ring->published++ % capacity] = rows[i];
+    }
     return count > 0;
 }
 
