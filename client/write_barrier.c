@@ -26,6 +26,14 @@ static inline uint64_t lines_for(const struct thread *th, const volatile void *l
     return (uintptr_t)lines - ((uintptr_t)th->m->base >> MM_LINE_LOG);
 }
 
+static inline void look_where_due(struct thread *th)
+{
+    bool held = hold_is_open(th);
+
+    th->m->log_lines = held ? lines_for(th, th->heap->held_lines) : th->log_lines;
+    th->field_bits = held ? NULL : th->log_bits;
+}
+
 /* Why no store goes unlogged. Control's word is raised only while the world is stopped, before the even epoch is stored (release).
  * We are IN and have acquired an even epoch: so we see every value stored before the resume it stands for; and the next stop,
  * were it under way, waits for us before anything changes (S4). Attaching, the thread is OUT: it comes here again before it may
@@ -37,15 +45,12 @@ void write_barrier_follow(struct thread *th)
 
     th->log_lines = logs ? lines_for(th, heap->log_lines) : lines_for(th, heap->quiet_lines);
     th->log_bits = heap->control->barrier == SHM_BARRIER_FIELDS ? heap->log_bits : NULL;
-    write_barrier_hold(th);
+    look_where_due(th);
 }
 
 void write_barrier_hold(struct thread *th)
 {
-    bool held = hold_is_open(th);
-
-    th->m->log_lines = held ? lines_for(th, th->heap->held_lines) : th->log_lines;
-    th->field_bits = held ? NULL : th->log_bits;
+    look_where_due(th);
 }
 
 void write_barrier_rest(struct thread *th)

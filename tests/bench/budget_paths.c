@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* budget_paths.c - What budget.py counts: each path of the client library in a loop, between two words to callgrind.
  * Usage: budget_paths SOCKET PLAN [NAME...]     all of them, unless some are named */
-#include <mmgc/mmgc.h>
+#include <mmgc/hold.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +175,43 @@ static void scope_of_one_local(struct world *w, uint32_t count)
     }
 }
 
+#define RESERVED_BYTES (UINT64_C(4) << 20)
+#define NODE_BYTES 24u
+
+/* Hold after hold, in each as many as were reserved. */
+static void new_24_reserved(struct world *w, uint32_t count)
+{
+    struct mmgc_thread *t = w->t;
+    mmgc_type node = w->node;
+    mmgc_hold hold;
+
+    for (uint32_t left = count; left > 0;) {
+        check("begin", mmgc_hold_begin(t, NULL, &hold));
+        check("reserve", mmgc_reserve(t, RESERVED_BYTES));
+        uint32_t fit = RESERVED_BYTES / NODE_BYTES, now = left < fit ? left : fit;
+        ROUNDS(now)
+            mmgc_keep(mmgc_new(t, node));
+        check("end", mmgc_hold_end(t, hold, NULL, 0));
+        left -= now;
+    }
+}
+
+/* A request: a hold that makes ten objects and keeps none. */
+static void hold_of_ten(struct world *w, uint32_t count)
+{
+    struct mmgc_thread *t = w->t;
+    mmgc_type node = w->node;
+    mmgc_hold hold;
+
+    ROUNDS(count)
+    {
+        (void)mmgc_hold_begin(t, NULL, &hold);
+        for (int k = 0; k < 10; k++)
+            mmgc_keep(mmgc_new(t, node));
+        (void)mmgc_hold_end(t, hold, NULL, 0);
+    }
+}
+
 static const struct path PATHS[] = {
     { "nothing", nothing, 100000 },
     { "new_24", new_24, 100000 },
@@ -191,6 +228,8 @@ static const struct path PATHS[] = {
     { "leave_and_enter", leave_and_enter, 10000 },
     { "handle_get", handle_get, 10000 },
     { "scope_of_one_local", scope_of_one_local, 10000 },
+    { "new_24_reserved", new_24_reserved, 1000000 },
+    { "hold_of_ten", hold_of_ten, 10000 },
 };
 
 static bool wanted(const char *name, int argc, char **argv)
