@@ -80,6 +80,7 @@ static const struct field fields[] = {
     FIELD("Mutator", shm_mutator, state),
     FIELD("Mutator", shm_mutator, root_count),
     FIELD("Mutator", shm_mutator, local_count),
+    FIELD("Mutator", shm_mutator, held),
     FIELD("Mutator", shm_mutator, magic),
     FIELD("Mutator", shm_mutator, version),
     FIELD("Mutator", shm_mutator, features),
@@ -89,6 +90,7 @@ static const struct field fields[] = {
     FIELD("Mutator", shm_mutator, bumps),
     FIELD("Mutator", shm_mutator, log),
     FIELD("Mutator", shm_mutator, rings),
+    FIELD("Mutator", shm_mutator, hold_rows),
     FIELD("Mutator", shm_mutator, locals),
     FIELD("Mutator", shm_mutator, log_ring),
     { "Mutator", "roots", offsetof(struct shm_mutator, roots), ANY },
@@ -218,7 +220,7 @@ START_TEST(constants_are_those_of_their_version)
 {
     ck_assert_uint_eq(SHM_CONTROL_VERSION, 4);
     ck_assert_uint_eq(SHM_SESSION_VERSION, 2);
-    ck_assert_uint_eq(SHM_MUTATOR_VERSION, 4);
+    ck_assert_uint_eq(SHM_MUTATOR_VERSION, 5);
     ck_assert_uint_eq(SHM_CONTROL_FEATURES, 0);
     ck_assert_uint_eq(SHM_BARRIER_NONE, 0);
     ck_assert_uint_eq(SHM_BARRIER_LINES, 1);
@@ -286,11 +288,11 @@ END_TEST
 
 START_TEST(a_mutator_segment_holds_all_its_roots)
 {
-    ck_assert_uint_eq(shm_mutator_bytes(0), 1687552);
-    ck_assert_uint_eq(shm_mutator_bytes(1), 1687552 + 4096);
-    ck_assert_uint_eq(shm_mutator_bytes(1024), 1687552 + 4096);
-    ck_assert_uint_eq(shm_mutator_bytes(1025), 1687552 + 8192);
-    ck_assert_uint_eq(shm_mutator_bytes(UINT32_MAX), 1687552 + (UINT64_C(1) << 34));
+    ck_assert_uint_eq(shm_mutator_bytes(0), 1769472);
+    ck_assert_uint_eq(shm_mutator_bytes(1), 1769472 + 4096);
+    ck_assert_uint_eq(shm_mutator_bytes(1024), 1769472 + 4096);
+    ck_assert_uint_eq(shm_mutator_bytes(1025), 1769472 + 8192);
+    ck_assert_uint_eq(shm_mutator_bytes(UINT32_MAX), 1769472 + (UINT64_C(1) << 34));
 }
 END_TEST
 

@@ -222,19 +222,18 @@ static void do_new_guest(struct player *p)
     mmgc_local_set(p->t, p->locals[slot], made);
 }
 
-/* By each way to store. False: it was not done. */
+/* By each way to store. True: something else stands there than before; what was let out never stood there. */
 static bool store(struct player *p, char *object, uint32_t ref, char *value)
 {
     mmgc_ref *slot = &refs_of(object)[ref];
-    (void)mmgc_load(p->t, slot);
+    char *was = mmgc_load(p->t, slot);
     switch (rng_below(&p->rng, 4)) {
-    case 0: return mmgc_compare_and_swap(p->t, object, slot, mmgc_load(p->t, slot), value);
+    case 0: (void)mmgc_compare_and_swap(p->t, object, slot, was, value); break;
     case 1: mmgc_exchange(p->t, object, slot, value); break;
     case 2: mmgc_fill_refs(p->t, object, slot, value, 1); break;
     default: mmgc_store(p->t, object, slot, value); break;
     }
-    char *now = mmgc_load(p->t, slot);
-    return now == value || (now != NULL && value != NULL && hold_depth_of(thread_of(p->t), now) != hold_depth_of(thread_of(p->t), value));
+    return mmgc_load(p->t, slot) != was;
 }
 
 static void do_link(struct player *p, uint32_t from, uint32_t to)

@@ -171,7 +171,9 @@ static void run_nested(struct work *w)
     if (mmgc_hold_begin(w->e.t, NULL, &hold) != MMGC_OK)
         return;
     run_hold(w);
-    run_large(w);
+    mmgc_ref *guest = mmgc_new_in(w->e.t, w->e.types.of[SHADOW_REFS], 20, MMGC_SPACE_NONMOVING);
+    if (guest != NULL)
+        mmgc_init_store(w->e.t, &guest[7], NULL);
     (void)mmgc_poll(w->e.t);
     run_put(w);
     (void)mmgc_hold_end(w->e.t, hold, NULL, 0);

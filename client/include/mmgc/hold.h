@@ -46,13 +46,13 @@ typedef struct mmgc_hold {                   /* an open hold; {0} is none */
 /* Begins a hold, inside those that are open. @options may be NULL. The thread is inside. A reservation (mmgc_reserve()) ends where a hold
  * begins or ends; one made in a hold is of the hold's memory. MMGC_E_LIMIT: MMGC_HOLD_DEPTH_MAX are open. MMGC_E_READ_ONLY. */
 MMGC_API int mmgc_hold_begin(struct mmgc_thread *t, const struct mmgc_hold_options *options, mmgc_hold *ret_hold);
-/* Ends the innermost hold, which is @hold, and stows what @kept reaches. @kept: @count objects or NULLs of anywhere; each is then where the
- * object is now. A [safepoint] only if there is something to stow and no memory for it at hand. Any error: the hold is open, and all is as
- * it was. MMGC_E_UNBALANCED: an inner one is open, or it has ended. MMGC_E_NOMEM and its kin; MMGC_E_BUDGET: of the enclosing hold;
- * MMGC_E_LIMIT: more than 16 MiB for the heap at once. */
+/* [safepoint] Ends the innermost hold, which is @hold, and stows what @kept reaches. @kept: @count objects or NULLs of anywhere; each is then
+ * where the object is now. It waits only if there is something to stow and no memory for it at hand. Any error: the hold is open, and all is
+ * as it was. MMGC_E_UNBALANCED: an inner one is open, or it has ended. MMGC_E_NOMEM and its kin; MMGC_E_BUDGET: of the enclosing hold;
+ * MMGC_E_LIMIT: more than can be waited for at once, 16 MiB for the heap. */
 MMGC_API int mmgc_hold_end(struct mmgc_thread *t, mmgc_hold hold, void **kept, size_t count);
-/* Stows what @objects reach out of the innermost hold, which stays open; each is then where the object is now, and so are references to
- * it from the hold's other objects, which are all looked at. As a [safepoint], and its errors, like mmgc_hold_end(). */
+/* [safepoint] Stows what @objects reach out of the innermost hold, which stays open; each is then where the object is now, and so are
+ * references to it from the hold's other objects, which are all looked at. Its errors are those of mmgc_hold_end(). */
 MMGC_API int mmgc_hold_stow(struct mmgc_thread *t, void **objects, size_t count);
 /* What was made in @hold so far, and stowed into it, by mmgc_size(). 0: it is not open. */
 MMGC_API uint64_t mmgc_hold_bytes(const struct mmgc_thread *t, mmgc_hold hold);
