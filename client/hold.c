@@ -54,7 +54,7 @@ static void bump_begin(struct thread *th)
 
     if (th->hold_depth == 0) {
         th->m->bumps[SHM_GRANT_LINES] = th->m->lines;
-        at_store_release(&th->m->held, 1); /* after the copy */
+        at_store_release(&th->m->held, ++th->holds->outermost); /* after the copy */
     } else {
         hold_innermost(th)->bump = th->m->lines;
     }
@@ -147,11 +147,13 @@ static void drop(struct thread *th)
     struct hold *hold = hold_innermost(th);
     bool seen = at_load_relaxed(&th->heap->control->epoch) != hold->epoch; /* D2 */
 
-    hold_chain_drop(th, &hold->chain, seen);
     th->holds->reserve_left = 0;
+    if (th->hold_depth > 1)
+        hold_chain_drop(th, &hold->chain, seen, false);
     th->hold_depth--;
     bump_end(th);
     if (th->hold_depth == 0) {
+        hold_chain_drop(th, &hold->chain, seen, true); /* after held was lowered */
         write_barrier_hold(th);
         hold_pool_trim(th);
     }
@@ -306,24 +308,17 @@ void hold_guests_leave(struct thread *th, uint32_t to, bool all)
 
 /* ---- when the thread stops running ---- */
 
-/* K2. The bump goes on behind the line that it has begun. */
+/* The bump goes on behind the line that it has begun (shm/mutator.h). Nothing that was zeroed ahead of that counts any more. */
 static void publish(struct thread *th, struct hold *hold)
 {
     struct shm_bump *bump = hold_bump(th, hold);
-    char *top = (char *)mm_align_up((uintptr_t)bump->cursor, MM_LINE_BYTES);
 
     if (hold->chain.last == 0)
         return;
-    if (top != bump->cursor) {
-        memset(bump->cursor, 0, (size_t)(top - bump->cursor));
-        hold->used_bytes += (uint64_t)(bump->cursor - hold->counted);
-        hold->counted = top;
-        span_word_store(&bump->end, MM_MAX(bump->end, top)); /* it may have ended before, where the budget does */
-        span_word_store(&bump->limit, MM_MAX(bump->limit, top));
-        span_word_store(&bump->cursor, top);
-        hold_cap(th, hold);
-    }
-    hold_chain_publish(th, &hold->chain, top);
+    hold->used_bytes += (uint64_t)(bump->cursor - hold->counted);
+    hold_line_up(th, hold);
+    hold->counted = bump->cursor;
+    hold_cap(th, hold);
 }
 
 void hold_publish_all(struct thread *th)

@@ -39,6 +39,7 @@ struct hold {
 struct holds {
     struct hold stack[MMGC_HOLD_DEPTH_MAX];  /* [depth - 1] is the innermost */
     uint32_t serial;
+    uint64_t outermost;                      /* the serial of the outermost hold, as the daemon knows it; never the same again */
     uint64_t reserve_left;                   /* promised in the innermost, ... */
     uint64_t reserve_used;                   /* ... when this had been used of it */
     struct hold_pool pool;
@@ -84,6 +85,8 @@ struct hold_guest *hold_guest_find(const struct thread *th, const void *object, 
 int hold_guests_room(struct thread *th, uint32_t to, uint32_t count);
 void hold_guests_leave(struct thread *th, uint32_t to, bool all);
 
+/* Its block has objects, then zeroes to the end of the line that its bump is in, and its row says so. The bump is there, void. */
+void hold_line_up(struct thread *th, struct hold *hold);
 /* Where its bump ends: with its block, or its budget. To be called after the budget, or what was used of it, has changed. */
 void hold_cap(const struct thread *th, struct hold *hold);
 uint64_t hold_used(const struct thread *th, struct hold *hold);

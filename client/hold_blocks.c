@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hold_blocks.c - Hold blocks: a pool, chains out of it, and rows.
- *   K1  a block in the pool has row 0: whatever stands in it, it holds nothing to the daemon. So a chain whose rows were never stored
- *       goes back as it is
- *   K2  a row is stored by its thread alone, when that is about to stop running: then nothing in the block is half made. It covers whole
- *       lines; between the last object and the end of its line are zeroes, and the next object is put behind them
+ *   K1  a block in the pool has a row that does not count: it is 0, or of an outermost hold that has ended. So the chain of an outermost hold
+ *       that no stop has seen goes back as it is
+ *   K2  a row covers all that was made in the block, and zeroes behind that to the end of a line, whenever the thread may be killed (S7): what
+ *       refers to it, a copy on its way out or a guest, then refers to an object
  *   K3  a row that a stop may have seen is not lowered: the block is retired, and the daemon's. Who had objects found in it, or reads
  *       them beside us, is not disturbed
  *   K4  the owner bytes of blocks in the pool say nothing; a retired block's is 0 before the daemon can give it to anybody else  */
@@ -28,7 +28,7 @@ static uint64_t number_of(const struct thread *th, const struct held_block *b)
     return (uint64_t)(b->start - th->m->base) >> MM_BLOCK_LOG;
 }
 
-static void store_row(struct thread *th, struct held_block *b, uint32_t row)
+static void store_row(struct thread *th, struct held_block *b, uint64_t row)
 {
     b->row = row;
     at_store_release(&th->m->hold_rows[b - th->holds->pool.blocks], row); /* after what it covers */
@@ -64,6 +64,7 @@ struct held_block *hold_chain_extend(struct thread *th, struct hold_chain *chain
     pool->in_use++;
     th->slabs[SHM_GRANT_HOLD].ahead_bytes -= MM_BLOCK_BYTES;
     b->next = 0;
+    store_row(th, b, 0); /* before anything in it changes */
     uint32_t place = place_of(pool, b);
     if (chain->last != 0)
         held_block(pool, chain->last)->next = place;
@@ -75,22 +76,15 @@ struct held_block *hold_chain_extend(struct thread *th, struct hold_chain *chain
     return b;
 }
 
-void hold_chain_publish(struct thread *th, struct hold_chain *chain, const char *top)
+void hold_chain_cover(struct thread *th, const struct hold_chain *chain, const char *top)
 {
-    struct hold_pool *pool = &th->holds->pool;
+    struct held_block *b = held_block(&th->holds->pool, chain->last);
+    uint64_t lines = (uint64_t)(top - b->start) / MM_LINE_BYTES;
 
-    for (uint32_t at = chain->unpublished != 0 ? chain->unpublished : chain->first; at != 0; at = held_block(pool, at)->next) {
-        struct held_block *b = held_block(pool, at);
-        uint32_t row = (uint32_t)((at == chain->last ? top : b->top) - b->start) / MM_LINE_BYTES;
-        if (row != b->row) {
-            store_row(th, b, row);
-            chain->published = true;
-        }
-    }
-    chain->unpublished = chain->last;
+    store_row(th, b, th->holds->outermost << SHM_HOLD_SERIAL_LOG | lines); /* K2: after the zeroing */
 }
 
-/* @count blocks from place @first to @last, with rows of 0, are the pool's again. */
+/* @count blocks from place @first to @last, whose rows do not count, are the pool's again. */
 static void give_back(struct thread *th, uint32_t first, uint32_t last, uint32_t count)
 {
     struct hold_pool *pool = &th->holds->pool;
@@ -130,23 +124,24 @@ static void retire_all(struct thread *th, const struct hold_chain *chain)
     pool->in_use -= chain->count;
 }
 
-static void forget_rows(struct thread *th, const struct hold_chain *chain)
+/* Of all of them before one is used again: they may refer to each other. */
+static void forget_rows(struct thread *th, uint32_t first)
 {
     struct hold_pool *pool = &th->holds->pool;
 
-    for (uint32_t at = chain->first; at != 0; at = held_block(pool, at)->next)
+    for (uint32_t at = first; at != 0; at = held_block(pool, at)->next)
         store_row(th, held_block(pool, at), 0);
 }
 
-void hold_chain_drop(struct thread *th, struct hold_chain *chain, bool seen)
+void hold_chain_drop(struct thread *th, struct hold_chain *chain, bool seen, bool ended)
 {
     if (chain->first == 0)
         return;
     if (seen) {
         retire_all(th, chain);
     } else {
-        if (chain->published)
-            forget_rows(th, chain);
+        if (!ended)
+            forget_rows(th, chain->first);
         give_back(th, chain->first, chain->last, chain->count);
     }
     *chain = (struct hold_chain){ 0 };
@@ -159,6 +154,7 @@ void hold_chain_cut(struct thread *th, struct hold_chain *chain, uint32_t last, 
 
     if (chain->last == last)
         return;
+    forget_rows(th, first);
     give_back(th, first, chain->last, chain->count - count);
     if (last == 0)
         chain->first = 0;
@@ -183,6 +179,7 @@ void hold_pool_trim(struct thread *th)
         pool->clean = b->next;
         pool->clean_count--;
         th->slabs[SHM_GRANT_HOLD].ahead_bytes -= MM_BLOCK_BYTES;
+        store_row(th, b, 0); /* whatever it said */
         retire(th, b);
     }
 }

@@ -38,17 +38,42 @@ void hold_cap(const struct thread *th, struct hold *hold)
     span_word_store(&bump->end, end);
 }
 
+void hold_line_up(struct thread *th, struct hold *hold)
+{
+    struct shm_bump *bump = hold_bump(th, hold);
+    char *top = (char *)mm_align_up((uintptr_t)bump->cursor, MM_LINE_BYTES);
+
+    memset(bump->cursor, 0, (size_t)(top - bump->cursor));
+    span_word_store(&bump->end, top);
+    span_word_store(&bump->limit, top);
+    span_word_store(&bump->cursor, top);
+    hold_chain_cover(th, &hold->chain, top);
+}
+
 /* Its objects end at a line, after zeroes (K2). */
 static void leave_block(struct thread *th, struct hold *hold, struct shm_bump *bump)
 {
-    char *top = (char *)mm_align_up((uintptr_t)bump->cursor, MM_LINE_BYTES);
-
     hold->used_bytes += (uint64_t)(bump->cursor - hold->counted);
     hold->counted = bump->cursor;
     if (hold->chain.last == 0)
         return;
-    memset(bump->cursor, 0, (size_t)(top - bump->cursor));
-    held_block(&th->holds->pool, hold->chain.last)->top = top;
+    hold_line_up(th, hold);
+    held_block(&th->holds->pool, hold->chain.last)->top = bump->cursor;
+}
+
+/* Zeroes are there up to the bump's limit, and a little further: to the end of its line (K2). */
+static char *covered(struct thread *th, struct hold *hold, char *p)
+{
+    struct shm_bump *bump = hold_bump(th, hold);
+    char *top = (char *)mm_align_up((uintptr_t)bump->limit, MM_LINE_BYTES);
+
+    if (p == NULL)
+        return NULL;
+    memset(bump->limit, 0, (size_t)(top - bump->limit));
+    hold_chain_cover(th, &hold->chain, top);
+    if (top <= bump->end)
+        span_word_store(&bump->limit, top);
+    return p;
 }
 
 static bool next_block(struct thread *th, struct hold *hold, struct shm_bump *bump)
@@ -70,11 +95,12 @@ static bool next_block(struct thread *th, struct hold *hold, struct shm_bump *bu
 char *hold_take(struct thread *th, struct hold *hold, uint64_t bytes)
 {
     struct shm_bump *bump = hold_bump(th, hold);
+    const char *limit = bump->limit;
     char *p = span_take(bump, bytes);
 
     if (MM_LIKELY(p != NULL))
-        return p;
-    return bytes <= left_of(th, hold) && next_block(th, hold, bump) ? span_take(bump, bytes) : NULL;
+        return bump->limit == limit ? p : covered(th, hold, p);
+    return bytes <= left_of(th, hold) && next_block(th, hold, bump) ? covered(th, hold, span_take(bump, bytes)) : NULL;
 }
 
 static int over_budget(const struct thread *th, struct hold *hold, uint64_t bytes)

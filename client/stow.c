@@ -430,8 +430,11 @@ static void undo(struct stow *s)
     struct hold *hold = &s->th->holds->stack[s->to - 1];
     hold_chain_cut(s->th, &hold->chain, s->before.chain.last, s->before.chain.count);
     hold->bump = s->before.bump;
-    hold->counted = s->before.counted;
-    hold->used_bytes = s->before.used_bytes;
+    hold->used_bytes = s->before.used_bytes + (uint64_t)(hold->bump.cursor - s->before.counted);
+    if (hold->chain.last != 0)
+        hold_line_up(s->th, hold); /* behind it are copies */
+    hold->counted = hold->bump.cursor;
+    hold_cap(s->th, hold);
 }
 
 /* ---- a stow ---- */

@@ -174,9 +174,9 @@ static void view_bump(const struct shm_bump *bump, uintptr_t base, uint64_t aren
 }
 
 /* Of LINES while the thread has a hold open: where it was parked (shm/mutator.h). */
-static const struct shm_bump *bump_of(struct shm_mutator *words, enum shm_grant_class class)
+static const struct shm_bump *bump_of(struct shm_mutator *words, enum shm_grant_class class, uint64_t held)
 {
-    bool parked = class == SHM_GRANT_LINES && at_load_acquire(&words->held) != 0;
+    bool parked = class == SHM_GRANT_LINES && held != 0;
 
     return parked ? &words->bumps[SHM_GRANT_LINES] : shm_mutator_bump(words, class);
 }
@@ -187,11 +187,12 @@ void mutator_view(const struct mutator *m, uint64_t arena_bytes, struct heap_mut
     uintptr_t base = (uintptr_t)__atomic_load_n(&words->base, __ATOMIC_RELAXED);
 
     ret_view->hold_rows = words->hold_rows; /* read where they are needed, each once (M1) */
+    ret_view->held = at_load_acquire(&words->held);
     for (uint64_t rest = heap_mutator_classes(m->record); rest != 0; rest &= rest - 1) {
         unsigned class = (unsigned)__builtin_ctzll(rest);
         ret_view->taken[class] = at_load_acquire(&words->mail[class].taken);
         if (shm_class_bumps(class))
-            view_bump(bump_of(words, class), base, arena_bytes, &ret_view->cursor[class],
+            view_bump(bump_of(words, class, ret_view->held), base, arena_bytes, &ret_view->cursor[class],
                       &ret_view->limit[class]);
     }
 }

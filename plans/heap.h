@@ -122,7 +122,8 @@ size_t heap_grant(struct heap *heap, struct heap_mutator *m, enum shm_grant_clas
 struct heap_mutator_view {
     uint32_t taken[SHM_GRANT_CLASSES];
     uint32_t cursor[SHM_GRANT_CLASSES], limit[SHM_GRANT_CLASSES];    /* of those that bump */
-    const _Atomic uint32_t *hold_rows;        /* SHM_HOLD_CAPACITY words, read once each when needed; NULL: all are 0 */
+    const _Atomic uint64_t *hold_rows;        /* SHM_HOLD_CAPACITY words, read once each when needed; NULL: all are 0 */
+    uint64_t held;                            /* the serial that makes them count */
 };
 /* Bit @class: it was ever granted any. The rows of a view that matter. */
 uint64_t heap_mutator_classes(const struct heap_mutator *m);

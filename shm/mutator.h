@@ -10,8 +10,10 @@
  *              finished, entry taken is the current one if the bump lies in it, the others are untouched.
  *              A request carries a serial; the daemon answers it by setting error, then answered = serial, then a wake.
  *   Holds      entries of class HOLD are whole blocks that the thread uses in any order, and again, without a word to anybody. What
- *              matters of entry i stands in hold_rows[i % capacity], and is stored while the thread does not run on, or is about to
- *              wait: how many lines of the block, from its first, are whole objects and zeroes; 0: it holds nothing that counts.
+ *              matters of entry i stands in hold_rows[i % capacity]: how many lines of the block, from its first, are objects and zeroes,
+ *              and for which outermost hold: where that is not `held`, the block holds nothing that counts. A row is stored after the
+ *              zeroing of its lines, and lies behind whatever the thread has made there, at any time: as limit does (S7). When the
+ *              thread parks, or goes outside, it ends with the line that its bump is in, and the bump goes on behind.
  *              SHM_HOLD_RETIRED: the thread is done with it, and what lies behind those lines is nothing. A row is lowered, or a
  *              block used again, only if no stop has seen the row as it was. taken is raised past rows that are retired; such an
  *              entry is used again for another block after the next collection: then the daemon has stored 0 to its row
@@ -58,7 +60,9 @@ enum shm_grant_class {
     (SHM_LINES_CAPACITY + SHM_BLOCKS_CAPACITY + SHM_LARGE_CAPACITY + SHM_HOLD_CAPACITY + \
      SHM_OTHERS_CAPACITY * (SHM_GRANT_CLASSES - SHM_GRANT_NONMOVING - 1u))
 
-#define SHM_HOLD_RETIRED (UINT32_C(1) << 31) /* in a row of hold_rows */
+#define SHM_HOLD_LINES UINT64_C(0xff)        /* in a row of hold_rows: the lines; above, from SHM_HOLD_SERIAL_LOG on, the hold's serial */
+#define SHM_HOLD_RETIRED (UINT64_C(1) << 8)
+#define SHM_HOLD_SERIAL_LOG 9u
 #define SHM_GRANT_ZEROED 1u                  /* flag: the bytes are known to be zero */
 
 struct shm_grant {                           /* [D] */
@@ -90,7 +94,8 @@ struct shm_mutator {
     alignas(MM_CACHE_LINE) _Atomic uint32_t state;   /* [C] enum shm_state; the daemon futex-waits on it (S4) */
     _Atomic uint32_t root_count;             /* [C] words in roots; complete whenever state is PARKED */
     _Atomic uint32_t local_count;            /* [C] slots in locals; changed only while IN */
-    _Atomic uint32_t held;                   /* [C] not 0: a hold is open, and the bump of LINES is in bumps[LINES] */
+    _Atomic uint64_t held;                   /* [C] the serial of the outermost hold that is open, and then the bump of LINES is in bumps[LINES];
+                                                0: none is */
 
     alignas(MM_CACHE_LINE) _Atomic uint64_t magic;   /* [D] release-stored last */
     uint32_t version, features;              /* [D] constant */
@@ -103,7 +108,7 @@ struct shm_mutator {
     alignas(MM_CACHE_LINE) struct shm_log log;       /* [C][D] stores to references: write_barrier.h */
 
     alignas(4096) struct shm_grant rings[SHM_RING_ROWS];     /* [D] class after class: shm_mutator_ring() */
-    alignas(4096) _Atomic uint32_t hold_rows[SHM_HOLD_CAPACITY];     /* [C], and [D] before it publishes another entry there */
+    alignas(4096) _Atomic uint64_t hold_rows[SHM_HOLD_CAPACITY];     /* [C], and [D] before it publishes another entry there */
     alignas(4096) _Atomic uint32_t locals[SHM_LOCALS_MAX];   /* [C][D] exact roots: granules, or 0 */
     alignas(4096) struct shm_log_entry log_ring[SHM_LOG_CAPACITY];   /* [C] entry i at i % capacity */
     alignas(4096) uint32_t roots[];          /* [C] ambiguous roots: granules (rounded down) of words that point into the arena */
@@ -116,11 +121,11 @@ static_assert(offsetof(struct shm_mutator, mail) == 192, "docs/heap-layout.md#mu
 static_assert(offsetof(struct shm_mutator, bumps) == 832, "docs/heap-layout.md#mutator");
 static_assert(offsetof(struct shm_mutator, log) == 1792, "docs/heap-layout.md#mutator");
 static_assert(offsetof(struct shm_mutator, rings) == 4096, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, held) == 76, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, held) == 80, "docs/heap-layout.md#mutator");
 static_assert(offsetof(struct shm_mutator, hold_rows) == 4096 + 438272, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, locals) == 4096 + 438272 + 16384, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, log_ring) == 4096 + 438272 + 16384 + 262144, "docs/heap-layout.md#mutator");
-static_assert(offsetof(struct shm_mutator, roots) == 4096 + 438272 + 16384 + 262144 + 1048576, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, locals) == 4096 + 438272 + 32768, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, log_ring) == 4096 + 438272 + 32768 + 262144, "docs/heap-layout.md#mutator");
+static_assert(offsetof(struct shm_mutator, roots) == 4096 + 438272 + 32768 + 262144 + 1048576, "docs/heap-layout.md#mutator");
 
 static inline size_t shm_mutator_bytes(uint32_t root_capacity)
 {

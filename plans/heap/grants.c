@@ -300,17 +300,21 @@ static bool entry_gone(struct span s)
 }
 
 /* A row counts lines from the block's start; what it says beyond the block, or behind what it said at an earlier stop, is nothing new. */
-static struct hold_seen hold_look(struct span s, uint32_t row, bool taken)
+static struct hold_seen hold_look(struct span s, uint64_t row, bool taken)
 {
-    uint32_t lines = MM_MIN(row & ~SHM_HOLD_RETIRED, MM_BLOCK_LINES);
+    uint32_t lines = (uint32_t)MM_MIN(row & SHM_HOLD_LINES, (uint64_t)MM_BLOCK_LINES);
 
     return (struct hold_seen){ .rest = MM_MAX(s.start, block_of(s) * MM_BLOCK_GRANULES + lines * MM_LINE_GRANULES),
                                .retired = taken || (row & SHM_HOLD_RETIRED) != 0 };
 }
 
-static uint32_t hold_row(const struct heap_mutator_view *view, uint32_t index)
+/* Of a hold that has ended it is 0. */
+static uint64_t hold_row(const struct heap_mutator_view *view, uint32_t index)
 {
-    return view->hold_rows == NULL ? 0 : at_load_relaxed(&view->hold_rows[index % SHM_HOLD_CAPACITY]);
+    uint64_t row = view->hold_rows == NULL ? 0 : at_load_relaxed(&view->hold_rows[index % SHM_HOLD_CAPACITY]);
+    bool counts = (row & SHM_HOLD_RETIRED) != 0 || (view->held != 0 && row >> SHM_HOLD_SERIAL_LOG == view->held);
+
+    return counts ? row : 0;
 }
 
 static void set_held(struct heap *h, struct span s, bool held)

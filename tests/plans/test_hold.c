@@ -49,9 +49,9 @@ static char *start_of(uint32_t place)
     return fake_at(&world, m->rings[SHM_GRANT_HOLD].rows[place % SHM_HOLD_CAPACITY].start);
 }
 
-static void say(uint32_t place, uint32_t row)
+static void say(uint32_t place, uint64_t row)
 {
-    at_store_relaxed(&m->hold_rows[place % SHM_HOLD_CAPACITY], row);
+    at_store_relaxed(&m->hold_rows[place % SHM_HOLD_CAPACITY], row | UINT64_C(1) << SHM_HOLD_SERIAL_LOG);
 }
 
 /* Nodes in lines @first to @end of the block, @from its first one: the granule of the first. Each refers to the one before. */
@@ -127,6 +127,21 @@ START_TEST(what_no_row_says_is_nothing)
     ck_assert_uint_eq(collect().live_objects, 0);
     fake_verify_clean(&world);
     ck_assert_uint_eq(chain_length(last), LINES * NODES_A_LINE); /* and it is not touched */
+    fake_world_close(&world);
+}
+END_TEST
+
+START_TEST(what_is_of_a_hold_that_has_ended_is_nothing)
+{
+    open_world(_i);
+    uint32_t place = block_new(), last = fill_lines(place, 0, LINES);
+    say(place, LINES);
+    m->held = 2;
+    fake_root(&world, 1, last);
+    ck_assert_uint_eq(collect().live_objects, 0);
+    m->held = 0;
+    ck_assert_uint_eq(collect().live_objects, 0);
+    fake_verify_clean(&world);
     fake_world_close(&world);
 }
 END_TEST
@@ -313,7 +328,7 @@ START_TEST(whatever_rows_say_the_heap_stays_whole)
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            uint32_t row = (uint32_t)(random >> 20);
+            uint64_t row = random >> 20;
             say(places[i], round < 20 ? row & ~SHM_HOLD_RETIRED : row);
         }
         m->rings[SHM_GRANT_HOLD].taken = (uint32_t)random % 3 == 0 ? (uint32_t)random : 0;
@@ -331,6 +346,7 @@ static Suite *make(void)
 
     tcase_add_loop_test(tc, what_a_row_says_is_looked_at, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, what_no_row_says_is_nothing, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, what_is_of_a_hold_that_has_ended_is_nothing, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, a_block_grows_from_one_collection_to_the_next, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, nobody_is_granted_a_line_of_a_block_that_is_held, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, a_retired_block_is_free_after_the_next_collection, 0, PLAN_COUNT);

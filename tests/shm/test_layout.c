@@ -288,11 +288,11 @@ END_TEST
 
 START_TEST(a_mutator_segment_holds_all_its_roots)
 {
-    ck_assert_uint_eq(shm_mutator_bytes(0), 1769472);
-    ck_assert_uint_eq(shm_mutator_bytes(1), 1769472 + 4096);
-    ck_assert_uint_eq(shm_mutator_bytes(1024), 1769472 + 4096);
-    ck_assert_uint_eq(shm_mutator_bytes(1025), 1769472 + 8192);
-    ck_assert_uint_eq(shm_mutator_bytes(UINT32_MAX), 1769472 + (UINT64_C(1) << 34));
+    ck_assert_uint_eq(shm_mutator_bytes(0), 1785856);
+    ck_assert_uint_eq(shm_mutator_bytes(1), 1785856 + 4096);
+    ck_assert_uint_eq(shm_mutator_bytes(1024), 1785856 + 4096);
+    ck_assert_uint_eq(shm_mutator_bytes(1025), 1785856 + 8192);
+    ck_assert_uint_eq(shm_mutator_bytes(UINT32_MAX), 1785856 + (UINT64_C(1) << 34));
 }
 END_TEST
 

@@ -169,7 +169,7 @@ struct fake_mutator *fake_mutator_new(struct fake_world *w)
 
 struct heap_mutator_view fake_view(const struct fake_mutator *m)
 {
-    struct heap_mutator_view view = { .hold_rows = m->hold_rows };
+    struct heap_mutator_view view = { .hold_rows = m->hold_rows, .held = m->held };
 
     for (unsigned i = 0; i < SHM_GRANT_CLASSES; i++)
         view.taken[i] = m->rings[i].taken;
