@@ -4,28 +4,38 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "client/error.h"
 
 typedef _Atomic(struct layout *) layout_row;
 
+/* The offsets that @refs tell of, to @to; how many. */
+static uint32_t expand(struct layout *l, uint32_t *to, const uint32_t *refs, uint32_t count)
+{
+    uint32_t made = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        enum shm_ref_kind kind = shm_ref_kind(refs[i]);
+        to[made++] = shm_ref_offset(refs[i]);
+        if (kind == SHM_REF_EPHEMERON)
+            to[made++] = shm_ref_offset(refs[i]) + sizeof(uint32_t);
+        l->weak |= kind != SHM_REF_STRONG && kind != SHM_REF_QUEUE && kind != SHM_REF_LINK;
+    }
+    return made;
+}
+
 static struct layout *layout_new(const struct shm_type_layout *given)
 {
-    size_t refs = given->ref_count, element_refs = given->element_ref_count;
-    struct layout *l = malloc(sizeof(*l) + (refs + element_refs) * sizeof(uint32_t));
+    size_t most = 2 * ((size_t)given->ref_count + given->element_ref_count);
+    struct layout *l = calloc(1, sizeof(*l) + most * sizeof(uint32_t));
 
     if (l == NULL)
         return NULL;
     l->fixed_bytes = given->fixed_bytes;
     l->element_bytes = given->element_bytes;
-    l->ref_count = given->ref_count;
-    l->element_ref_count = given->element_ref_count;
-    l->element_refs = l->refs + refs;
-    if (refs > 0)
-        memcpy(l->refs, given->refs, refs * sizeof(uint32_t));
-    if (element_refs > 0)
-        memcpy(l->refs + refs, given->element_refs, element_refs * sizeof(uint32_t));
+    l->ref_count = expand(l, l->refs, given->refs, given->ref_count);
+    l->element_refs = l->refs + l->ref_count;
+    l->element_ref_count = expand(l, l->refs + l->ref_count, given->element_refs, given->element_ref_count);
     return l;
 }
 

@@ -13,8 +13,9 @@
 struct layout {                              /* constant */
     uint32_t fixed_bytes, element_bytes;
     uint32_t ref_count, element_ref_count;
-    const uint32_t *element_refs;            /* byte offsets in an element */
-    uint32_t refs[];                         /* byte offsets in the fixed part; behind them, element_refs */
+    bool weak;                               /* some of them keep nothing alive */
+    const uint32_t *element_refs;            /* byte offsets in an element, of every kind of reference, an ephemeron's value too */
+    uint32_t refs[];                         /* the same in the fixed part; behind them, element_refs */
 };
 
 /* Remembers that of type @id: MMGC_OK, or there is no memory for it. */

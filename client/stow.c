@@ -5,7 +5,9 @@
  *   W2  nothing in a hold is written before all is copied: a marker may be reading it. Where a copy is stands in a map beside the block
  *   W3  what does not fit is undone: into a hold, by setting its bump back; in the heap copies lose their fields, so that they refer to
  *       nothing, and are garbage. Then a pass without copies says how much is needed, which is waited for, and all begins anew
- *   W4  guests stay where they are, and are changed last, through the write barrier: they may be old               */
+ *   W4  guests stay where they are, and are changed last, through the write barrier: they may be old
+ *   W5  references of every kind are followed. What one finds that keeps nothing alive is found as by mmgc_load_weak(): while a cycle
+ *       marks it is told so, or what only that refers to would not be marked, and would be swept while the copy refers to it */
 #include "client/stow.h"
 
 #include <errno.h>
@@ -274,19 +276,29 @@ static inline int visit(struct stow *s, uint32_t was, uint32_t *ret_now)
     return MMGC_OK;
 }
 
+/* W5 */
+static int find(const struct stow *s, uint32_t granule)
+{
+    bool told = granule == 0 || at_load_relaxed(&s->th->heap->control->keeps) == 0 || write_barrier_keep(s->th, granule);
+
+    return told ? MMGC_OK : error_set(MMGC_E_STALLED, NULL);
+}
+
 /* All that was reached is looked at. */
 static int drain(struct stow *s)
 {
     while (s->depth > 0) {
         struct frame *f = &s->frames[s->depth - 1];
         uint32_t *slot = next_slot(f), now;
-        bool writes = f->writes;
+        bool writes = f->writes, weak = f->layout->weak;
         if (slot == NULL || is_done(f))
             s->depth--; /* before it is visited: a list takes one frame */
         if (slot == NULL)
             continue;
         uint32_t was = __atomic_load_n(slot, __ATOMIC_RELAXED);
-        int r = visit(s, was, &now);
+        int r = MM_UNLIKELY(weak) ? find(s, was) : MMGC_OK;
+        if (r == MMGC_OK)
+            r = visit(s, was, &now);
         if (r != MMGC_OK)
             return r;
         if (writes && now != was)
