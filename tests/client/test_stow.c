@@ -378,6 +378,102 @@ START_TEST(a_stow_waits_for_memory_if_it_must)
 }
 END_TEST
 
+/* ---- failures ---- */
+
+void *__real_malloc(size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__real_reallocarray(void *old, size_t count, size_t bytes);
+void *__wrap_reallocarray(void *old, size_t count, size_t bytes);
+
+static unsigned fails_at; /* the how manyeth call from now on fails; 0: none */
+
+static bool fails_now(void)
+{
+    return fails_at != 0 && --fails_at == 0;
+}
+
+void *__wrap_malloc(size_t bytes)
+{
+    return fails_now() ? NULL : __real_malloc(bytes);
+}
+
+void *__wrap_reallocarray(void *old, size_t count, size_t bytes)
+{
+    return fails_now() ? NULL : __real_reallocarray(old, count, bytes);
+}
+
+/* Whatever fails, the hold is as it was. @guest refers to some of it. */
+static void expect_unchanged(mmgc_hold hold, const void *list, const mmgc_ref *guest, int64_t length, uint64_t used)
+{
+    ck_assert_uint_eq(mmgc_hold_bytes(t, hold), used);
+    ck_assert(is_held(list));
+    ck_assert_int_eq(list_length((struct node *)(uintptr_t)list), length);
+    ck_assert_ptr_eq(mmgc_load(t, &guest[7]), list);
+}
+
+START_TEST(a_stow_without_memory_of_the_process_changes_nothing)
+{
+    open_both(_i);
+    int64_t length = some(3000);
+    mmgc_local local = mmgc_local_new(t, NULL);
+    mmgc_hold outer = begin(), inner = begin();
+    mmgc_local_set(t, local, mmgc_new_in(t, refs_type, 10, MMGC_SPACE_NONMOVING));
+    void *kept[1] = { list_new(length) };
+    mmgc_ref *guest = mmgc_local_get(t, local);
+    mmgc_store(t, guest, &guest[7], kept[0]);
+    uint64_t used = mmgc_hold_bytes(t, inner), outer_used = mmgc_hold_bytes(t, outer);
+    unsigned failures = 0;
+    for (int r = MMGC_E_SYSTEM; r != MMGC_OK; failures++) {
+        void *list = kept[0];
+        fails_at = failures + 1; /* further on each time */
+        r = mmgc_hold_end(t, inner, kept, 1);
+        bool failed = fails_at == 0;
+        fails_at = 0;
+        if (r == MMGC_OK)
+            break;
+        ck_assert(failed);
+        ck_assert_int_eq(r, MMGC_E_SYSTEM);
+        ck_assert_ptr_eq(kept[0], list);
+        expect_unchanged(inner, list, guest, length, used);
+        ck_assert_uint_eq(mmgc_hold_bytes(t, outer), outer_used);
+    }
+    ck_assert_uint_gt(failures, 0);
+    ck_assert_int_eq(list_length(kept[0]), length);
+    void *list = kept[0];
+    fails_at = 1;
+    ck_assert_int_eq(mmgc_hold_end(t, outer, kept, 1), MMGC_E_SYSTEM);
+    expect_unchanged(outer, list, guest, length, mmgc_hold_bytes(t, outer));
+    ck_assert_ok(mmgc_hold_end(t, outer, kept, 1));
+    ck_assert_int_eq(list_length(kept[0]), length);
+    ck_assert_ptr_eq(mmgc_load(t, &guest[7]), kept[0]);
+}
+END_TEST
+
+/* The room that the enclosing hold has ends behind each object in turn. */
+START_TEST(a_stow_that_ends_anywhere_changes_nothing)
+{
+    open_both(_i);
+    uint64_t bytes = mmgc_size(node_type, 0);
+    for (uint64_t room = 0; room < 40; room += 3) {
+        mmgc_hold outer = begin_with(MMGC_HOLD_STOW, (room + 2) * bytes);
+        struct node *before = pair_new(1, node_new(2), NULL);
+        mmgc_hold inner = begin();
+        void *kept[1] = { list_new(40) };
+        ck_assert_int_eq(mmgc_hold_end(t, inner, kept, 1), MMGC_E_BUDGET);
+        ck_assert_int_eq(list_length(kept[0]), 40);
+        ck_assert_uint_eq(mmgc_hold_bytes(t, outer), 2 * bytes);
+        end(inner);
+        for (uint64_t i = 0; i < room; i++) { /* what was copied there is not to be seen */
+            struct node *n = mmgc_new(t, node_type);
+            if (n == NULL || n->value != 0 || n->left.granule != 0 || n->right.granule != 0)
+                ck_abort_msg("object %llu of %llu is not new", (unsigned long long)i, (unsigned long long)room);
+        }
+        ck_assert_int_eq(((struct node *)mmgc_get(t, before, left))->value, 2);
+        end(outer);
+    }
+}
+END_TEST
+
 static Suite *make(void)
 {
     Suite *suite = suite_create("stow");
@@ -403,6 +499,13 @@ static Suite *make(void)
     tcase_add_loop_test(tc, a_hold_in_a_full_heap_fails_and_loses_nothing, 0, BOTH);
     tcase_add_loop_test(tc, a_stow_waits_for_memory_if_it_must, 0, BOTH);
     suite_add_tcase(suite, tc);
+
+    TCase *failures = tcase_create("failures");
+    tcase_add_checked_fixture(failures, setup, teardown);
+    tcase_set_timeout(failures, 60);
+    tcase_add_loop_test(failures, a_stow_without_memory_of_the_process_changes_nothing, 0, BOTH);
+    tcase_add_loop_test(failures, a_stow_that_ends_anywhere_changes_nothing, 0, BOTH);
+    suite_add_tcase(suite, failures);
     return suite;
 }
 
