@@ -304,8 +304,13 @@ static struct hold_seen hold_look(struct span s, uint64_t row, bool taken)
 {
     uint32_t lines = (uint32_t)MM_MIN(row & SHM_HOLD_LINES, (uint64_t)MM_BLOCK_LINES);
 
-    return (struct hold_seen){ .rest = MM_MAX(s.start, block_of(s) * MM_BLOCK_GRANULES + lines * MM_LINE_GRANULES),
+    return (struct hold_seen){ .rest_line = MM_MAX(line_of(s.start), block_of(s) * MM_BLOCK_LINES + lines) & 0x7fffffffu,
                                .retired = taken || (row & SHM_HOLD_RETIRED) != 0 };
+}
+
+static uint32_t rest_of(const struct hold_seen *seen)
+{
+    return seen->rest_line * MM_LINE_GRANULES;
 }
 
 /* Of a hold that has ended it is 0. */
@@ -329,7 +334,7 @@ static void set_held(struct heap *h, struct span s, bool held)
 
 static void open_hold(struct heap *h, struct span s, const struct hold_seen *seen)
 {
-    struct span rest = { seen->rest, s.end };
+    struct span rest = { rest_of(seen), s.end };
 
     take_out(h, heap_current_index(h), rest);
     if (seen->retired)
@@ -363,7 +368,7 @@ static void end_holds_collected(struct heap_mutator *m)
         struct span *s = entry_at(ring, i);
         const struct hold_seen *seen = &m->holds[i % SHM_HOLD_CAPACITY];
         if (!entry_gone(*s))
-            *s = seen->retired ? (struct span){ 0, 0 } : (struct span){ seen->rest, s->end };
+            *s = seen->retired ? (struct span){ 0, 0 } : (struct span){ rest_of(seen), s->end };
     }
     ring->taken = ring->next_taken;
 }
@@ -373,7 +378,7 @@ static void end_holds_unchanged(struct heap *h, struct heap_mutator *m)
     struct grant_ring *ring = &m->rings[SHM_GRANT_HOLD];
 
     for (uint32_t i = ring->taken; i != ring->published; i++) {
-        struct span s = *entry_at(ring, i), rest = { m->holds[i % SHM_HOLD_CAPACITY].rest, s.end };
+        struct span s = *entry_at(ring, i), rest = { rest_of(&m->holds[i % SHM_HOLD_CAPACITY]), s.end };
         if (entry_gone(s))
             continue;
         if (!m->holds[i % SHM_HOLD_CAPACITY].retired)
@@ -394,7 +399,7 @@ static void seal_holds(struct heap *h, struct heap_mutator *m, const struct heap
         if (entry_gone(s))
             continue;
         struct hold_seen seen = hold_look(s, hold_row(view, i), false);
-        take_out(h, heap_current_index(h), (struct span){ seen.rest, s.end });
+        take_out(h, heap_current_index(h), (struct span){ rest_of(&seen), s.end });
         set_held(h, s, false);
         line_blocks_return(h, s.end - 1);
     }

@@ -28,9 +28,9 @@ struct irregular {
     uint32_t keep;                           /* [keep, end) stays in G */
 };
 
-struct hold_seen {                           /* what this stop has found in a hold's block, granules */
-    uint32_t rest;                           /* objects and zeroes end here */
-    bool retired;
+struct hold_seen {                           /* what this stop has found in a hold's block */
+    uint32_t rest_line : 31;                 /* objects and zeroes end before it */
+    uint32_t retired : 1;
 };
 
 struct grant_ring {                          /* of one class of one mutator: our copy of what the client was told */

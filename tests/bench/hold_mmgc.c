@@ -7,6 +7,9 @@
  *   stow      COUNT times a tree of 32-byte nodes, 2 MiB, is stowed into the heap, and as many bytes are copied by memcpy() into
  *             memory that was used before, of the program's own */
 #include <mmgc/hold.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct hold_node {
     mmgc_ref next;

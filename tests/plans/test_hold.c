@@ -14,6 +14,7 @@ static struct fake_world world;
 static struct objects types;
 static struct fake_mutator *m;
 static const struct plan *plan;
+static _Atomic uint64_t hold_rows[SHM_HOLD_CAPACITY];
 
 static void open_world(int i)
 {
@@ -21,6 +22,9 @@ static void open_world(int i)
     fake_world_open(&world, plan->name, 8 * MIB, 2);
     objects_define(&types, &world);
     m = fake_mutator_new(&world);
+    memset((void *)hold_rows, 0, sizeof(hold_rows));
+    m->hold_rows = hold_rows;
+    m->held = 1;
 }
 
 static bool collects(void)

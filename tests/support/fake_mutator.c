@@ -216,7 +216,7 @@ bool fake_refill(struct fake_mutator *m, enum shm_grant_class class, uint64_t by
                               rows, capacity - outstanding);
     MM_ASSERT(count <= capacity - outstanding);
     for (size_t i = 0; i < count; i++) {
-        if (class == SHM_GRANT_HOLD) /* as the daemon does */
+        if (class == SHM_GRANT_HOLD && m->hold_rows != NULL) /* as the daemon does */
             at_store_relaxed(&m->hold_rows[ring->published % capacity], 0);
         ring->rows[ring->published++ % capacity] = rows[i];
     }

@@ -30,8 +30,8 @@ struct fake_mutator {
     struct heap_mutator *heap_mutator;
     struct fake_bump bumps[SHM_GRANT_CLASSES];       /* of all but LARGE */
     struct fake_ring rings[SHM_GRANT_CLASSES];
-    uint64_t held;                                   /* as in shm_mutator; 1 */
-    _Atomic uint64_t *hold_rows;                     /* of the ring of HOLD, as in shm_mutator: whoever tests it fills them */
+    uint64_t held;                                   /* as in shm_mutator */
+    _Atomic uint64_t *hold_rows;                     /* the same, of the ring of HOLD; NULL: whoever tests it has them */
     uint64_t lines_bytes;                    /* asked for at a time; 256 KiB */
 };
 
