@@ -50,6 +50,9 @@ static inline uint64_t mm_align_down(uint64_t n, uint64_t to)
 #define at_exchange_acq_rel(p, v) atomic_exchange_explicit((p), (v), memory_order_acq_rel)
 #define at_cas_acq_rel(p, expected, v) \
     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acq_rel, memory_order_acquire)
+#define at_load_seq_cst(p) atomic_load_explicit((p), memory_order_seq_cst)
+#define at_cas_seq_cst(p, expected, v) \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst, memory_order_seq_cst)
 #define at_compiler_fence() atomic_signal_fence(memory_order_seq_cst)
 
 uint64_t mm_now_ns(void);                            /* CLOCK_MONOTONIC */

@@ -5,9 +5,11 @@
  *   Row      word: a granule or 0; tag: what the row is to the collector (enum shm_row_kind) and a serial, so that who still has the
  *            number of a row that was given up finds out; note: for people
  *   Client   IN, to begin a row: note, word, then tag, each a release. To change its word: IN. From anywhere, to end it: tag to FREE by a
- *            compare-and-swap, then word to 0 (S8). Who won the first has ended it
+ *            compare-and-swap, then word to 0 (S8). Who won the first has ended it. Of a lease first ENDING, so, and FREE when its entry
+ *            (shm/lease.h) has gone
  *   Daemon   world stopped, by compare-and-swap: a word to where its object is now, or to 0; a tag from WEAK, SOFT, WATCHED to the same
- *            kind with CLEARED; from GUARDED to READY. So a row that its client ends meanwhile stays ended
+ *            kind with CLEARED; from GUARDED to READY. At any time: from SHARED or EXCLUSIVE, if not ENDING, to REVOKED. So a row that its client ends
+ *            meanwhile stays ended
  *   Mixed    the daemon may see a tag and the word of before or after it: a word it holds to be a root for one collection too many, or
  *            0. No row begins during a stop, so a word it follows was its row's at the last safepoint  */
 #include <assert.h>
@@ -36,13 +38,22 @@ enum shm_row_kind {
     SHM_ROW_WATCHED,                         /* weak, and its moves are told */
     SHM_ROW_KINDS
 };
-/* A tag: bits 0 to 3 the kind, bit 4 CLEARED, bits 8 to 31 the serial. */
+/* A tag: bits 0 to 3 the kind, bit 4 CLEARED, bit 5 ENDING, bits 8 to 31 the serial. */
 #define SHM_ROW_CLEARED 0x10u
+#define SHM_ROW_ENDING 0x20u                 /* of a lease: its client gives it back; nobody else changes the tag */
+#define SHM_ROW_LEASES (1u << SHM_ROW_SHARED | 1u << SHM_ROW_EXCLUSIVE | 1u << SHM_ROW_REVOKED)
 #define SHM_ROW_SERIAL_SHIFT 8u
 
 static inline enum shm_row_kind shm_row_kind(uint32_t tag)
 {
     return (tag & 0xfu) < SHM_ROW_KINDS ? (enum shm_row_kind)(tag & 0xfu) : SHM_ROW_FREE;
+}
+/* For people: "strong", "shared" ... */
+static inline const char *shm_row_kind_name(enum shm_row_kind kind)
+{
+    static const char *const names[SHM_ROW_KINDS] = { "free",      "strong",  "weak",    "soft",  "shared",
+                                                      "exclusive", "revoked", "guarded", "ready", "watched" };
+    return names[kind < SHM_ROW_KINDS ? kind : SHM_ROW_FREE];
 }
 static inline uint32_t shm_row_serial(uint32_t tag)
 {
@@ -54,8 +65,8 @@ static inline uint32_t shm_row_tag(enum shm_row_kind kind, uint32_t serial)
 }
 
 struct shm_row_note {                        /* [C] hostile */
-    _Atomic uint64_t since_ns;               /* CLOCK_MONOTONIC, coarse: when a lease was taken, a soft handle last used; of what is guarded, the
-                                                program's own mark */
+    _Atomic uint64_t since_ns;               /* CLOCK_MONOTONIC, coarse: when a lease was taken, a soft handle last used, another row named; 0: not
+                                                yet. Of what is guarded, the program's own mark */
     char name[SHM_ROW_NAME_MAX + 1];         /* what the program calls it; may end without a NUL */
 };
 
@@ -63,8 +74,10 @@ struct shm_session {
     _Atomic uint64_t magic;                  /* [D] release-stored last */
     uint32_t version, features;              /* [D] constant */
     uint32_t row_limit;                      /* [D] constant: rows it may use; at most SHM_ROWS_MAX */
+    uint32_t lease_holder;                   /* [D] constant: who it is in shm/lease.h; 0: it can lease nothing */
 
     alignas(MM_CACHE_LINE) _Atomic uint32_t go;      /* [D] raised at every resume; this client's threads futex-wait on it (S4) */
+    _Atomic uint32_t lease_go;               /* [D] raised when something changed for who waits for a lease, who futex-waits on it */
 
     alignas(MM_CACHE_LINE) _Atomic uint32_t row_high;        /* [C] rows ever used; the daemon reads it once and clamps it */
 
@@ -77,7 +90,9 @@ struct shm_session {
 };
 static_assert(sizeof(struct shm_row_note) == 32, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, row_limit) == 16, "docs/heap-layout.md#session");
+static_assert(offsetof(struct shm_session, lease_holder) == 20, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, go) == 64, "docs/heap-layout.md#session");
+static_assert(offsetof(struct shm_session, lease_go) == 68, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, row_high) == 128, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, notices) == 192, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, row_words) == 4096, "docs/heap-layout.md#session");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "shm/control.h"
+#include "shm/lease.h"
 #include "shm/mutator.h"
 #include "shm/move.h"
 #include "shm/object.h"
@@ -65,13 +66,19 @@ static const struct field fields[] = {
     FIELD("Session", shm_session, version),
     FIELD("Session", shm_session, features),
     FIELD("Session", shm_session, row_limit),
+    FIELD("Session", shm_session, lease_holder),
     FIELD("Session", shm_session, go),
+    FIELD("Session", shm_session, lease_go),
     FIELD("Session", shm_session, row_high),
     FIELD("Session", shm_session, notices),
     FIELD("Session", shm_session, row_words),
     FIELD("Session", shm_session, row_tags),
     FIELD("Session", shm_session, row_notes),
     END("Session", shm_session),
+    FIELD("Leases", shm_lease_bucket, waiters),
+    FIELD("Leases", shm_lease_bucket, extent),
+    FIELD("Leases", shm_lease_bucket, entries),
+    END("Leases", shm_lease_bucket),
     FIELD("Mutator", shm_mutator, lines),
     FIELD("Mutator", shm_mutator, epoch),
     FIELD("Mutator", shm_mutator, base),
