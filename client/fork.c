@@ -69,6 +69,7 @@ static void in_child(void)
         close_segment(heap->arena_segment);
         close_segment(heap->session_segment);
         close_segment(heap->log_segment);
+        close_segment(heap->lease_segment);
         for (struct thread *th = heap->threads; th != NULL; th = th->next) {
             (void)close(shm_segment_fd(th->segment));
             stand_in(th);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* heap.c - Heap: opening maps three or four segments, closing gives everything back.
- *   The fds come as control (read-only), arena, session, and log if there is one; each is checked for its seals and its size before it is mapped, so
- *   that nobody can shrink it under us. What the control segment says then is the daemon's word and trusted. */
+/* heap.c - Heap: opening maps three to five segments, closing gives everything back.
+ *   The fds come as control (read-only), arena, session, and log and leases if there are any; each is checked for its seals and its size
+ *   before it is mapped, so that nobody can shrink it under us. What the control segment says then is the daemon's word and trusted. */
 #include "client/heap.h"
 
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include "client/error.h"
 #include "client/fork.h"
 #include "client/layout.h"
+#include "client/leak.h"
 #include "client/row.h"
 #include "client/thread.h"
 #include "shm/units.h"
@@ -21,6 +22,7 @@
 enum { FD_CONTROL, FD_ARENA, FD_SESSION, FD_LOG };
 
 struct mmgc_heap *heap_list;
+static _Atomic uint64_t heaps_opened;
 
 int heap_check(struct mmgc_heap *heap)
 {
@@ -47,7 +49,7 @@ int heap_adopt(struct shm_segment **ret_seg, struct packet_fds *fds, int which, 
 
 static int heap_map(struct mmgc_heap *heap, const wire_heap_opened *opened, struct packet_fds *fds)
 {
-    size_t expected = FD_LOG + (opened->log_bytes > 0);
+    size_t expected = FD_LOG + (opened->log_bytes > 0) + (opened->lease_bytes > 0);
 
     if (fds->count != expected || opened->control_bytes < sizeof(struct shm_control) ||
         opened->session_bytes < sizeof(struct shm_session))
@@ -91,6 +93,19 @@ static int heap_map_log(struct mmgc_heap *heap, uint64_t log_bytes, struct packe
     heap->log_lines = (_Atomic uint8_t *)(void *)log;
     heap->log_bits = (_Atomic uint64_t *)(void *)(log + shm_log_bits_offset(heap->control->arena_bytes));
     return MMGC_OK;
+}
+
+/* The table of leases, which all who may write have. */
+static int heap_map_leases(struct mmgc_heap *heap, const wire_heap_opened *opened, struct packet_fds *fds)
+{
+    if (opened->lease_bytes < (heap->read_only ? 0 : sizeof(struct shm_leases)))
+        return error_set(MMGC_E_PROTOCOL, "the table of leases is in doubt");
+    if (heap->read_only)
+        return MMGC_OK;
+    int r = heap_adopt(&heap->lease_segment, fds, FD_LOG + (opened->log_bytes > 0), opened->lease_bytes, SHM_READ_WRITE);
+    if (r == MMGC_OK)
+        heap->leases = shm_segment_address(heap->lease_segment);
+    return r;
 }
 
 size_t heap_lines(const struct mmgc_heap *heap)
@@ -158,6 +173,8 @@ static int heap_call_open(struct mmgc_heap *heap, const char *name,
     if (r == MMGC_OK)
         r = heap_map_log(heap, reply->heap_opened->log_bytes, &fds);
     if (r == MMGC_OK)
+        r = heap_map_leases(heap, reply->heap_opened, &fds);
+    if (r == MMGC_OK)
         r = heap_map_quiet(heap);
     if (r == MMGC_OK)
         r = heap_map_pages(heap, reply->heap_opened->control_bytes);
@@ -176,6 +193,7 @@ void heap_free(struct mmgc_heap *heap)
     shm_segment_unref(heap->arena_segment);
     shm_segment_unref(heap->session_segment);
     shm_segment_unref(heap->log_segment);
+    shm_segment_unref(heap->lease_segment);
     pages_free(heap->pages);
     type_free_all(heap);
     layout_free_all(heap);
@@ -195,6 +213,7 @@ struct mmgc_heap *heap_blank(const char *path, const char *label, const char *na
     if (heap == NULL)
         return NULL;
     heap->generation = fork_generation;
+    heap->number = at_add_relaxed(&heaps_opened, 1) + 1;
     (void)pthread_mutex_init(&heap->lock, NULL);
     (void)pthread_cond_init(&heap->threads_changed, NULL);
     heap->path = strdup(path);
@@ -218,6 +237,7 @@ static int heap_open(struct mmgc_client *client, const char *name,
                      const struct mmgc_heap_options *options, struct mmgc_heap *heap)
 {
     heap->read_only = options->read_only;
+    heap->report_leaks = options->report_leaks || leak_wanted();
     heap->fence = client->fence;
     int r = connection_open(&heap->connection, client->path, client->name);
     if (r != MMGC_OK)
@@ -258,6 +278,8 @@ void mmgc_heap_close(struct mmgc_heap *heap)
     if (heap == NULL || heap->generation != fork_generation)
         return;
     thread_detach_all(heap);
+    if (heap->report_leaks)
+        leak_report(heap);
     fork_lock();
     struct mmgc_heap **link = &heap_list;
     while (*link != NULL && *link != heap)

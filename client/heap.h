@@ -10,6 +10,7 @@
 #include "client/connection.h"
 #include "client/pages.h"
 #include "shm/control.h"
+#include "shm/lease.h"
 #include "shm/segment.h"
 #include "shm/session.h"
 
@@ -18,14 +19,17 @@ struct layout;
 struct mmgc_heap {
     struct connection connection;            /* a session of its own: one heap a connection */
     unsigned generation;                     /* [const] fork_generation when it was opened */
-    bool read_only, fence;                   /* [const] */
+    uint64_t number;                         /* [const] of all heaps that this process opened */
+    bool read_only, fence, report_leaks;     /* [const] */
     struct shm_segment *control_segment, *arena_segment, *session_segment;   /* [const] */
     struct shm_segment *log_segment;         /* [const] NULL: the plan has no write barrier, or we only read */
+    struct shm_segment *lease_segment;       /* [const] NULL: we only read */
     const struct shm_control *control;       /* [const] */
     struct shm_session *session;             /* [const] */
     _Atomic uint8_t *log_lines;              /* [const] its bytes; NULL without it */
     _Atomic uint64_t *log_bits;              /* [const] its bits */
     const char *held_lines;                  /* [lock: heap, then const] the same for threads with a hold open: as many ones (hold.c) */
+    struct shm_leases *leases;               /* [const] NULL without it */
     const char *quiet_lines;                 /* [const] what threads look at instead of log_lines while nothing is logged: as many zeroes */
     char *base;                              /* [const] where the arena begins here */
 
@@ -40,8 +44,8 @@ struct mmgc_heap {
     pthread_mutex_t lock;                    /* short: the tables below */
     struct type **types;                     /* [lock: heap] buckets by name (type.c) */
     _Atomic(_Atomic(struct layout *) *) layouts; /* by type number, made when needed (layout.c) */
-    uint32_t *row_next;                      /* [lock: heap] free list of the session's rows (row.c) */
-    uint32_t row_capacity, row_high, row_free;       /* [lock: heap] */
+    uint32_t *row_next;                      /* [lock: heap] free list of the session's rows; a leased row's is its holder's (row.c R5) */
+    uint32_t row_high, row_free;             /* [lock: heap] */
     _Atomic uint64_t guards_none;            /* no guard was ready when the session's go was this; above 32 bits: nobody has looked (guardian.c) */
     _Atomic bool is_guardian;                /* somebody may have left us something */
 };

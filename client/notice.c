@@ -13,6 +13,7 @@
 #include "client/error.h"
 #include "client/fork.h"
 #include "client/heap.h"
+#include "client/hold.h"
 #include "client/row.h"
 #include "client/table.h"
 #include "client/thread.h"
@@ -270,6 +271,8 @@ int mmgc_watch(struct mmgc_notices *n, struct mmgc_thread *t, const void *object
 
     if (r != MMGC_OK)
         return r;
+    if (hold_owns(thread_of(t), object))
+        return hold_refuse(thread_of(t), object);
     if (object == NULL || ret_watched == NULL || n->all)
         return error_set(MMGC_E_INVALID, n->all ? "the subscription is to all objects" : "object or ret_watched is NULL");
     r = row_begin_in(n->table, SHM_ROW_WATCHED, mmgc_ref_of(t, object).granule, NULL, &row);

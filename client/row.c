@@ -1,74 +1,145 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* row.c - Row: handles, leases, guards and watches of one heap, in the session segment.
  *   R1  a word is stored only by a thread that is IN, so not while the daemon updates it; ending a row, which may come from
- *       anywhere, is a compare-and-swap of its tag, and the daemon's are, too (soundness S8)
+ *       anywhere, is a compare-and-swap of its tag, and the daemon's are, too (soundness S8). What it then stores to the word is 0, whatever
+ *       the daemon has made of it
  *   R2  row_high is raised before a new row is used; the daemon looks at no row from there on
  *   R3  a row that has begun stores its note, its word and then its tag (release): who sees the tag sees the word
  *   R4  the serial in a tag is one more each time that the row begins: who holds the number of an earlier one finds out
+ *   R5  row_next is a link while a row is free and no lease's; of a lease, where its entry stands (lease_table.c). Its memory never moves
  *   Row 0 is never used: {0} is no handle. */
 #include "client/row.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#include "client/thread.h"
+#include "client/hold.h"
 
-#define FIRST_CAPACITY 64u
 #define SERIAL_MASK (UINT32_MAX >> SHM_ROW_SERIAL_SHIFT)
+#define REFILL (THREAD_ROWS / 2)
+#define NEXT_BYTES (SHM_ROWS_MAX * sizeof(uint32_t))
 
-static int rows_grow_locked(struct mmgc_heap *heap)
+/* The thread that this system thread last began a row with: where a row that ends here may go. Never looked at for a heap that it was
+ * not found in: heaps have numbers. */
+static _Thread_local struct {
+    const struct mmgc_heap *heap;
+    uint64_t number;
+    struct thread *th;
+} here __attribute__((tls_model("initial-exec")));
+
+/* ---- which rows are free ---------------------------------------------------------------------------------------- */
+
+static int links_make_locked(struct mmgc_heap *heap)
 {
-    uint32_t limit = MM_MIN(heap->session->row_limit, SHM_ROWS_MAX);
-    uint32_t capacity = MM_MIN(heap->row_capacity == 0 ? FIRST_CAPACITY : heap->row_capacity * 2, limit);
+    void *memory = mmap(NULL, NEXT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-    if (heap->row_capacity >= limit)
-        return error_set(MMGC_E_LIMIT, "%u handles, leases, guards and watches together", limit - 1);
-    uint32_t *next = reallocarray(heap->row_next, capacity, sizeof(*next));
-    if (next == NULL)
-        return error_system("malloc", -ENOMEM);
-    heap->row_next = next;
-    heap->row_capacity = capacity;
+    if (memory == MAP_FAILED)
+        return error_system("mmap", -errno);
+    heap->row_next = memory;
     return MMGC_OK;
 }
 
 static int slot_take_locked(struct mmgc_heap *heap, uint32_t *ret_slot)
 {
-    uint32_t slot = heap->row_free;
+    uint32_t limit = MM_MIN(heap->session->row_limit, SHM_ROWS_MAX), slot = heap->row_free;
+    int r = heap->row_next == NULL ? links_make_locked(heap) : MMGC_OK;
 
+    if (r != MMGC_OK)
+        return r;
     if (slot != 0) {
         heap->row_free = heap->row_next[slot];
         *ret_slot = slot;
         return MMGC_OK;
     }
     slot = MM_MAX(heap->row_high, 1u);
-    if (slot >= heap->row_capacity) {
-        int r = rows_grow_locked(heap);
-        if (r != MMGC_OK)
-            return r;
-    }
+    if (slot >= limit)
+        return error_set(MMGC_E_LIMIT, "%u handles, leases, guards and watches together (max_handles)", limit - 1);
     heap->row_high = slot + 1;
     at_store_release(&heap->session->row_high, slot + 1); /* R2 */
     *ret_slot = slot;
     return MMGC_OK;
 }
 
-static void note(struct shm_row_note *note, const char *name)
+static void slot_give_back_locked(struct mmgc_heap *heap, uint32_t slot)
 {
-    size_t length = name == NULL ? 0 : strnlen(name, SHM_ROW_NAME_MAX);
-
-    if (length == 0 && note->name[0] == '\0')
-        return; /* most have none, and their page is not touched for writing */
-    memcpy(note->name, name, length);
-    note->name[length] = '\0';
+    heap->row_next[slot] = heap->row_free;
+    heap->row_free = slot;
 }
 
-static int slot_take(struct mmgc_heap *heap, uint32_t *ret_slot)
+/* Fills half of what a thread may keep. Not MMGC_OK: there was not even one. */
+static int refill(struct thread *th)
 {
+    struct mmgc_heap *heap = th->heap;
+    uint32_t got[REFILL], count = 0;
+    int r = MMGC_OK;
+
     (void)pthread_mutex_lock(&heap->lock);
-    int r = slot_take_locked(heap, ret_slot);
+    while (count < REFILL && (r = slot_take_locked(heap, &got[count])) == MMGC_OK)
+        count++;
     (void)pthread_mutex_unlock(&heap->lock);
-    return r;
+    for (th->row_count = 0; th->row_count < count; th->row_count++) /* the first taken is the first used */
+        th->rows[th->row_count] = got[count - 1 - th->row_count];
+    return count > 0 ? MMGC_OK : r;
+}
+
+static void give_back_down_to(struct thread *th, uint32_t count)
+{
+    (void)pthread_mutex_lock(&th->heap->lock);
+    while (th->row_count > count)
+        slot_give_back_locked(th->heap, th->rows[--th->row_count]);
+    (void)pthread_mutex_unlock(&th->heap->lock);
+}
+
+static void slot_give_back(struct mmgc_heap *heap, uint32_t slot)
+{
+    if (here.heap == heap && here.number == heap->number) {
+        if (here.th->row_count == THREAD_ROWS)
+            give_back_down_to(here.th, THREAD_ROWS - REFILL);
+        here.th->rows[here.th->row_count++] = slot;
+        return;
+    }
+    (void)pthread_mutex_lock(&heap->lock);
+    slot_give_back_locked(heap, slot);
+    (void)pthread_mutex_unlock(&heap->lock);
+}
+
+void row_thread_ends(struct thread *th)
+{
+    if (here.th == th)
+        here.heap = NULL;
+    if (th->row_count > 0)
+        give_back_down_to(th, 0);
+}
+
+void row_free_all(struct mmgc_heap *heap)
+{
+    if (heap->row_next != NULL)
+        (void)munmap(heap->row_next, NEXT_BYTES);
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------- */
+
+void row_name(struct mmgc_heap *heap, uint32_t slot, const char *name, uint64_t since_ns)
+{
+    struct shm_row_note *note = &heap->session->row_notes[slot];
+    size_t length = MM_LIKELY(name == NULL) ? 0 : strnlen(name, SHM_ROW_NAME_MAX);
+
+    if (length > 0 || note->name[0] != '\0') {
+        memcpy(note->name, name == NULL ? "" : name, length);
+        note->name[length] = '\0';
+    }
+    if (at_load_relaxed(&note->since_ns) != since_ns) /* most rows have neither, and their page is not touched for writing */
+        at_store_relaxed(&note->since_ns, since_ns);
+}
+
+int row_explain_object(const struct thread *th, const void *object)
+{
+    uint64_t at = (uint64_t)((const char *)object - th->heap->base);
+
+    if (at < MM_GRANULE_BYTES || at >= th->heap->control->arena_bytes || at % MM_GRANULE_BYTES != 0)
+        return error_set(MMGC_E_NO_OBJECT, "%p is no place of an object in this heap", object);
+    return error_set(MMGC_E_NO_OBJECT, "before %p stands no object's header", object);
 }
 
 /* Its note is written. */
@@ -81,54 +152,71 @@ static struct row begin(struct mmgc_heap *heap, uint32_t slot, enum shm_row_kind
     return (struct row){ slot, serial };
 }
 
-int row_begin(struct thread *th, enum shm_row_kind kind, const void *object, const char *name, struct row *ret_row)
+/* One of those that the thread keeps, for @object. */
+static int slot_take(struct thread *th, const void *object, uint32_t *ret_slot)
 {
-    return row_begin_in(th->heap, kind, mmgc_ref_of(thread_public(th), object).granule, name, ret_row);
+    int r = object == NULL ? MMGC_OK : row_check_object(th, object);
+
+    if (r == MMGC_OK && hold_owns(th, object)) /* it may not outlive its hold by a row */
+        r = hold_refuse(th, object);
+    if (r == MMGC_OK && MM_UNLIKELY(th->row_count == 0))
+        r = refill(th);
+    if (r != MMGC_OK)
+        return r;
+    here.heap = th->heap;
+    here.number = th->heap->number;
+    here.th = th;
+    *ret_slot = th->rows[--th->row_count];
+    return MMGC_OK;
 }
 
-int row_begin_in(struct mmgc_heap *heap, enum shm_row_kind kind, uint32_t granule, const char *name, struct row *ret_row)
+int row_begin(struct thread *th, enum shm_row_kind kind, const void *object, const char *name, struct row *ret_row)
 {
     uint32_t slot;
-    int r = slot_take(heap, &slot);
+    int r = slot_take(th, object, &slot);
 
     if (r != MMGC_OK)
         return r;
-    note(&heap->session->row_notes[slot], name);
-    *ret_row = begin(heap, slot, kind, granule);
+    row_name(th->heap, slot, name, 0);
+    *ret_row = begin(th->heap, slot, kind, mmgc_ref_of(thread_public(th), object).granule);
+    return MMGC_OK;
+}
+
+int row_begin_in(struct mmgc_heap *table, enum shm_row_kind kind, uint32_t granule, const char *name, struct row *ret_row)
+{
+    uint32_t slot;
+
+    (void)pthread_mutex_lock(&table->lock);
+    int r = slot_take_locked(table, &slot);
+    (void)pthread_mutex_unlock(&table->lock);
+    if (r != MMGC_OK)
+        return r;
+    row_name(table, slot, name, 0);
+    *ret_row = begin(table, slot, kind, granule);
     return MMGC_OK;
 }
 
 int row_begin_marked(struct thread *th, enum shm_row_kind kind, const void *object, uint64_t mark, struct row *ret_row)
 {
     uint32_t slot;
-    int r = slot_take(th->heap, &slot);
+    int r = slot_take(th, object, &slot);
 
     if (r != MMGC_OK)
         return r;
-    note(&th->heap->session->row_notes[slot], NULL);
-    at_store_relaxed(&th->heap->session->row_notes[slot].since_ns, mark);
+    row_name(th->heap, slot, NULL, mark);
     *ret_row = begin(th->heap, slot, kind, mmgc_ref_of(thread_public(th), object).granule);
     return MMGC_OK;
 }
 
-int row_check(const struct mmgc_heap *heap, struct row row, unsigned kinds, uint32_t *ret_tag)
+int row_explain(const struct mmgc_heap *heap, struct row row, unsigned kinds)
 {
-    if (row.slot == 0 || row.slot >= at_load_acquire(&heap->session->row_high))
+    if (row.slot == 0 || row.slot >= at_load_acquire(&heap->session->row_high) || row.slot >= SHM_ROWS_MAX)
         return error_set(MMGC_E_INVALID, "there was never one with this number");
     uint32_t tag = at_load_acquire(&heap->session->row_tags[row.slot]);
     enum shm_row_kind kind = shm_row_kind(tag);
-    *ret_tag = tag;
-    if (kind == SHM_ROW_FREE || shm_row_serial(tag) != row.serial)
+    if (kind == SHM_ROW_FREE || shm_row_serial(tag) != row.serial || (tag & SHM_ROW_ENDING) != 0)
         return error_set(MMGC_E_DROPPED, NULL);
-    return (kinds & 1u << kind) != 0 ? MMGC_OK : error_set(MMGC_E_INVALID, "it is of another kind");
-}
-
-static void slot_give_back(struct mmgc_heap *heap, uint32_t slot)
-{
-    (void)pthread_mutex_lock(&heap->lock);
-    heap->row_next[slot] = heap->row_free;
-    heap->row_free = slot;
-    (void)pthread_mutex_unlock(&heap->lock);
+    return (kinds & 1u << kind) == 0 ? error_set(MMGC_E_INVALID, "it is of another kind") : error_set(MMGC_E_DROPPED, NULL);
 }
 
 int row_end(struct mmgc_heap *heap, struct row row, unsigned kinds)
@@ -141,12 +229,27 @@ int row_end(struct mmgc_heap *heap, struct row row, unsigned kinds)
         if (r != MMGC_OK)
             return r;
     } while (!at_cas_acq_rel(&heap->session->row_tags[row.slot], &tag, shm_row_tag(SHM_ROW_FREE, row.serial)));
-    (void)at_exchange_acq_rel(&heap->session->row_words[row.slot], 0);
+    at_store_release(&heap->session->row_words[row.slot], 0);
     slot_give_back(heap, row.slot);
     return MMGC_OK;
 }
 
-void row_free_all(struct mmgc_heap *heap)
+int row_end_begin(struct mmgc_heap *heap, struct row row, unsigned kinds, uint32_t *ret_tag)
 {
-    free(heap->row_next);
+    do {
+        int r = row_check(heap, row, kinds, ret_tag);
+        if (r == MMGC_OK && MM_UNLIKELY((*ret_tag & SHM_ROW_ENDING) != 0))
+            r = error_set(MMGC_E_DROPPED, NULL);
+        if (r != MMGC_OK)
+            return r;
+    } while (!at_cas_seq_cst(&heap->session->row_tags[row.slot], ret_tag, *ret_tag | SHM_ROW_ENDING));
+    return MMGC_OK;
+}
+
+void row_end_finish(struct mmgc_heap *heap, struct row row, uint32_t tag)
+{
+    at_store_release(&heap->session->row_tags[row.slot], shm_row_tag(SHM_ROW_FREE, row.serial)); /* ours alone while it is ENDING */
+    at_store_release(&heap->session->row_words[row.slot], 0);
+    if (MM_LIKELY(shm_row_kind(tag) != SHM_ROW_REVOKED))
+        slot_give_back(heap, row.slot);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "client/hold.h"
+#include "client/row.h"
 #include "client/stack.h"
 #include "client/write_barrier.h"
 
@@ -98,6 +99,7 @@ static void thread_detach(struct thread *th)
     wire_request request = wire_request_init();
 
     mmgc_leave(thread_public(th));
+    row_thread_ends(th);
     detach.thread = th->id;
     request.body_case = WIRE_REQUEST(DETACH);
     request.detach = &detach;

@@ -45,6 +45,8 @@ struct slab {                                /* one grant class's supply (grant.
     bool dry;                                /* the last that was waited for was one: crumbs first (alloc.c) */
 };
 
+#define THREAD_ROWS 16u
+
 struct thread {
     struct shm_mutator *m;                   /* [const] its segment; struct mmgc_thread is at its start */
     struct mmgc_heap *heap;                  /* [const] */
@@ -62,6 +64,7 @@ struct thread {
     uint64_t reserve_left;                   /* bytes still promised (reserve.c) */
     char *reserve_seen;                      /* where the bump stood when they were last counted */
     uint64_t identity_seed;                  /* identity.c; 0: nothing was drawn yet */
+    uint32_t rows[THREAD_ROWS], row_count;   /* free rows of the session's table that it keeps (row.c) */
     uint32_t drain_asked;                    /* entries of its log when it last asked for room (write_barrier.c) */
     struct slab slabs[SHM_GRANT_CLASSES];
     struct stack *stacks;                    /* [0] is the thread's own */

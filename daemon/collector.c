@@ -121,6 +121,8 @@ static void run_stopped(struct shared_heap *h, struct collector_task *t)
     t->stop_ns = mm_now_ns() - t->asked_ns;
     t->error = safepoint_world(h, t, &stop);
     if (t->error == 0) {
+        if (t->work != WORK_END) /* then it goes on, whoever is still inside */
+            leases_check_stw(h, t);
         choose_kind(h, t, &stop);
         notices_begin_stw(h, t, &stop);
         t->error = run_stw(h, t, &stop);

@@ -27,7 +27,7 @@ struct config {                               /* [const] after config_read; whoe
     unsigned socket_mode;
     unsigned threads;                         /* 0: as many as processors, 2 to 8 */
     char thread_affinity[CONFIG_AFFINITY_MAX];           /* engine_affinity_parse() takes it */
-    unsigned max_heaps, max_sessions, max_threads;
+    unsigned max_heaps, max_sessions, max_threads, max_handles;
     uint64_t hello_timeout_ns, stop_deadline_ns, trigger_deadline_ns, notice_deadline_ns, notice_limit_bytes;
     int stop_policy;                          /* enum stop_policy */
     int log_level;                            /* enum log_level */
@@ -49,6 +49,7 @@ struct config {                               /* [const] after config_read; whoe
     X("max_heaps",     max_heaps,        count,  "64",          1, 65536, NULL, "heaps there may be") \
     X("max_sessions",  max_sessions,     count,  "1024",        1, 262144, NULL, "connections there may be") \
     X("max_threads",   max_threads,      count,  "256",         1, 65536, NULL, "attached threads that one connection may have") \
+    X("max_handles",   max_handles,      count,  "1048576",     2, 1048576, NULL, "handles, leases, guards and watches that one connection may have, and one") \
     X("hello_timeout", hello_timeout_ns, time,   "5s",          1000000, 3600000000000, NULL, "how long a connection may take to say hello") \
     X("stop_deadline", stop_deadline_ns, time,   "10s",         1000000, 3600000000000, NULL, "how long a collection waits for a thread that does not stop") \
     X("stop_policy",   stop_policy,      choice, "strangers",   0, 0, "abandon strangers kill", "then: give the collection up, or kill the thread's process; strangers: if it only reads, or the heap is another user's") \

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "daemon/facts.h"
 #include "daemon/request.h"
 #include "daemon/server.h"
 #include "daemon/session.h"
@@ -71,6 +72,13 @@ static uint32_t handles_of(const struct session *s)
     struct session_counts counts = session_count_racy(s);
 
     return counts.of[SHM_ROW_STRONG] + counts.of[SHM_ROW_WEAK] + counts.of[SHM_ROW_SOFT];
+}
+
+static uint32_t leases_of(const struct session *s)
+{
+    struct session_counts counts = session_count_racy(s);
+
+    return counts.of[SHM_ROW_SHARED] + counts.of[SHM_ROW_EXCLUSIVE] + counts.of[SHM_ROW_REVOKED];
 }
 
 static uint64_t handle_count(const struct shared_heap *h)
@@ -261,6 +269,7 @@ static bool fill_client(struct client_page *page, size_t index, struct session *
     row->read_only = s->read_only;
     row->connected_ms = (mm_now_ns() - s->connected_ns) / NS_PER_MS;
     row->handles = handles_of(s);
+    row->leases = leases_of(s);
     row->threads = page->thread_pointers[index];
     row->n_threads = i;
     row->thread_count = s->mutator_count;
@@ -268,7 +277,7 @@ static bool fill_client(struct client_page *page, size_t index, struct session *
     return true;
 }
 
-static bool may_see(const struct session *asker, const struct session *s, const struct shared_heap *only)
+bool facts_may_see(const struct session *asker, const struct session *s, const struct shared_heap *only)
 {
     if (s->stage >= SESSION_CLOSING || (only != NULL && s->heap != only))
         return false;
@@ -285,7 +294,7 @@ static bool fill_clients(struct client_page *page, wire_reply *reply, struct ses
 
     TAILQ_FOREACH(s, &asker->server->sessions, in_server)
     {
-        if (s->id <= after || !may_see(asker, s, only))
+        if (s->id <= after || !facts_may_see(asker, s, only))
             continue;
         if (rows->n_rows == CLIENT_PAGE_ROWS) {
             rows->more = true;
@@ -348,25 +357,25 @@ static uint64_t local_count(const struct shared_heap *h)
     return count;
 }
 
-/* What the header before @ref says, for people: it may be forged. Only a page that is there is read, so that a name for
- * nothing commits nothing (soundness S12). */
-static void fill_object(wire_root_row *row, const struct shared_heap *h)
+bool facts_object(const struct shared_heap *h, uint32_t ref, struct facts_object *ret_object)
 {
-    uint64_t at = (uint64_t)row->ref * MM_GRANULE_BYTES -
-                  OBJECT_HEADER_BYTES; /* in range since the name was set; not 0 */
+    uint64_t at = (uint64_t)ref * MM_GRANULE_BYTES;
     char *arena = shm_segment_address(h->arena);
     unsigned char present = 0;
 
-    if (mincore(arena + mm_align_down(at, MM_PAGE_BYTES), MM_PAGE_BYTES, &present) < 0 ||
-        (present & 1) == 0)
-        return;
+    if (ref == 0 || at >= h->max_bytes)
+        return false;
+    at -= OBJECT_HEADER_BYTES;
+    if (mincore(arena + mm_align_down(at, MM_PAGE_BYTES), MM_PAGE_BYTES, &present) < 0 || (present & 1) == 0)
+        return false;
     uint64_t header = foreign_load64(foreign_from(arena), at);
     uint32_t type = object_header_type(header);
     if (type == 0 || type >= at_load_relaxed(&h->control->type_count))
-        return;
-    struct shm_type_row *t = &h->control->types[type];
-    row->type = t->name;
-    row->bytes = object_bytes(t->fixed_bytes, t->element_bytes, t->element_bytes == 0 ? 0 : object_header_length(header));
+        return false;
+    const struct shm_type_row *t = &h->control->types[type];
+    ret_object->type = t->name;
+    ret_object->bytes = object_bytes(t->fixed_bytes, t->element_bytes, t->element_bytes == 0 ? 0 : object_header_length(header));
+    return true;
 }
 
 static void fill_roots(wire_root_rows *page, wire_root_row rows[ROOT_PAGE_ROWS],
@@ -384,7 +393,11 @@ static void fill_roots(wire_root_rows *page, wire_root_row rows[ROOT_PAGE_ROWS],
         *row = wire_root_row_init();
         row->name = names->rows[i].name;
         row->ref = at_load_relaxed(&names->words[names->rows[i].slot]);
-        fill_object(row, h);
+        struct facts_object object;
+        if (facts_object(h, row->ref, &object)) {
+            row->type = object.type;
+            row->bytes = object.bytes;
+        }
         page->n_rows++;
     }
 }

@@ -70,6 +70,10 @@ static enum handled answer_opened(struct request *r, struct shared_heap *h, bool
         fds.fd[fds.count++] = shm_segment_fd(h->log_segment);
         opened.log_bytes = shm_segment_bytes(h->log_segment);
     }
+    if (!s->read_only) {
+        fds.fd[fds.count++] = shm_segment_fd(h->leases.segment);
+        opened.lease_bytes = shm_segment_bytes(h->leases.segment);
+    }
     opened.control_bytes = shm_segment_bytes(h->control_segment);
     opened.arena_bytes = h->max_bytes;
     opened.session_bytes = shm_segment_bytes(s->segment);

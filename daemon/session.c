@@ -101,6 +101,7 @@ static void leave_heap(struct session *s)
     }
     while (!TAILQ_EMPTY(&s->mutators))
         mutator_retire(TAILQ_FIRST(&s->mutators));
+    leases_leave(h, s);
     TAILQ_REMOVE(&h->sessions, s, in_heap);
     h->session_count--;
     shared_heap_pump(h); /* s->heap stays for whoever still holds a reference to us */
@@ -257,11 +258,12 @@ int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_on
         return r;
     s->words = shm_segment_address(s->segment);
     s->words->version = SHM_SESSION_VERSION;
-    s->words->row_limit = SHM_ROWS_MAX;
-    at_store_release(&s->words->magic, SHM_SESSION_MAGIC); /* pairs with the client's acquire */
-    (void)packet_pass_fds(s->sock, true);                  /* pidfds of threads */
+    s->words->row_limit = s->server->config.max_handles;
     s->heap = shared_heap_ref(heap);
     s->read_only = read_only;
+    leases_enter(heap, s);
+    at_store_release(&s->words->magic, SHM_SESSION_MAGIC); /* pairs with the client's acquire */
+    (void)packet_pass_fds(s->sock, true);                  /* pidfds of threads */
     s->since_task = heap->collector.begun;
     TAILQ_INSERT_TAIL(&heap->sessions, s, in_heap);
     heap->session_count++;

@@ -57,6 +57,8 @@ struct session {
     char *guardian;                           /* whom it is; NULL: nobody */
     TAILQ_ENTRY(session) in_testators;        /* of its heap, with a reference: dead, and its heir has not inherited yet */
     struct subscription *_Atomic subscription;       /* [loop stores, once] to relocation notices (notices.h); NULL: none */
+    uint32_t lease_holder;                    /* who it is in the heap's table of leases; 0: it leases nothing */
+    unsigned lease_waits;                     /* threads that wait for one */
 };
 
 /* Takes over the accepted @sock. On failure it is closed, too. */
@@ -83,4 +85,5 @@ struct session_counts {
     uint32_t of[SHM_ROW_KINDS];
 };
 struct session_counts session_count_racy(const struct session *s);
+uint32_t session_rows_racy(const struct session *s);         /* rows from here on were never used; at most SHM_ROWS_MAX */
 void session_wake(struct session *s);                         /* go + 1 and a wake: after each resume (S4) */

@@ -42,6 +42,7 @@ static void heap_free(struct shared_heap *h)
     shm_segment_unref(h->private);
     shm_segment_unref(h->control_segment);
     shm_segment_unref(h->log_segment);
+    leases_fini(&h->leases);
     pthread_mutex_destroy(&h->lock);
     free(h);
 }
@@ -98,6 +99,8 @@ static int make_segments(struct shared_heap *h, const char *plan)
                                       "mmgc-control");
     if (r == 0 && heap_log_bytes(plan, h->max_bytes) > 0)
         r = shm_segment_new(&h->log_segment, heap_log_bytes(plan, h->max_bytes), "mmgc-log");
+    if (r == 0)
+        r = leases_init(&h->leases);
     return r;
 }
 

@@ -16,6 +16,7 @@
 #include "daemon/counters.h"
 #include "daemon/estate.h"
 #include "daemon/heap_options.h"
+#include "daemon/leases.h"
 #include "daemon/mutator.h"
 #include "daemon/names.h"
 #include "daemon/notices.h"
@@ -72,6 +73,7 @@ struct shared_heap {
     struct heap *heap;                        /* [lock] */
     struct names names;                       /* [lock] */
     struct estate estate;                     /* [lock] */
+    struct leases leases;
 
     struct shared_heap_sessions sessions;
     unsigned session_count;

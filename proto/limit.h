@@ -32,12 +32,17 @@
     X(GUARDIAN,            384, 0, 0)     \
     X(INHERIT,              64, 0, 0)            \
     X(NOTICES_OPEN,         64, 0, 0)     \
-    X(NOTICES_TAKEN,        64, 0, 0)
+    X(NOTICES_TAKEN,        64, 0, 0)            \
+    X(HANDLES,             384, 0, 0)     \
+    X(LEASE_WAIT,           64, 0, 0)     \
+    X(LEASE_RELEASED,       64, 0, 0)     \
+    X(LEASES,              384, 0, 0)     \
+    X(LEASE_REVOKE,        384, 0, 0)
 #define WIRE_REPLY_LIMITS(X)              \
     X(ERROR,              2048, 0, 0)     \
     X(DONE,                 64, 0, 0)     \
     X(WELCOME,             256, 0, 0)     \
-    X(HEAP_OPENED,         256, 3, 4)     \
+    X(HEAP_OPENED,         256, 3, 5)     \
     X(HEAP_ROWS,         65536, 0, 0)     \
     X(HEAP_FACTS,        65536, 0, 0)     \
     X(TYPE_DEFINED,         64, 0, 0)     \
@@ -50,7 +55,9 @@
     X(ROOT_ROWS,         65536, 0, 0)     \
     X(PRESSURE,            384, 0, 0)     \
     X(INHERITED,            64, 0, 0)            \
-    X(NOTICE,             2048, 0, 1)
+    X(NOTICE,             2048, 0, 1)            \
+    X(HANDLE_ROWS,       65536, 0, 0)     \
+    X(LEASE_ROWS,        65536, 0, 0)
 /* clang-format on */
 
 struct wire_limit {

@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 #define PACKET_BYTES_MAX 65536u
-#define PACKET_FDS_MAX 4u
+#define PACKET_FDS_MAX 5u
 
 struct packet_fds {
     int fd[PACKET_FDS_MAX];

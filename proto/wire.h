@@ -77,7 +77,15 @@
     X(inherited, Inherited, INHERITED)           \
     X(notices_open, NoticesOpen, NOTICES_OPEN) \
     X(notices_taken, NoticesTaken, NOTICES_TAKEN)    \
-    X(notice, Notice, NOTICE)
+    X(notice, Notice, NOTICE) \
+    X(handles, Handles, HANDLES)               \
+    X(handle_row, HandleRow, HANDLE_ROW)       \
+    X(handle_rows, HandleRows, HANDLE_ROWS)    \
+    X(leases, Leases, LEASES)                  \
+    X(lease_rows, LeaseRows, LEASE_ROWS)       \
+    X(lease_wait, LeaseWait, LEASE_WAIT)       \
+    X(lease_released, LeaseReleased, LEASE_RELEASED) \
+    X(lease_revoke, LeaseRevoke, LEASE_REVOKE)
 
 #define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
     typedef Mmgc__Wire__##Gen wire_##c;                                              \
@@ -109,7 +117,7 @@ enum wire_result {
     WIRE_INVALID,                             /* understood, but a field breaks its limit (name too long ...); *ret_serial, *ret_error
                                                * set. Or, LIMIT: this process had no room for the packet's fds */
 };
-/* @ret_fds, then the caller's, has as many fds as the message's kind takes (Attach 0 or 1, HeapOpened 3 or 4, Attached 1, Notice 0 or 1, others none);
+/* @ret_fds, then the caller's, has as many fds as the message's kind takes (Attach 0 or 1, HeapOpened 3 to 5, Attached 1, Notice 0 or 1, others none);
  * surplus ones are closed. Empty unless WIRE_OK; NULL: all are closed. */
 enum wire_result wire_recv_request(int sock, wire_request **ret_request, struct packet_fds *ret_fds, uint32_t *ret_serial,
                                    enum mmgc_error *ret_error);

@@ -71,7 +71,8 @@ static void on_heap_open(struct answer *a)
     MM_ASSERT(shm_segment_new(session, sizeof(struct shm_session), "fake session") == 0);
     struct shm_session *s = shm_segment_address(*session);
     s->version = SHM_SESSION_VERSION;
-    s->row_limit = SHM_ROWS_MAX;
+    s->row_limit = fake->row_limit == 0 ? SHM_ROWS_MAX : fake->row_limit;
+    s->lease_holder = a->request->heap_open->read_only ? 0 : (uint32_t)a->connection + 1;
     at_store_release(&s->magic, SHM_SESSION_MAGIC);
     opened.control_bytes = shm_segment_bytes(fake->control_segment);
     opened.arena_bytes = FAKE_ARENA_BYTES;
@@ -83,6 +84,10 @@ static void on_heap_open(struct answer *a)
     if (fake->control->barrier != SHM_BARRIER_NONE && !a->request->heap_open->read_only) {
         opened.log_bytes = shm_segment_bytes(fake->log_segment);
         a->fds.fd[a->fds.count++] = shm_segment_fd(fake->log_segment);
+    }
+    if (!a->request->heap_open->read_only) {
+        opened.lease_bytes = shm_segment_bytes(fake->lease_segment);
+        a->fds.fd[a->fds.count++] = shm_segment_fd(fake->lease_segment);
     }
     a->reply.body_case = WIRE_REPLY(HEAP_OPENED);
     a->reply.heap_opened = &opened;
@@ -274,6 +279,61 @@ void fake_notice(struct fake_daemon *fake, wire_notice *notice, int fd)
     MM_ASSERT(wire_send_reply(fake->sockets[connection], &reply, &fds) == 0);
 }
 
+/* ---- leases: as in daemon/leases.c, without its doubts ------------------------------------------------------------ */
+
+static void wake_session(struct fake_daemon *fake, int connection)
+{
+    struct shm_session *s = shm_segment_address(fake->session_segments[connection]);
+
+    (void)at_add_acq_rel(&s->lease_go, 1);
+    futex_wake_all(&s->lease_go);
+}
+
+static struct fake_waiter *find_waiter(struct fake_daemon *fake, int connection, uint32_t slot)
+{
+    for (size_t i = 0; i < FAKE_WAITERS; i++)
+        if (fake->waiters[i].ref != 0 && fake->waiters[i].connection == connection && fake->waiters[i].slot == slot)
+            return &fake->waiters[i];
+    return NULL;
+}
+
+static void show_waiters(struct fake_daemon *fake, uint32_t ref)
+{
+    struct shm_lease_bucket *home = shm_lease_bucket(fake->leases, shm_lease_home(ref), 0);
+    uint32_t any = 0;
+
+    for (size_t i = 0; i < FAKE_WAITERS; i++)
+        any |= fake->waiters[i].ref != 0 && shm_lease_home(fake->waiters[i].ref) == shm_lease_home(ref);
+    atomic_store(&home->waiters, any);
+}
+
+static void on_lease_wait(struct answer *a)
+{
+    const wire_lease_wait *wait = a->request->lease_wait;
+    struct fake_daemon *fake = a->fake;
+    struct fake_waiter *w = find_waiter(fake, a->connection, wait->slot);
+
+    (void)at_add_relaxed(&fake->lease_waits, !wait->over);
+    for (size_t i = 0; w == NULL && i < FAKE_WAITERS; i++)
+        if (fake->waiters[i].ref == 0)
+            w = &fake->waiters[i];
+    MM_ASSERT(w != NULL);
+    *w = (struct fake_waiter){ wait->over ? 0 : wait->ref, wait->slot, a->connection };
+    show_waiters(fake, wait->ref);
+    if (!wait->over)
+        wake_session(fake, a->connection);
+}
+
+static void on_lease_released(struct answer *a)
+{
+    struct fake_daemon *fake = a->fake;
+
+    (void)at_add_relaxed(&fake->lease_releases, 1);
+    for (size_t i = 0; i < FAKE_WAITERS && !at_load_relaxed(&fake->lose_wakes); i++)
+        if (fake->waiters[i].ref == a->request->lease_released->ref)
+            wake_session(fake, fake->waiters[i].connection);
+}
+
 static void on_request(struct answer *a, size_t fds)
 {
     if (at_load_relaxed(&a->fake->mute))
@@ -292,6 +352,8 @@ static void on_request(struct answer *a, size_t fds)
     case WIRE_REQUEST(PING): return answer_done(a);
     case WIRE_REQUEST(NOTICES_OPEN): return on_notices_open(a);
     case WIRE_REQUEST(NOTICES_TAKEN): at_store_release(&a->fake->notice_taken, a->request->notices_taken->number); return;
+    case WIRE_REQUEST(LEASE_WAIT): return on_lease_wait(a);
+    case WIRE_REQUEST(LEASE_RELEASED): return on_lease_released(a);
     default: return answer_error(a, MMGC_E_UNSUPPORTED);
     }
 }
@@ -366,6 +428,8 @@ struct fake_daemon *fake_start(void)
     MM_ASSERT(shm_segment_new(&fake->control_segment, sizeof(struct shm_control), "fake control") == 0);
     MM_ASSERT(shm_segment_new(&fake->arena_segment, FAKE_ARENA_BYTES, "fake arena") == 0);
     MM_ASSERT(shm_segment_new(&fake->log_segment, shm_log_bytes(FAKE_ARENA_BYTES), "fake log") == 0);
+    MM_ASSERT(shm_segment_new(&fake->lease_segment, sizeof(struct shm_leases), "fake leases") == 0);
+    fake->leases = shm_segment_address(fake->lease_segment);
     fake->log_lines = shm_segment_address(fake->log_segment);
     fake->log_bits = (_Atomic uint64_t *)(void *)((char *)fake->log_lines + shm_log_bits_offset(FAKE_ARENA_BYTES));
     fake->control = shm_segment_address(fake->control_segment);
@@ -400,6 +464,7 @@ void fake_stop(struct fake_daemon *fake)
     shm_segment_unref(fake->control_segment);
     shm_segment_unref(fake->arena_segment);
     shm_segment_unref(fake->log_segment);
+    shm_segment_unref(fake->lease_segment);
     free(fake);
 }
 

@@ -12,6 +12,7 @@
 #include "proto/mmgc/error.h"
 #include "proto/wire.h"
 #include "shm/control.h"
+#include "shm/lease.h"
 #include "shm/mutator.h"
 #include "shm/segment.h"
 #include "shm/session.h"
@@ -26,15 +27,23 @@ struct fake_name {
     char name[64];
     uint32_t ref;
 };
+#define FAKE_WAITERS 16u
+struct fake_waiter {                         /* for a lease */
+    uint32_t ref, slot;                      /* ref 0: none */
+    int connection;
+};
 struct fake_daemon {
     char path[64];                           /* where it listens */
-    struct shm_segment *control_segment, *arena_segment, *log_segment;
+    struct shm_segment *control_segment, *arena_segment, *log_segment, *lease_segment;
     struct shm_segment *session_segments[FAKE_CONNECTIONS];  /* by connection; NULL: none */
     struct shm_segment *mutator_segments[FAKE_THREADS];      /* by thread number - 1 */
     struct shm_control *control;
     char *arena;
     _Atomic uint8_t *log_lines;
     _Atomic uint64_t *log_bits;              /* both sent to clients that may write, if control.barrier says so */
+
+    struct shm_leases *leases;               /* sent to clients that may write */
+    uint32_t row_limit;                      /* [test] of heaps opened from now on; 0: SHM_ROWS_MAX */
 
     _Atomic int grant_error;                 /* [test] answer grants with this code */
     _Atomic uint32_t span_bytes;             /* [test] of spans, unless objects are longer; 0: whole blocks */
@@ -47,10 +56,13 @@ struct fake_daemon {
     _Atomic uint64_t last_grant_bytes[SHM_GRANT_CLASSES];
     _Atomic uint64_t notice_taken;           /* the last NoticesTaken */
     _Atomic uint64_t notice_deadline;        /* what the last NoticesOpen said */
+    _Atomic bool lose_wakes;                 /* [test] LeaseReleased wakes nobody */
+    _Atomic uint32_t lease_waits, lease_releases;    /* requests seen */
     _Atomic uint32_t drains;                 /* requests seen; nothing is done about them */
     _Atomic uint32_t attaches, detaches, hellos, pidfds;     /* attaches: release, after the segment is there */
     _Atomic uint64_t arena_next;             /* bytes granted so far */
     struct fake_name names[FAKE_NAMES];      /* server thread */
+    struct fake_waiter waiters[FAKE_WAITERS];        /* server thread */
 
     _Atomic int subscriber;                  /* the connection that has opened notices last; -1: none */
 

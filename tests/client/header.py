@@ -18,7 +18,8 @@ DIALECTS = [('gcc', 'c11'), ('gcc', 'gnu17'), ('clang', 'c11'), ('g++', 'c++17')
 
 # Each inline call is used, in both languages.
 PROGRAM = r'''
-#include <mmgc/mmgc.h>
+#include <mmgc/lease.h>
+#include <mmgc/handle.h>
 #include <mmgc/mmgc.h>
 #include <mmgc/notice.h>
 struct node { mmgc_ref left, right; int64_t value; };

@@ -148,12 +148,15 @@ enum mmgc_error raw_try_open(struct raw *c, const char *heap, uint64_t max_bytes
     wire_reply *reply = ask(c, &request, &fds);
     enum mmgc_error code = code_of(reply);
     if (reply->body_case == WIRE_REPLY(HEAP_OPENED)) {
-        ck_assert_uint_eq(fds.count, reply->heap_opened->log_bytes > 0 ? 4 : 3);
+        const wire_heap_opened *opened = reply->heap_opened;
+        size_t log = 3, leases = 3 + (opened->log_bytes > 0);
+        ck_assert_uint_eq(fds.count, leases + (opened->lease_bytes > 0));
         c->arena_bytes = reply->heap_opened->arena_bytes;
         c->control = map(fds.fd[0], reply->heap_opened->control_bytes, PROT_READ);
         c->arena = map(fds.fd[1], c->arena_bytes, c->read_only ? PROT_READ : PROT_READ | PROT_WRITE);
         c->segment = map(fds.fd[2], reply->heap_opened->session_bytes, PROT_READ | PROT_WRITE);
-        c->log = fds.count == 3 ? NULL : map(fds.fd[3], reply->heap_opened->log_bytes, PROT_READ | PROT_WRITE);
+        c->log = opened->log_bytes == 0 ? NULL : map(fds.fd[log], opened->log_bytes, PROT_READ | PROT_WRITE);
+        c->leases = opened->lease_bytes == 0 ? NULL : map(fds.fd[leases], opened->lease_bytes, PROT_READ | PROT_WRITE);
     }
     packet_fds_close(&fds);
     wire_reply_free(reply);

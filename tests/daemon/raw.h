@@ -7,6 +7,7 @@
 
 #include "proto/wire.h"
 #include "shm/control.h"
+#include "shm/lease.h"
 #include "shm/mutator.h"
 #include "shm/session.h"
 #include "tests/support/daemon.h"
@@ -22,6 +23,7 @@ struct raw {
     char *arena;
     struct shm_session *segment;
     _Atomic uint8_t *log;                     /* NULL: it was sent none */
+    struct shm_leases *leases;                /* the same */
     char detail[2048];                        /* of the last error */
 };
 struct raw_thread {

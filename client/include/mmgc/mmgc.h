@@ -96,6 +96,8 @@ struct mmgc_heap_options {                   /* zero-initialise: every default i
     const char *options;                     /* for creation: "stress_factor=1M, sanity=on": KEY=VALUE by blanks or commas, keys of mmgcd(8)'s
                                               * section heap; at most 511 bytes; NULL: as the daemon has them. What the fields above say
                                               * wins. MMGC_E_INVALID, and mmgc_error_detail() names the key and what it can be */
+    bool report_leaks;                       /* mmgc_heap_close() prints on stderr what handles and leases there still are; so it does with
+                                              * MMGC_LEAKS=1 in the environment */
 };
 
 /* Opens the heap @name (1 to 255 bytes). @options may be NULL: an existing heap, read and write. */
@@ -334,13 +336,7 @@ MMGC_API void mmgc_fill_refs(struct mmgc_thread *t, void *object, mmgc_ref *slot
 
 /* ---- roots ------------------------------------------------------------------------------------------------------- */
 
-/* Handles: any thread of the process may use them; the thread is inside for new, get and set, may be anywhere for drop.
- * At most 1048575 a heap and process: MMGC_E_LIMIT. One that was dropped is known as such: MMGC_E_DROPPED, unless its place has been
- * used 16777216 times since; one that never was: MMGC_E_INVALID. get then is NULL, and mmgc_thread_error() says which. */
-MMGC_API int mmgc_handle_new(struct mmgc_thread *t, const void *object, mmgc_handle *ret_handle);
-MMGC_API void *mmgc_handle_get(struct mmgc_thread *t, mmgc_handle handle);
-MMGC_API int mmgc_handle_set(struct mmgc_thread *t, mmgc_handle handle, const void *object);
-MMGC_API int mmgc_handle_drop(struct mmgc_heap *heap, mmgc_handle handle);
+/* Handles, for any thread of the process: <mmgc/handle.h>, which is included below. */
 
 /* Local roots, for exact threads (ambiguous ones may use them, too): a stack of slots. The thread is inside.
  * A scope gives back at its close all locals made since it was opened. At most 65535: a local then is {0} and mmgc_thread_error()
@@ -397,4 +393,6 @@ MMGC_API int mmgc_gc(struct mmgc_thread *t);
 #ifdef __cplusplus
 }
 #endif
+
+#include <mmgc/handle.h>
 #endif
