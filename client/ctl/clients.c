@@ -19,6 +19,7 @@ static const struct column client_columns[] = {
     { "READ-ONLY", "read_only",    CELL_FLAG },
     { "CONNECTED", "connected_ms", CELL_AGE_MS },
     { "HANDLES",   "handles",      CELL_COUNT },
+    { "LEASES",    "leases",       CELL_COUNT },
     { "NOTICES",   "notices",      CELL_TEXT },
     { "UNTAKEN",   "notices_due",  CELL_COUNT },
 };
@@ -62,6 +63,7 @@ static void add_client(json_t *clients, const wire_client_row *client)
     document_flag(row, "read_only", client->read_only);
     document_count(row, "connected_ms", client->connected_ms);
     document_count(row, "handles", client->handles);
+    document_count(row, "leases", client->leases);
     document_text(row, "notices", client->notices);
     document_count(row, "notices_due", client->notices_due);
     json_t *threads = document_array(row, "threads");

@@ -20,6 +20,7 @@
     X("limit",   'n', "N",    CTL_OPTION_LIMIT,  "show N rows at most")                                         \
     X("bytes",   'b', NULL,   CTL_OPTION_BYTES,  "show sizes in bytes, not in KiB, MiB ...")                    \
     X("sort",    'S', "BY",   CTL_OPTION_SORT,   "first by most bytes (the default), most objects, or name")                        \
+    X("client",  'C', "SESSION", CTL_OPTION_CLIENT, "what this client has alone; `mmgcctl clients` shows its number") \
     X("grow",    'G', "SIZE", CTL_OPTION_GROW,   "a full heap's limit is raised by this: 64M, 1G; 0, the default: it is collected") \
     X("up-to",   'U', "SIZE", CTL_OPTION_GROW,   "and not beyond this; then it is collected")                   \
     X("force",   'f', NULL,   CTL_OPTION_FORCE,  "even if the heap has clients: they get MMGC_E_HEAP_GONE")     \
@@ -97,6 +98,8 @@ static bool take_option(struct line *line, int letter, const char *argument)
     case 'h': line->help = true; return true;
     case 'V': line->version = true; return true;
     case 'S': return take_sort(line, argument);
+    case 'C':
+        return units_parse_count(argument, &options->client) || wrong("--client takes a session's number, not '%s'", argument);
     case 'G': return take_size("--grow", argument, &options->grow_bytes);
     case 'U': return take_size("--up-to", argument, &options->up_to_bytes);
     case 'n':
@@ -140,7 +143,7 @@ static bool check_size(const struct ctl_command *command, int count, char *const
 
 static bool takes_heap(const struct ctl_command *command)
 {
-    return command->takes == CTL_TAKES_HEAP || command->takes == CTL_TAKES_HEAP_AND_SIZE;
+    return command->takes == CTL_TAKES_HEAP || command->takes == CTL_TAKES_HEAP_AND_SIZE || command->takes == CTL_TAKES_LEASE;
 }
 
 static bool check_operands(const struct ctl_command *command, int count, const char *operand)
@@ -150,7 +153,7 @@ static bool check_operands(const struct ctl_command *command, int count, const c
     if (takes_heap(command) && count == 0)
         return wrong("%s needs a heap's name: mmgcctl %s; `mmgcctl list` shows those there are",
                      command->name, command->synopsis);
-    if (count > 1 && command->takes != CTL_TAKES_HEAP_AND_SIZE)
+    if (count > 1 && command->takes != CTL_TAKES_HEAP_AND_SIZE && command->takes != CTL_TAKES_LEASE)
         return wrong("%s takes one name only: mmgcctl %s", command->name, command->synopsis);
     if (count == 0)
         return true;
@@ -160,6 +163,16 @@ static bool check_operands(const struct ctl_command *command, int count, const c
         return true;
     return wrong("that cannot be a heap's name: 1 to %u bytes of UTF-8 without control characters",
                  WIRE_NAME_MAX);
+}
+
+/* The two numbers after the heap, as `mmgcctl leases` shows them. */
+static bool check_lease(const struct ctl_command *command, int count, char *const *operands, struct ctl_options *options)
+{
+    if (command->takes != CTL_TAKES_LEASE)
+        return true;
+    return (count == 3 && units_parse_count(operands[1], &options->client) && units_parse_count(operands[2], &options->slot) &&
+            options->slot <= UINT32_MAX) ||
+           wrong("%s takes a heap's name and two numbers: mmgcctl %s; `mmgcctl leases` shows them", command->name, command->synopsis);
 }
 
 static bool check_options(const struct ctl_command *command, unsigned given)
@@ -209,7 +222,8 @@ const struct ctl_command *options_parse(int argc, char **argv, struct ctl_option
     }
     const struct ctl_command *command = find_command(count, words);
     if (command == NULL || !check_operands(command, count - 1, words[1]) ||
-        !check_size(command, count - 1, words + 1, ret_options) || !check_options(command, line.given))
+        !check_size(command, count - 1, words + 1, ret_options) ||
+        !check_lease(command, count - 1, words + 1, ret_options) || !check_options(command, line.given))
         return NULL;
     ret_options->operand = words[1]; /* NULL after the last word */
     if (!line.timed)

@@ -226,9 +226,9 @@ END_TEST
 START_TEST(clients_names_late_threads)
 {
     RUN("clients");
-    assert_line("SESSION  CLIENT    PID  USER  HEAP   READ-ONLY  CONNECTED  HANDLES  NOTICES  UNTAKEN");
-    assert_line("      5  web      4700  root  -              -  2 min 5 s        3  -              0");
-    assert_line("      6  indexer  4700  root  trees          -  2 min 5 s        3  all            2");
+    assert_line("SESSION  CLIENT    PID  USER  HEAP   READ-ONLY  CONNECTED  HANDLES  LEASES  NOTICES  UNTAKEN");
+    assert_line("      5  web      4700  root  -              -  2 min 5 s        3       0  -              0");
+    assert_line("      6  indexer  4700  root  trees          -  2 min 5 s        3       1  all            2");
     assert_line("SESSION  THREAD  NAME         TID  STATE  EXACT  GRANTED  LATE  SLOWEST STOP");
     assert_line("      6       2  worker\\x0d  4712  in         -  3.0 MiB     2        1.20 s");
     assert_line("late: thread 2 'worker\\x0d' (tid 4712) of 'indexer' (pid 4700) kept 2 collections waiting past the"
@@ -318,6 +318,60 @@ START_TEST(a_name_that_is_no_utf8_shows_that)
 }
 END_TEST
 
+START_TEST(handles_and_leases_are_tables_of_all_pages)
+{
+    RUN("handles", "trees");
+    assert_line("SESSION  CLIENT   PID  SLOT  KIND    NAME        TYPE  BYTES  OFFSET");
+    assert_line("      5  web     4700     7  strong  adding\\x1b  node   24 B  0x1000");
+    assert_line("      5  web     4700     9  soft    adding\\x1b  node   24 B  0x1000");
+    assert_no("\033");
+    ck_assert_uint_eq(world.last_session, 0);
+    ctl_run_free(&run);
+    RUN("leases");
+    assert_line("SESSION  CLIENT    PID  SLOT  KIND       HELD  AGE  WAITERS  NAME        TYPE  BYTES  OFFSET");
+    assert_line("      6  indexer  4700     7  exclusive   yes  7 s        2  adding\\x1b  node   24 B  0x1000");
+    assert_line("      6  indexer  4700     9  exclusive     -  7 s        2  adding\\x1b  node   24 B  0x1000");
+}
+END_TEST
+
+START_TEST(handles_in_json_are_of_the_client_that_was_asked_for)
+{
+    RUN_JSON("handles", "--client", "5");
+    ck_assert_uint_eq(world.last_session, 5);
+    ck_assert_uint_eq(json_array_size(json_object_get(json, "handles")), 2);
+    ck_assert_int_eq(number(row("handles", 1), "slot"), 9);
+    ck_assert_str_eq(text(row("handles", 1), "kind"), "soft");
+    ck_assert_str_eq(text(row("handles", 0), "heap"), "trees");
+    ck_assert_int_eq(number(row("handles", 0), "ref"), 512);
+}
+END_TEST
+
+START_TEST(pages_of_handles_that_do_not_go_on_are_an_error)
+{
+    world.circles = true;
+    run = ctl_run(fake_socket(fake), "handles", NULL);
+    ck_assert_int_eq(run.status, 1);
+    ck_assert_ptr_nonnull(strstr(run.err, "pages of rows that do not go on"));
+}
+END_TEST
+
+START_TEST(a_lease_is_revoked_by_its_two_numbers)
+{
+    RUN("revoke", "trees", "6", "7");
+    assert_line("trees: lease 7 of client 6 is revoked");
+    ck_assert_uint_eq(world.revoked, 1);
+    ctl_run_free(&run);
+    run = ctl_run(fake_socket(fake), "revoke", "trees", "6", "8", NULL);
+    ck_assert_int_eq(run.status, 1);
+    ctl_run_free(&run);
+    run = ctl_run(fake_socket(fake), "revoke", "trees", "6", NULL);
+    ck_assert_int_eq(run.status, 2);
+    ctl_run_free(&run);
+    run = ctl_run(fake_socket(fake), "revoke", "trees", "6", "x", NULL);
+    ck_assert_int_eq(run.status, 2);
+}
+END_TEST
+
 static Suite *looking_suite(void)
 {
     Suite *suite = suite_create("looking");
@@ -341,6 +395,10 @@ static Suite *looking_suite(void)
     tcase_add_test(looking, a_limited_histogram_still_sums_all);
     tcase_add_test(looking, roots_have_names_types_and_offsets);
     tcase_add_test(looking, a_name_that_is_no_utf8_shows_that);
+    tcase_add_test(looking, handles_and_leases_are_tables_of_all_pages);
+    tcase_add_test(looking, handles_in_json_are_of_the_client_that_was_asked_for);
+    tcase_add_test(looking, pages_of_handles_that_do_not_go_on_are_an_error);
+    tcase_add_test(looking, a_lease_is_revoked_by_its_two_numbers);
     suite_add_tcase(suite, looking);
     return suite;
 }

@@ -197,6 +197,7 @@ static bool answer_clients(int sock, const wire_request *request)
     client.heap = (char *)(second ? "trees" : "");
     client.connected_ms = 125000;
     client.handles = 3;
+    client.leases = second;
     client.notices = (char *)(second ? "all" : "");
     client.notices_due = second ? 2 : 0;
     client.threads = rows;
@@ -207,6 +208,75 @@ static bool answer_clients(int sock, const wire_request *request)
     reply.body_case = WIRE_REPLY(CLIENT_ROWS);
     reply.client_rows = &page;
     return fake_reply(sock, request, &reply);
+}
+
+/* What a table's rows are like: a handle of session 5, then an empty page, then leases of 6, one of which is waited for. */
+static wire_handle_row table_row(bool lease, bool second)
+{
+    wire_handle_row row = wire_handle_row_init();
+
+    row.session = lease ? 6 : 5;
+    row.client = (char *)(lease ? "indexer" : "web");
+    row.pid = 4700;
+    row.heap = (char *)"trees";
+    row.slot = second ? 9 : 7;
+    row.kind = (char *)(lease ? "exclusive" : second ? "soft" : "strong");
+    row.name = (char *)"adding\033";
+    row.ref = 512;
+    row.type = (char *)"node";
+    row.bytes = 24;
+    row.age_ms = 7000;
+    row.held = !lease || !second;
+    row.waiters = lease ? 2 : 0;
+    return row;
+}
+
+static bool answer_handles(int sock, const wire_request *request, struct world *world)
+{
+    const wire_handles *asked = request->handles;
+    bool second = asked->after_session == 5 && asked->after_slot == 8;
+    wire_handle_row row = table_row(false, second), *rows[] = { &row };
+    wire_handle_rows page = wire_handle_rows_init();
+    wire_reply reply = wire_reply_init();
+
+    world->last_session = asked->session;
+    page.rows = rows;
+    page.n_rows = asked->after_slot != 7; /* after the first comes one without rows */
+    page.more = !second;
+    page.last_session = 5;
+    page.last_slot = second ? 9 : asked->after_slot == 7 ? 8 : 7;
+    reply.body_case = WIRE_REPLY(HANDLE_ROWS);
+    reply.handle_rows = &page;
+    if (world->circles)
+        page.last_slot = 7, page.more = true;
+    return fake_reply(sock, request, &reply);
+}
+
+static bool answer_leases(int sock, const wire_request *request)
+{
+    bool second = request->leases->after_slot != 0;
+    wire_handle_row row = table_row(true, second), *rows[] = { &row };
+    wire_lease_rows page = wire_lease_rows_init();
+    wire_reply reply = wire_reply_init();
+
+    page.rows = rows;
+    page.n_rows = 1;
+    page.more = !second;
+    page.last_session = 6;
+    page.last_slot = row.slot;
+    reply.body_case = WIRE_REPLY(LEASE_ROWS);
+    reply.lease_rows = &page;
+    return fake_reply(sock, request, &reply);
+}
+
+static bool answer_revoke(int sock, const wire_request *request, struct world *world)
+{
+    const wire_lease_revoke *revoke = request->lease_revoke;
+
+    if (revoke->session != 6 || revoke->slot != 7)
+        return fake_error(sock, request, MMGC_E_DROPPED, "no lease");
+    world->revoked++;
+    return fake_done(sock, request);
 }
 
 /* Names "aa" and a hostile one, one a page. */
@@ -275,6 +345,7 @@ static const char *heap_of(const wire_request *request)
     case WIRE_REQUEST(COLLECT): return request->collect->heap;
     case WIRE_REQUEST(VERIFY): return request->verify->heap;
     case WIRE_REQUEST(HEAP_DESTROY): return request->heap_destroy->name;
+    case WIRE_REQUEST(LEASE_REVOKE): return request->lease_revoke->heap;
     default: return NULL;
     }
 }
@@ -295,6 +366,9 @@ bool world_answer(int sock, const wire_request *request, void *context)
     case WIRE_REQUEST(ROOTS): return answer_roots(sock, request);
     case WIRE_REQUEST(COLLECT): return answer_collect(sock, request, world);
     case WIRE_REQUEST(VERIFY): return answer_verify(sock, request, world);
+    case WIRE_REQUEST(HANDLES): return answer_handles(sock, request, world);
+    case WIRE_REQUEST(LEASES): return answer_leases(sock, request);
+    case WIRE_REQUEST(LEASE_REVOKE): return answer_revoke(sock, request, world);
     case WIRE_REQUEST(PING): return fake_done(sock, request);
     case WIRE_REQUEST(HEAP_DESTROY):
         if (world->busy && !request->heap_destroy->force)

@@ -15,10 +15,13 @@ struct world {
     bool faulty;                              /* verify finds some */
     bool busy;                                /* destroy needs force */
     bool corrupt;
+    bool circles;                             /* pages of handles do not go on */
     bool generational;                        /* with young pauses, a barrier and concurrent collections */
     /* What happened. */
     unsigned looks, collects, destroyed;
     uint32_t last_after_type;
+    uint64_t last_session;                    /* whose handles were asked for */
+    unsigned revoked;
 };
 
 fake_answer world_answer;                     /* @context is a struct world */

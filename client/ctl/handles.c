@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* handles.c - Handles: what clients keep of heaps outside of them, guards and watches included. */
+#include <stdio.h>
+
+#include "client/ctl/rows.h"
+#include "client/ctl/table.h"
+#include "shm/base.h"
+
+/* clang-format off */
+static const struct column columns[] = {
+    { "SESSION", "session", CELL_COUNT },
+    { "CLIENT",  "client",  CELL_TEXT },
+    { "PID",     "pid",     CELL_COUNT },
+    { "SLOT",    "slot",    CELL_COUNT },
+    { "KIND",    "kind",    CELL_TEXT },
+    { "NAME",    "name",    CELL_TEXT },
+    { "TYPE",    "type",    CELL_TEXT },
+    { "BYTES",   "bytes",   CELL_BYTES },
+    { "OFFSET",  "ref",     CELL_REF },
+};
+/* clang-format on */
+
+static enum mmgc_error ask_page(struct ctl *ctl, json_t *rows, uint64_t *session, uint32_t *slot, bool *ret_more)
+{
+    wire_handles body = wire_handles_init();
+    wire_request request = wire_request_init();
+    wire_reply *reply;
+
+    if (ctl->options.operand != NULL)
+        body.heap = (char *)ctl->options.operand;
+    body.session = ctl->options.client;
+    body.after_session = *session;
+    body.after_slot = *slot;
+    request.body_case = WIRE_REQUEST(HANDLES);
+    request.handles = &body;
+    enum mmgc_error e = ctl_call(ctl, &request, WIRE_REPLY(HANDLE_ROWS), &reply);
+    if (e != MMGC_E_OK)
+        return e;
+    const wire_handle_rows *got = reply->handle_rows;
+    struct rows_page page = { got->rows, got->n_rows, got->more, got->last_session, got->last_slot };
+    e = rows_add(ctl, rows, &page, session, slot);
+    *ret_more = got->more;
+    wire_reply_free(reply);
+    return e;
+}
+
+static enum mmgc_error handles_ask(struct ctl *ctl, json_t *document)
+{
+    json_t *rows = document_array(document, "handles");
+    enum mmgc_error e;
+    uint64_t session = 0;
+    uint32_t slot = 0;
+    bool more = false;
+
+    do
+        e = ask_page(ctl, rows, &session, &slot, &more);
+    while (e == MMGC_E_OK && more);
+    document_count(document, "omitted", document_cut(rows, ctl->options.limit));
+    return e;
+}
+
+static void handles_show(const struct ctl *ctl, const json_t *document)
+{
+    const json_t *rows = json_object_get(document, "handles");
+
+    if (json_array_size(rows) == 0 && document_get_count(document, "omitted") == 0)
+        puts("no handles");
+    table_show(rows, columns, MM_ARRAY_LEN(columns), 0, ctl->options.bytes);
+    ctl_show_omitted(document);
+}
+
+const struct ctl_command ctl_handles = {
+    .name = "handles",
+    .synopsis = "handles [--client SESSION] [HEAP]",
+    .summary = "the handles that clients have, of all kinds but leases",
+    .takes = CTL_MAY_TAKE_HEAP,
+    .options = CTL_OPTION_LIMIT | CTL_OPTION_BYTES | CTL_OPTION_CLIENT,
+    .timeout_ns = CTL_TIMEOUT_NS,
+    .ask = handles_ask,
+    .show = handles_show,
+};
