@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The small example programs do what their first lines say, as a TAP test."""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+import live  # noqa: E402
+
+EXAMPLES = live.BUILD / 'docs' / 'examples'
+
+
+def handles():
+    with live.Daemon() as daemon:
+        return live.run(EXAMPLES / 'handles' / 'handles', daemon.socket), \
+            'A book, page 2\n1 strong and 4 soft handles, 4 pages made\na second drop is found out\n'
+
+
+def lease():
+    with live.Daemon() as daemon:
+        return live.run(EXAMPLES / 'lease' / 'lease', daemon.socket, '4', '300'), '1200\n'
+
+
+def main():
+    cases = (handles, lease)
+    failed = 0
+    print(f'1..{len(cases)}')
+    for number, case in enumerate(cases, 1):
+        printed, expected = case()
+        failed += printed != expected
+        print(f'{"not ok" if printed != expected else "ok"} {number} - {case.__name__}')
+        if printed != expected:
+            print(f'# printed {printed!r}, expected {expected!r}')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
