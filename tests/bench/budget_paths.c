@@ -2,6 +2,7 @@
 /* budget_paths.c - What budget.py counts: each path of the client library in a loop, between two words to callgrind.
  * Usage: budget_paths SOCKET PLAN [NAME...]     all of them, unless some are named */
 #include <mmgc/hold.h>
+#include <mmgc/lease.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ struct world {
     mmgc_ref *table; /* LINES * LINE_REFS */
     struct node *n;
     mmgc_handle handle;
+    mmgc_weak weak;
+    mmgc_lease lease;
     void *volatile sink;
 };
 struct path {
@@ -165,6 +168,40 @@ static void handle_get(struct world *w, uint32_t count)
         mmgc_keep(mmgc_handle_get(w->t, w->handle));
 }
 
+static void weak_get(struct world *w, uint32_t count)
+{
+    ROUNDS(count)
+        mmgc_keep(mmgc_weak_get(w->t, w->weak));
+}
+
+static void handle_new_and_drop(struct world *w, uint32_t count)
+{
+    mmgc_handle handle;
+
+    ROUNDS(count)
+    {
+        (void)mmgc_handle_new(w->t, w->n, &handle);
+        (void)mmgc_handle_drop(w->heap, handle);
+    }
+}
+
+static void lease_and_release(struct world *w, uint32_t count)
+{
+    mmgc_lease lease;
+
+    ROUNDS(count)
+    {
+        (void)mmgc_lease_try(w->t, w->n, MMGC_LEASE_EXCLUSIVE, NULL, &lease);
+        (void)mmgc_lease_release(w->heap, lease);
+    }
+}
+
+static void lease_object(struct world *w, uint32_t count)
+{
+    ROUNDS(count)
+        mmgc_keep(mmgc_lease_object(w->heap, w->lease));
+}
+
 static void scope_of_one_local(struct world *w, uint32_t count)
 {
     ROUNDS(count)
@@ -227,6 +264,10 @@ static const struct path PATHS[] = {
     { "poll", poll, 100000 },
     { "leave_and_enter", leave_and_enter, 10000 },
     { "handle_get", handle_get, 10000 },
+    { "weak_get", weak_get, 10000 },
+    { "handle_new_and_drop", handle_new_and_drop, 10000 },
+    { "lease_and_release", lease_and_release, 10000 },
+    { "lease_object", lease_object, 10000 },
     { "scope_of_one_local", scope_of_one_local, 10000 },
     { "new_24_reserved", new_24_reserved, 1000000 },
     { "hold_of_ten", hold_of_ten, 10000 },
@@ -258,6 +299,8 @@ static void make_world(struct world *w, const char *socket, const char *plan)
     w->n = mmgc_new_in(w->t, w->node, 0, MMGC_SPACE_NONMOVING);
     check("name", mmgc_name_set(w->t, "node", w->n));
     check("handle", mmgc_handle_new(w->t, w->n, &w->handle));
+    check("weak", mmgc_weak_new(w->t, w->n, &w->weak));
+    check("lease", mmgc_lease_try(w->t, w->table, MMGC_LEASE_SHARED, NULL, &w->lease));
     mmgc_set(w->t, w->n, left, w->n);
 }
 
