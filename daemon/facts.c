@@ -372,7 +372,7 @@ bool facts_object(const struct shared_heap *h, uint32_t ref, struct facts_object
     uint32_t type = object_header_type(header);
     if (type == 0 || type >= at_load_relaxed(&h->control->type_count))
         return false;
-    const struct shm_type_row *t = &h->control->types[type];
+    struct shm_type_row *t = &h->control->types[type];
     ret_object->type = t->name;
     ret_object->bytes = object_bytes(t->fixed_bytes, t->element_bytes, t->element_bytes == 0 ? 0 : object_header_length(header));
     return true;

@@ -195,6 +195,35 @@ static size_t count_words(const struct heap_stop *stop)
     return count;
 }
 
+static uint32_t pin_of(const struct heap_roots *row, uint32_t i)
+{
+    bool pins = row->kind == HEAP_ROOTS_TABLE && heap_root_kind(row, i) == HEAP_ROOTS_AMBIGUOUS;
+
+    return pins ? at_load_relaxed(&row->words[i]) : 0;
+}
+
+/* Before what it pins is looked for: what is noted here and still there at the end was there when the collection looked. */
+static void note_pins(struct sanity *s, const struct heap_stop *stop)
+{
+    size_t at = 0;
+
+    for (size_t k = 0; k < stop->root_count; k++)
+        for (uint32_t i = 0; i < stop->roots[k].count; i++)
+            s->pins[at++] = pin_of(&stop->roots[k], i);
+}
+
+/* A lease that was given back from outside meanwhile may have been one or none to the collection: nothing can be compared (S8). */
+static bool has_lost_pins(const struct sanity *s, const struct heap_stop *stop)
+{
+    size_t at = 0;
+
+    for (size_t k = 0; k < stop->root_count; k++)
+        for (uint32_t i = 0; i < stop->roots[k].count; i++, at++)
+            if (s->pins[at] != 0 && s->pins[at] != pin_of(&stop->roots[k], i))
+                return true;
+    return false;
+}
+
 struct sanity *sanity_begin_stw(struct heap *h, const struct heap_stop *stop)
 {
     struct sanity *s = sanity_new(h);
@@ -202,16 +231,19 @@ struct sanity *sanity_begin_stw(struct heap *h, const struct heap_stop *stop)
     if (s == NULL)
         return NULL;
     s->words = store_alloc_zeroed(h->store, (count_words(stop) + 1) * sizeof(s->words[0]));
-    if (s->words != NULL)
-        walk_before(s, stop);
-    return s->words == NULL || s->short_of_memory ? sanity_free(s) : s;
+    s->pins = store_alloc_zeroed(h->store, (count_words(stop) + 1) * sizeof(s->pins[0]));
+    if (s->words == NULL || s->pins == NULL)
+        return sanity_free(s);
+    note_pins(s, stop);
+    walk_before(s, stop);
+    return s->short_of_memory ? sanity_free(s) : s;
 }
 
 /* False: not enough memory. */
 static bool compare(struct sanity *s, const struct heap_stop *stop, const struct heap_collection *c)
 {
     check_spaces(s);
-    if (!is_decided(s))
+    if (!is_decided(s) || has_lost_pins(s, stop))
         return true;
     if (!sanity_forget(s))
         return false;

@@ -23,6 +23,7 @@ struct sanity *sanity_free(struct sanity *s)
     store_free(store, (void *)s->stay);
     store_free(store, s->charged);
     store_free(store, s->words);
+    store_free(store, s->pins);
     store_free(store, s->stack);
     store_free(store, s);
     return NULL;

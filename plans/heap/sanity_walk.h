@@ -31,6 +31,7 @@ struct sanity {
     const _Atomic uint64_t *known;           /* objects that may be reached; NULL: any */
     uint16_t *charged;                       /* a block: granules of its longer objects that were walked */
     uint32_t *words;                         /* the exact roots, row by row, before; NULL: they are not compared */
+    uint32_t *pins;                          /* the same of what clients' tables pin; else 0 */
     bool changed;                            /* some of them are others now, and not because objects moved */
     bool short_of_memory;                    /* the walk was cut short */
     uint32_t *stack;

@@ -223,10 +223,9 @@ static void run_mmgcctl_verify(struct daemon *daemon)
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "mmgcctl verify ended with status %x", status);
 }
 
-/* Without sanity=on: its two walks take what is pinned for the same, and a lease may be given back between them. The heap is verified instead. */
 static const char *options_of(const char *plan)
 {
-    return strcmp(plan, "immix") == 0 ? "stress_factor=256K immix_always_defrag=on immix_defrag_every_block=on" : "stress_factor=256K";
+    return strcmp(plan, "immix") == 0 ? "sanity=on stress_factor=256K immix_always_defrag=on immix_defrag_every_block=on" : "sanity=on stress_factor=256K";
 }
 
 START_TEST(nothing_stays_leased_by_the_dead)
