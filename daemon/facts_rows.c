@@ -139,6 +139,13 @@ static struct page *begin_page(struct request *r, const char *heap, wire_reply *
     return p;
 }
 
+static enum handled end_page(struct request *r, struct page *p)
+{
+    answer(r, p->reply, NULL);
+    free(p);
+    return HANDLED;
+}
+
 enum handled request_handles(struct request *r)
 {
     const wire_handles *handles = r->message->handles;
@@ -159,9 +166,7 @@ enum handled request_handles(struct request *r)
     rows.more = p->more;
     rows.last_session = p->last_session;
     rows.last_slot = p->last_slot;
-    answer(r, &reply, NULL);
-    free(p);
-    return HANDLED;
+    return end_page(r, p);
 }
 
 enum handled request_leases(struct request *r)
@@ -183,7 +188,5 @@ enum handled request_leases(struct request *r)
     rows.more = p->more;
     rows.last_session = p->last_session;
     rows.last_slot = p->last_slot;
-    answer(r, &reply, NULL);
-    free(p);
-    return HANDLED;
+    return end_page(r, p);
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* handles.c - Handles: what clients keep of heaps outside of them, guards and watches included. */
-#include <stdio.h>
-
 #include "client/ctl/rows.h"
-#include "client/ctl/table.h"
 #include "shm/base.h"
 
 /* clang-format off */
@@ -46,27 +43,12 @@ static enum mmgc_error ask_page(struct ctl *ctl, json_t *rows, uint64_t *session
 
 static enum mmgc_error handles_ask(struct ctl *ctl, json_t *document)
 {
-    json_t *rows = document_array(document, "handles");
-    enum mmgc_error e;
-    uint64_t session = 0;
-    uint32_t slot = 0;
-    bool more = false;
-
-    do
-        e = ask_page(ctl, rows, &session, &slot, &more);
-    while (e == MMGC_E_OK && more);
-    document_count(document, "omitted", document_cut(rows, ctl->options.limit));
-    return e;
+    return rows_ask(ctl, document, "handles", ask_page);
 }
 
 static void handles_show(const struct ctl *ctl, const json_t *document)
 {
-    const json_t *rows = json_object_get(document, "handles");
-
-    if (json_array_size(rows) == 0 && document_get_count(document, "omitted") == 0)
-        puts("no handles");
-    table_show(rows, columns, MM_ARRAY_LEN(columns), 0, ctl->options.bytes);
-    ctl_show_omitted(document);
+    rows_show(ctl, document, "handles", columns, MM_ARRAY_LEN(columns));
 }
 
 const struct ctl_command ctl_handles = {

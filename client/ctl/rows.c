@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/ctl/rows.h"
 
+#include <stdio.h>
+
 static void add_row(json_t *array, const wire_handle_row *handle)
 {
     json_t *row = document_row(array);
@@ -31,4 +33,29 @@ enum mmgc_error rows_add(struct ctl *ctl, json_t *array, const struct rows_page 
     *session = page->last_session;
     *slot = page->last_slot;
     return MMGC_E_OK;
+}
+
+enum mmgc_error rows_ask(struct ctl *ctl, json_t *document, const char *key, rows_ask_page ask_page)
+{
+    json_t *rows = document_array(document, key);
+    enum mmgc_error e;
+    uint64_t session = 0;
+    uint32_t slot = 0;
+    bool more = false;
+
+    do
+        e = ask_page(ctl, rows, &session, &slot, &more);
+    while (e == MMGC_E_OK && more);
+    document_count(document, "omitted", document_cut(rows, ctl->options.limit));
+    return e;
+}
+
+void rows_show(const struct ctl *ctl, const json_t *document, const char *key, const struct column *columns, size_t count)
+{
+    const json_t *rows = json_object_get(document, key);
+
+    if (json_array_size(rows) == 0 && document_get_count(document, "omitted") == 0)
+        printf("no %s\n", key);
+    table_show(rows, columns, count, 0, ctl->options.bytes);
+    ctl_show_omitted(document);
 }
