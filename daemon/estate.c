@@ -46,11 +46,9 @@ static bool grow(struct estate *e)
 
 static uint32_t free_row(struct estate *e)
 {
-    uint32_t row = 0;
-
-    while (e->count < e->high && row < e->high && e->heirs[row] != NULL)
-        row++;
-    return e->count < e->high ? row : e->high;
+    while (e->used_to < e->high && e->heirs[e->used_to] != NULL)
+        e->used_to++;
+    return e->used_to;
 }
 
 static bool add(struct estate *e, const char *heir, enum shm_row_kind kind, uint32_t granule, uint64_t mark)
@@ -67,7 +65,6 @@ static bool add(struct estate *e, const char *heir, enum shm_row_kind kind, uint
     at_store_relaxed(&e->words[row], granule);
     at_store_relaxed(&e->tags[row], shm_row_tag(kind, 0));
     e->high = MM_MAX(e->high, row + 1);
-    e->count++;
     return true;
 }
 
@@ -90,7 +87,7 @@ static void end_row(struct estate *e, uint32_t row)
     e->heirs[row] = NULL;
     at_store_relaxed(&e->tags[row], shm_row_tag(SHM_ROW_FREE, 0));
     at_store_relaxed(&e->words[row], 0);
-    e->count--;
+    e->used_to = MM_MIN(e->used_to, row);
 }
 
 uint32_t estate_take(struct estate *e, const char *heir, uint64_t *ret_mark)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/estate.h"
 
-#include <stdlib.h>
+#include <sys/mman.h>
 
 #include "tests/support/runner.h"
 
@@ -11,14 +11,14 @@ static struct shm_session *table;
 static void setup(void)
 {
     estate = (struct estate){ 0 };
-    table = calloc(1, sizeof(*table));
-    ck_assert_ptr_nonnull(table);
+    table = mmap(NULL, sizeof(*table), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* aligned to pages, as it asks */
+    ck_assert_ptr_ne(table, MAP_FAILED);
 }
 
 static void teardown(void)
 {
     estate_fini(&estate);
-    free(table);
+    (void)munmap(table, sizeof(*table));
 }
 
 static void put(uint32_t row, enum shm_row_kind kind, uint32_t granule)
@@ -26,6 +26,15 @@ static void put(uint32_t row, enum shm_row_kind kind, uint32_t granule)
     at_store_relaxed(&table->row_tags[row], shm_row_tag(kind, 7));
     at_store_relaxed(&table->row_words[row], granule);
     at_store_relaxed(&table->row_notes[row].since_ns, 1000 + granule);
+}
+
+static uint32_t rows_used(void)
+{
+    uint32_t used = 0;
+
+    for (uint32_t i = 0; i < estate.high; i++)
+        used += estate.heirs[i] != NULL;
+    return used;
 }
 
 /* As a collection does that finds it unreachable. */
@@ -47,7 +56,7 @@ START_TEST(only_what_is_guarded_is_inherited_and_only_what_is_ready_taken)
     put(20, SHM_ROW_GUARDED, 500);
     put(21, SHM_ROW_GUARDED, 0);
     ck_assert_uint_eq(estate_inherit(&estate, "heir", table, 22), 0);
-    ck_assert_uint_eq(estate.count, 3);
+    ck_assert_uint_eq(rows_used(), 3);
     ck_assert_uint_eq(estate_take(&estate, "stranger", &mark), 0);
     ck_assert_uint_eq(estate_take(&estate, "heir", &mark), 100 + SHM_ROW_READY);
     ck_assert_uint_eq(mark, 1100 + SHM_ROW_READY);
@@ -55,7 +64,7 @@ START_TEST(only_what_is_guarded_is_inherited_and_only_what_is_ready_taken)
     make_ready(500);
     ck_assert_uint_eq(estate_take(&estate, "heir", &mark), 500);
     ck_assert_uint_eq(mark, 1500);
-    ck_assert_uint_eq(estate.count, 1);
+    ck_assert_uint_eq(rows_used(), 1);
     struct heap_roots roots = estate_roots(&estate);
     ck_assert_int_eq(roots.kind, HEAP_ROOTS_TABLE);
     for (uint32_t i = 0, left = 0; i < roots.count; i++) {
@@ -77,7 +86,7 @@ START_TEST(rows_are_used_again_and_have_an_end)
     ck_assert_uint_eq(estate.high, 4);
     ck_assert_uint_eq(estate_take(&estate, "b", &mark), 1);
     ck_assert_uint_eq(estate_inherit(&estate, "c", table, UINT32_MAX), SHM_ROWS_MAX - 1 - (ESTATE_MAX - 3));
-    ck_assert_uint_eq(estate.count, ESTATE_MAX);
+    ck_assert_uint_eq(rows_used(), ESTATE_MAX);
 }
 END_TEST
 
@@ -89,7 +98,7 @@ START_TEST(a_row_that_a_collection_cleared_is_nobodys)
     ck_assert_uint_eq(estate_inherit(&estate, "heir", table, 2), 0);
     at_store_relaxed(&estate.words[0], 0);
     ck_assert_uint_eq(estate_take(&estate, "heir", &mark), 0);
-    ck_assert_uint_eq(estate.count, 0);
+    ck_assert_uint_eq(rows_used(), 0);
 }
 END_TEST
 
