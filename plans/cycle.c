@@ -91,6 +91,7 @@ static void fold_trace(struct cycle *cycle, const struct trace_tally *t)
     sum->forged_refs += t->forged_refs + t->bad_headers;
     sum->cleared_refs += t->cleared_refs;
     sum->readied += t->readied;
+    sum->announced += t->announced;
     for (unsigned kind = 0; kind < BLOCK_KINDS; kind++)
         cycle->kind_bytes[kind] += t->kind_bytes[kind];
 }
@@ -562,6 +563,7 @@ static void report(const struct heap *h, struct heap_collection *ret)
     ret->forged_refs = sum->forged_refs;
     ret->cleared_refs = sum->cleared_refs;
     ret->readied = sum->readied;
+    ret->announced = sum->announced;
 }
 
 /* Everything is alive. What is not is found out at once, if the roots are known. */

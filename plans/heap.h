@@ -228,6 +228,7 @@ struct heap_collection {                      /* what it did */
     uint64_t live_objects, live_bytes, freed_bytes;
     uint64_t moved_objects, moved_bytes;      /* of the live ones */
     uint64_t cleared_refs, readied;           /* references, and rows, that were cleared; guarded objects that became ready */
+    uint64_t announced;                       /* objects put into their queues */
     uint64_t duration_ns;
     uint64_t looking_ns;                      /* of that, at least: at what is young and what was logged; what a smaller nursery makes less */
     size_t packet_kinds;                      /* rows of packets: how much work of which kind, by stage */

@@ -117,6 +117,7 @@ static void fold_trace(struct heap *h, const struct trace_tally *t, struct heap_
     ret->forged_refs += t->forged_refs + t->bad_headers;
     ret->cleared_refs += t->cleared_refs;
     ret->readied += t->readied;
+    ret->announced += t->announced;
     for (unsigned kind = 0; kind < BLOCK_KINDS; kind++)
         h->live_kind_bytes[kind] += t->kind_bytes[kind];
 }

@@ -8,6 +8,7 @@
  *   N3  then only reachability is left out: the spaces' invariants, and that each VO bit is at a place for an
  *       object, hold all the same
  *   N4  a young collection keeps what was old: more may have VO bits, and be counted, than is reached
+ *       So does one that announced something: a queue that was referred to by what it now lists alone is garbage of the next
  *   N5  a handle may be dropped while the world is stopped (soundness S8): then what it kept may be unreached, and
  *       no count is right */
 #include "plans/heap/sanity.h"
@@ -257,7 +258,7 @@ static bool compare(struct sanity *s, const struct heap_stop *stop, const struct
 void sanity_end_stw(struct sanity *s, const struct heap_stop *stop, struct heap_collection *c)
 {
     if (s != NULL && c != NULL) {
-        s->keeps_old = c->kind == HEAP_PAUSE_YOUNG || c->counts;
+        s->keeps_old = c->kind == HEAP_PAUSE_YOUNG || c->counts || c->announced > 0;
         c->sanity_ran = compare(s, stop, c);
         c->sanity_faults = s->fault.count;
         c->sanity_first = s->fault.first;

@@ -163,6 +163,7 @@ static void announce(struct visit *v, const struct object *o, const struct weak_
         v->r->tally->forged_refs++;
         return;
     }
+    v->r->tally->announced++;
     uint32_t first = foreign_load32(arena, (size_t)queue * MM_GRANULE_BYTES);
     do
         foreign_store32(arena, payload + weak->link, first);
@@ -295,22 +296,30 @@ static void row_settle(struct tracer *r, const struct heap_roots *row, uint32_t 
         row_move(&row->words[i], was, now);
 }
 
-/* If its client has not ended it just now. */
-static void row_ready(struct tracer *r, const struct heap_roots *row, uint32_t i, uint32_t was)
+/* Its object was not reached: that is noted in its tag until the next step, if its client has not ended it just now. */
+static void row_find(struct tracer *r, const struct heap_roots *row, uint32_t i, uint32_t was)
 {
     uint32_t now = now_at(r, was), tag = at_load_relaxed(&row->tags[i]);
 
-    if (now == 0 && object_place(r->t->heap, was) == BLOCK_UNCOMMITTED) {
+    if (now == 0 && object_place(r->t->heap, was) == BLOCK_UNCOMMITTED)
         row_clear(r, &row->tags[i], &row->words[i], was);
+    else if (now != 0)
+        row_move(&row->words[i], was, now);
+    else if (shm_row_kind(tag) == SHM_ROW_GUARDED)
+        (void)at_cas_acq_rel(&row->tags[i], &tag, tag | SHM_ROW_CLEARED);
+}
+
+/* What another that is ready refers to may have been reached by now. */
+static void row_ready(struct tracer *r, const struct heap_roots *row, uint32_t i, uint32_t was)
+{
+    uint32_t tag = at_load_relaxed(&row->tags[i]);
+
+    if ((tag & SHM_ROW_CLEARED) == 0 || shm_row_kind(tag) != SHM_ROW_GUARDED || object_place(r->t->heap, was) == BLOCK_UNCOMMITTED ||
+        !at_cas_acq_rel(&row->tags[i], &tag, shm_row_tag(SHM_ROW_READY, shm_row_serial(tag))))
         return;
-    }
-    if (now == 0) {
-        if (shm_row_kind(tag) != SHM_ROW_GUARDED || !at_cas_acq_rel(&row->tags[i], &tag, shm_row_tag(SHM_ROW_READY, shm_row_serial(tag))))
-            return;
-        r->tally->readied++;
-        now = follow_root(r, was);
-        refcount_hold(r->t->heap, now);
-    }
+    r->tally->readied++;
+    uint32_t now = follow_root(r, was);
+    refcount_hold(r->t->heap, now);
     row_move(&row->words[i], was, now);
 }
 
@@ -336,6 +345,10 @@ static void visit_row(struct collection *c, struct tracer *r, const struct heap_
             row_settle(r, row, i, was);
         return;
     case REFERENCES_GUARDED:
+        if (kind == HEAP_ROOTS_GUARDED)
+            row_find(r, row, i, was);
+        return;
+    case REFERENCES_READY:
         if (kind == HEAP_ROOTS_GUARDED)
             row_ready(r, row, i, was);
         return;
@@ -399,7 +412,7 @@ static bool wants_rows(const struct collection *c)
     enum reference_step step = c->references.step;
     bool any = at_load_relaxed(&c->references.met_rows) != 0;
 
-    return any && (step == REFERENCES_WEAK || step == REFERENCES_GUARDED || (step == REFERENCES_SOFT && c->references.keep_age > 0));
+    return any && (step == REFERENCES_WEAK || step == REFERENCES_GUARDED || step == REFERENCES_READY || (step == REFERENCES_SOFT && c->references.keep_age > 0));
 }
 
 /* True: a packet was added. Without one to be had this worker does it alone, here. */

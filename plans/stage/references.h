@@ -6,7 +6,8 @@
  *   Ephemeron  the value is followed where the key is reachable; again, until nothing comes of it
  *   Weak       weak ones, and soft ones that were not followed, are cleared where their object was not reached; ephemerons with such a key;
  *              handles and watches likewise. Those whose object has moved follow it. Objects with a queue are announced there
- *   Guarded    what was not reached and is guarded becomes ready: it lives, with all that it refers to by whatever kind of reference
+ *   Guarded    what was not reached and is guarded is found, all of it before any is followed: none hides another that it refers to
+ *   Ready      that lives, with all that it refers to by whatever kind of reference
  *   Phantom    those are cleared whose object has not been reached even now
  *   Blocks     the trace tells blocks where it met objects with such references (metadata.weak); no others are looked at
  *   Plans that count follow all references in their pauses, and do this in whole collections alone
@@ -20,7 +21,8 @@ struct packet;
 struct packet_kind;
 struct worker;
 
-enum reference_step { REFERENCES_OFF, REFERENCES_BEGIN, REFERENCES_SOFT, REFERENCES_EPHEMERON, REFERENCES_WEAK, REFERENCES_GUARDED, REFERENCES_PHANTOM, REFERENCES_END };
+enum reference_step { REFERENCES_OFF, REFERENCES_BEGIN, REFERENCES_SOFT, REFERENCES_EPHEMERON, REFERENCES_WEAK, REFERENCES_GUARDED, REFERENCES_READY,
+                      REFERENCES_PHANTOM, REFERENCES_END };
 
 struct references {                          /* a collection's; constant while packets run, but for progress */
     const struct packet_kind *blocks, *rows, *elements;      /* rows of the schedule's table that run the calls below; of the closure's stage */

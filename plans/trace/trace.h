@@ -29,6 +29,7 @@ struct trace_tally {                         /* one worker's */
     uint64_t kind_bytes[BLOCK_KINDS];        /* if the heap wants it */
     uint32_t forged_refs, bad_headers;
     uint64_t cleared_refs, readied;          /* references and rows that were cleared; guarded objects that are to be finalized */
+    uint64_t announced;                      /* objects put into their queues, which they refer to no more */
     struct copy_room room;
     struct trace_later later;                /* empty between packets */
 };

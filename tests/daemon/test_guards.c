@@ -13,6 +13,7 @@
 
 #define HEAP_BYTES (UINT64_C(16) << 20)
 #define GUARDED 50u
+#define CHAIN 3000u
 #define LONG_NS UINT64_C(20000000000)
 #define ck_assert_ok(call) ck_assert_int_eq((call), MMGC_OK)
 
@@ -116,6 +117,36 @@ START_TEST(what_nothing_holds_is_given_back_whole_and_once)
     ck_assert_ok(mmgc_gc(a.t)); /* the last one lives on; nothing is given back again */
     ck_assert_ptr_null(mmgc_guard_take(a.t, &mark));
     ck_assert(is_whole(&a, mmgc_local_get(a.t, last), ((struct item *)mmgc_local_get(a.t, last))->number));
+    close_access(&a);
+}
+END_TEST
+
+/* An item refers to the one before, and that is guarded, too: none waits for a collection after the other's. */
+START_TEST(what_guarded_objects_refer_to_is_ready_with_them)
+{
+    struct access a;
+    mmgc_guard guard;
+    uint32_t count = 0;
+
+    if (!begin(_i))
+        return;
+    ck_assert(open_as(&a));
+    mmgc_local last = mmgc_local_new(a.t, NULL);
+    for (uint64_t i = 0; i < CHAIN; i++) {
+        struct item *item = mmgc_new(a.t, a.item);
+        ck_assert_ptr_nonnull(item);
+        item->number = i;
+        mmgc_set(a.t, item, child, (struct item *)mmgc_local_get(a.t, last));
+        mmgc_local_set(a.t, last, item);
+        ck_assert_ok(mmgc_guard_new(a.t, item, i, &guard));
+    }
+    mmgc_local_set(a.t, last, NULL);
+    ck_assert_ok(mmgc_gc(a.t));
+    for (struct item *i; (i = mmgc_guard_take(a.t, NULL)) != NULL; count++) {
+        struct item *child = mmgc_get(a.t, i, child);
+        ck_assert(i->number == 0 ? child == NULL : child->number == i->number - 1);
+    }
+    ck_assert_uint_eq(count, CHAIN);
     close_access(&a);
 }
 END_TEST
@@ -226,6 +257,7 @@ static Suite *make_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, what_nothing_holds_is_given_back_whole_and_once, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, what_guarded_objects_refer_to_is_ready_with_them, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, what_a_dead_client_had_guarded_is_its_heirs, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, without_an_heir_it_goes_with_the_client, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, an_estate_waits_for_its_guardian, 0, PLAN_COUNT);

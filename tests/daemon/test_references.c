@@ -145,6 +145,30 @@ START_TEST(a_cache_learns_by_its_queue_what_has_gone)
 }
 END_TEST
 
+/* The queue goes, then, with what it lists; nothing is found to be wrong with that. */
+START_TEST(a_queue_that_its_objects_alone_refer_to_may_go_with_them)
+{
+    struct mmgc_heap_info info;
+
+    if (plans[_i]->constraints.trace == PLAN_TRACE_NONE)
+        return;
+    open_as(&a, plans[_i]->name, "sanity=on");
+    mmgc_local e = new_entry(&a, 1);
+    mmgc_set(a.t, at(&a, e), queue, mmgc_queue_new(a.t));
+    mmgc_scope scope = mmgc_scope_open(a.t);
+    mmgc_local value = new_entry(&a, 2);
+    mmgc_set(a.t, at(&a, e), weak, at(&a, value));
+    mmgc_scope_close(a.t, scope);
+    ck_assert_ok(mmgc_gc(a.t));
+    ck_assert(mmgc_is_cleared(&at(&a, e)->weak) && mmgc_is_cleared(&at(&a, e)->queue));
+    ck_assert_ok(mmgc_gc(a.t));
+    ck_assert_ok(mmgc_gc(a.t));
+    ck_assert_ok(mmgc_heap_info(a.heap, &info));
+    ck_assert_uint_eq(info.live_objects, 1);
+    close_access(&a);
+}
+END_TEST
+
 START_TEST(every_soft_reference_goes_before_an_allocation_fails)
 {
     if (plans[_i]->constraints.trace == PLAN_TRACE_NONE)
@@ -257,6 +281,7 @@ static Suite *make_suite(void)
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, two_clients_see_the_same_reference_cleared, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, a_cache_learns_by_its_queue_what_has_gone, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, a_queue_that_its_objects_alone_refer_to_may_go_with_them, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, every_soft_reference_goes_before_an_allocation_fails, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, what_is_found_by_weak_references_beside_collections_is_whole, 0, PLAN_COUNT);
     suite_add_tcase(s, tc);
