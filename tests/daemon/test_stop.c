@@ -457,6 +457,18 @@ START_TEST(a_heap_found_broken_is_quarantined)
 }
 END_TEST
 
+/* A row of each kind, with each of a tag's two bits and both. */
+static void forge_rows(struct raw *liar, uint32_t w)
+{
+    for (uint32_t row = 0; row < 4 * SHM_ROW_KINDS; row++) {
+        struct shm_row_note *note = &liar->segment->row_notes[row];
+        at_store_relaxed(&liar->segment->row_words[row], w);
+        at_store_relaxed(&liar->segment->row_tags[row], shm_row_tag(row % SHM_ROW_KINDS, w) | row / SHM_ROW_KINDS * SHM_ROW_CLEARED);
+        at_store_relaxed(&note->since_ns, (uint64_t)w << 32 | w);
+        memset(note->name, 'a', sizeof(note->name));
+    }
+}
+
 /* Whatever a client writes into its own segments, the daemon goes on. */
 START_TEST(forged_words_harm_nobody_else)
 {
@@ -481,10 +493,7 @@ START_TEST(forged_words_harm_nobody_else)
         at_store_relaxed(&t.m->root_count, w);
         at_store_relaxed(&t.m->local_count, w);
         at_store_relaxed(&liar.segment->row_high, w);
-        for (uint32_t row = 0; row < 2 * SHM_ROW_KINDS; row++) {
-            at_store_relaxed(&liar.segment->row_words[row], w);
-            at_store_relaxed(&liar.segment->row_tags[row], shm_row_tag(row % SHM_ROW_KINDS, w));
-        }
+        forge_rows(&liar, w);
         t.m->roots[0] = t.m->roots[1] = w;
         at_store_relaxed(&t.m->locals[0], w);
         at_store_relaxed(&t.m->state, w == 1 ? SHM_PARKED : w);
@@ -494,6 +503,63 @@ START_TEST(forged_words_harm_nobody_else)
     raw_close(&liar);
     raw_collect_wait(&other, raw_collect_begin(&other, ""));
     raw_close(&other);
+    daemon_stop(d);
+}
+END_TEST
+
+static uint32_t inherit_all(struct raw *heir)
+{
+    RAW(inherit, INHERIT, inherit);
+    uint32_t count = 0;
+
+    for (uint32_t ref = 1; ref != 0; count += ref != 0) {
+        wire_reply *reply = raw_ask(heir, &inherit);
+        ck_assert_int_eq(reply->body_case, WIRE_REPLY(INHERITED));
+        ref = reply->inherited->ref;
+        wire_reply_free(reply);
+    }
+    return count;
+}
+
+/* What a liar leaves to an heir is looked at as his own rows are: the heir is given what he said is ready, and it has an end. */
+START_TEST(a_forged_estate_harms_nobody_else)
+{
+    static const uint32_t words[] = { 0, 1, 7, 4096, UINT32_MAX - 1, UINT32_MAX };
+    struct daemon *d = daemon_start(NULL);
+    struct raw liar, heir;
+    struct raw_thread honest;
+    uint32_t given = 0;
+    RAW(bequeath, BEQUEATH, bequeath);
+    RAW(guardian, GUARDIAN, guardian);
+    RAW(verify, VERIFY, verify);
+
+    bequeath_body.heir = guardian_body.name = (char *)"heir";
+    raw_start(&heir, d, "heir");
+    raw_open(&heir, "h", HEAP_BYTES);
+    raw_attach(&honest, &heir, "honest");
+    ck_assert_int_eq(raw_try(&heir, &guardian), MMGC_E_OK);
+    for (size_t i = 0; i < MM_ARRAY_LEN(words); i++) {
+        raw_start(&liar, d, "liar");
+        raw_open(&liar, "h", 0);
+        ck_assert_int_eq(raw_try(&liar, &bequeath), MMGC_E_OK);
+        forge_rows(&liar, words[i]);
+        at_store_relaxed(&liar.segment->row_high, i % 2 == 0 ? UINT32_MAX : 4 * SHM_ROW_KINDS);
+        if (i % 3 == 0)
+            raw_collect_wait(&heir, raw_collect_begin(&heir, ""));
+        raw_close(&liar);
+        for (int round = 0; round < 3; round++) {
+            raw_collect_wait(&heir, raw_collect_begin(&heir, ""));
+            given += inherit_all(&heir);
+        }
+        ck_assert_int_eq(raw_grant(&honest, SHM_GRANT_LINES, 4096), MMGC_E_OK);
+    }
+    ck_assert_uint_gt(given, 0);
+    ck_assert_uint_le(given, MM_ARRAY_LEN(words) * 8); /* GUARDED and READY rows, four of each */
+    wire_reply *reply = raw_ask(&heir, &verify);
+    ck_assert_int_eq(reply->body_case, WIRE_REPLY(VERDICT));
+    ck_assert(reply->verdict->clean);
+    wire_reply_free(reply);
+    raw_close(&heir);
     daemon_stop(d);
 }
 END_TEST
@@ -516,6 +582,7 @@ static Suite *stop_suite(void)
     tcase_add_test(stop, verify_and_histogram_are_answered_from_a_stopped_world);
     tcase_add_test(stop, a_heap_found_broken_is_quarantined);
     tcase_add_test(stop, forged_words_harm_nobody_else);
+    tcase_add_test(stop, a_forged_estate_harms_nobody_else);
     suite_add_tcase(suite, stop);
     return suite;
 }
