@@ -50,16 +50,17 @@ struct player {
     struct tally *tally;
     struct rng rng;
     bool keeps_soft;                         /* the heap's soft references outlive the test, if there is room */
+    bool chains;                             /* somebody makes chains of ephemerons so long that values are followed whatever their keys */
     struct model *all, *roots[PLAYER_SLOTS];
     mmgc_local locals[PLAYER_SLOTS], queue, found, shared_queue;
     uint32_t count, next_id, walk;
     uint64_t compared, cleared, given;
 };
 
-/* The type, an exact thread that is inside, its local roots and queue. */
-void player_begin(struct player *p, struct entry *e, struct mate *mate, struct tally *tally, uint64_t seed, bool keeps_soft);
+/* The type, an exact thread that is inside, its local roots and queue. The heap's options are the caller's to set. */
+void player_begin(struct player *p, struct entry *e, struct mate *mate, struct tally *tally, uint64_t seed);
 void player_step(struct player *p);          /* something at random, and a comparison with the model where that is due */
-/* After whole collections: what the model does not reach is cleared, announced, given back. */
+/* After whole collections: what the model does not reach is cleared, announced, given back, unless there are chains. */
 void player_check_all(struct player *p);
 void player_forget_all(struct player *p);    /* empties all roots */
 /* [mates] numbers[0]: it is about to take something and has not said so yet. False: there was nothing. Checks what it is given. */

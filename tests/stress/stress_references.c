@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stress_references: processes that play with all kinds of references (reference_player.h), each alone beside a model, and together with posts on a
  * board that all see by its name; and that are killed with SIGKILL at random moments of it.
- *   Posts     never change once they are on the board. Each refers to one target by every kind of reference that keeps nothing alive, some by a
- *             strong one, too: those find it for ever; of the others all kinds are cleared at once, for good, and the post is announced once, whoever takes it
+ *   Posts     never change once they are on the board. Each refers to one target by every kind of reference that keeps nothing alive, some by
+ *             a strong one, too: those find it for ever; of the others all kinds are cleared at once, for good, and the post is announced
+ *             once, whoever takes it
  *   Found     who finds a target by a weak reference posts it again, held: a cycle that marks beside that must have been told
  *   Guards    each is given back at most once, to whomever: who guarded it or the heir of the dead. In the end all have been, but for those
  *             that somebody was killed with in his hands
@@ -28,14 +29,13 @@
 struct reference_case {
     const char *socket, *plan;
     char options[256];
-    bool keeps_soft;
+    bool keeps_soft, chains; /* as in reference_player.h */
     struct tally *tally;
     uint64_t seed;
 };
 struct seat {
     const struct reference_case *c;
     uint64_t seed;
-    bool stays;
 };
 
 /* ---- the board ---- */
@@ -232,15 +232,19 @@ static void be_player(struct mate *mate, void *arg)
 
     join(&e, seat->c);
     EXPECT_OK(mmgc_guards_leave_to(e.heap, PLAYER_HEIR));
-    player_begin(&p, &e, mate, seat->c->tally, seat->seed, seat->c->keeps_soft);
+    player_begin(&p, &e, mate, seat->c->tally, seat->seed);
+    p.keeps_soft = seat->c->keeps_soft;
+    p.chains = seat->c->chains;
     open_board(&p);
-    for (mate_say(mate, 1); at_load_acquire(&mate->told) == 0;) {
+    mate_say(mate, 1);
+    do {
         live(&p);
         at_store_relaxed(&mate->numbers[1], p.compared);
         at_store_relaxed(&mate->numbers[2], p.cleared);
         at_store_relaxed(&mate->numbers[3], p.given);
-    }
+    } while (at_load_acquire(&mate->told) == 0);
     player_check_all(&p);
+    at_store_relaxed(&mate->numbers[3], p.given);
     entry_close(&e);
 }
 
@@ -261,7 +265,9 @@ static void be_last_heir(struct mate *mate, void *arg)
     struct entry e;
 
     join(&e, seat->c);
-    player_begin(&p, &e, mate, seat->c->tally, seat->seed, seat->c->keeps_soft);
+    player_begin(&p, &e, mate, seat->c->tally, seat->seed);
+    p.keeps_soft = seat->c->keeps_soft;
+    p.chains = seat->c->chains;
     EXPECT_OK(mmgc_guardian_be(e.heap, PLAYER_HEIR));
     EXPECT(mmgc_name_set(p.t, "board", NULL) == MMGC_OK && mmgc_name_set(p.t, "queue", NULL) == MMGC_OK, "no board");
     for (unsigned round = 0; round < 20 && not_given(seat->c->tally) > 0; round++) {
@@ -277,7 +283,8 @@ static void check_tally(struct tally *tally, uint64_t lost_at_most)
 {
     uint64_t missing = not_given(tally);
 
-    ck_assert_msg(missing <= lost_at_most, "%" PRIu64 " guards were never given back, and %" PRIu64 " killed had one in their hands", missing, lost_at_most);
+    ck_assert_msg(missing <= lost_at_most, "%" PRIu64 " guards were never given back, and %" PRIu64 " killed had one in their hands", missing,
+                  lost_at_most);
     for (uint32_t mark = 1; mark <= at_load_acquire(&tally->marks); mark++)
         if (at_load_acquire(&tally->guards[mark]) == GUARD_DROPPED)
             ck_assert_uint_eq(at_load_acquire(&tally->taken[mark]), 0);
@@ -298,10 +305,10 @@ static void add_up(struct sums *sums, const struct mate *mate)
 static struct reference_case case_of(const struct daemon *daemon, int i)
 {
     struct reference_case c = { .socket = daemon_socket(daemon), .plan = stress_plan(i), .seed = stress_seed(1200 + (uint64_t)i),
-                                .keeps_soft = stress_toss(1300 + (uint64_t)i) };
+                                .keeps_soft = stress_toss(1300 + (uint64_t)i), .chains = stress_seed(1400 + (uint64_t)i) % 4 == 0 };
 
-    (void)snprintf(c.options, sizeof(c.options), "%s sanity=on soft_ms_per_mib=%u", strcmp(c.plan, "immix") == 0 ? "immix_always_defrag=on" : "stress_factor=1M",
-                   c.keeps_soft ? 3600000u : 0u);
+    const char *more = strcmp(c.plan, "immix") == 0 ? "immix_always_defrag=on" : "stress_factor=1M";
+    (void)snprintf(c.options, sizeof(c.options), "%s sanity=on soft_ms_per_mib=%u", more, c.keeps_soft ? 3600000u : 0u);
     c.tally = mmap(NULL, sizeof(*c.tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(c.tally, MAP_FAILED);
     return c;
@@ -363,8 +370,9 @@ START_TEST(what_must_be_there_is_and_what_is_cleared_stays_so)
     check_tally(c.tally, sums.in_hand);
     crew_fini(&crew);
     daemon_stop(daemon);
-    fprintf(stderr, "plan %s (%s): %" PRIu64 " collections, %" PRIu64 " things compared, %" PRIu64 " references seen cleared, %u guards, %" PRIu64 " given back\n",
-            c.plan, c.options, heap.collections, sums.compared, sums.cleared, at_load_relaxed(&c.tally->marks), sums.given);
+    fprintf(stderr, "plan %s (%s%s): %" PRIu64 " collections, %" PRIu64 " things compared, %" PRIu64 " references seen cleared, ", c.plan, c.options,
+            c.chains ? ", chains" : "", heap.collections, sums.compared, sums.cleared);
+    fprintf(stderr, "%u guards, %" PRIu64 " given back\n", at_load_relaxed(&c.tally->marks), sums.given);
     munmap(c.tally, sizeof(*c.tally));
     ck_assert(sums.compared > 0 && sums.cleared > 0 && sums.given > 0);
 }
