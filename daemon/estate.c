@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* estate.c - Estate: guarded objects of clients that are gone.
  *   E1  a row with an heir is GUARDED or READY, and collections change it as they do a session's; without one it is FREE and 0
- *   E2  rows come and go under the heap's lock, so never while the world is stopped */
+ *   E2  what many rows cost together grows with their number alone: a row is looked for from where one may be
+ *   E3  rows come and go under the heap's lock, so never while the world is stopped */
 #include "daemon/estate.h"
 
 #include <stdlib.h>
@@ -46,9 +47,9 @@ static bool grow(struct estate *e)
 
 static uint32_t free_row(struct estate *e)
 {
-    while (e->used_to < e->high && e->heirs[e->used_to] != NULL)
-        e->used_to++;
-    return e->used_to;
+    while (e->free_from < e->high && e->heirs[e->free_from] != NULL)
+        e->free_from++;
+    return e->free_from;
 }
 
 static bool add(struct estate *e, const char *heir, enum shm_row_kind kind, uint32_t granule, uint64_t mark)
@@ -65,6 +66,7 @@ static bool add(struct estate *e, const char *heir, enum shm_row_kind kind, uint
     at_store_relaxed(&e->words[row], granule);
     at_store_relaxed(&e->tags[row], shm_row_tag(kind, 0));
     e->high = MM_MAX(e->high, row + 1);
+    e->count++;
     return true;
 }
 
@@ -87,12 +89,14 @@ static void end_row(struct estate *e, uint32_t row)
     e->heirs[row] = NULL;
     at_store_relaxed(&e->tags[row], shm_row_tag(SHM_ROW_FREE, 0));
     at_store_relaxed(&e->words[row], 0);
-    e->used_to = MM_MIN(e->used_to, row);
+    e->count--;
+    e->free_from = MM_MIN(e->free_from, row);
 }
 
 uint32_t estate_take(struct estate *e, const char *heir, uint64_t *ret_mark)
 {
-    for (uint32_t i = 0; i < e->high; i++) {
+    for (uint32_t k = 0, i = e->look_from; k < e->high; k++, i++) {
+        i = i < e->high ? i : 0;
         uint32_t tag = at_load_relaxed(&e->tags[i]), granule = at_load_relaxed(&e->words[i]);
         if (e->heirs[i] == NULL || strcmp(e->heirs[i], heir) != 0)
             continue;
@@ -100,8 +104,10 @@ uint32_t estate_take(struct estate *e, const char *heir, uint64_t *ret_mark)
         *ret_mark = e->marks[i];
         if (ready || granule == 0) /* or forged, and cleared by a collection */
             end_row(e, i);
-        if (ready)
-            return granule;
+        if (!ready)
+            continue;
+        e->look_from = i + 1;
+        return granule;
     }
     return 0;
 }

@@ -16,8 +16,9 @@ struct estate {
     _Atomic uint32_t *words, *tags;           /* [capacity]; collections read [0, high) */
     uint64_t *marks;                          /* [capacity] the programs' own */
     char **heirs;                             /* [capacity] NULL: the row is free */
-    uint32_t high, capacity;
-    uint32_t used_to;                         /* all rows below have an heir */
+    uint32_t high, capacity, count;
+    uint32_t free_from;                       /* no row below is free */
+    uint32_t look_from;                       /* the row after the one that was taken last */
 };
 
 void estate_fini(struct estate *e);           /* zeroes are an empty one */

@@ -90,6 +90,26 @@ START_TEST(rows_are_used_again_and_have_an_end)
 }
 END_TEST
 
+/* Wherever the last one was found. */
+START_TEST(all_that_is_ready_is_taken_once_in_whatever_row)
+{
+    uint64_t mark, sum = 0;
+
+    for (uint32_t i = 1; i < 5; i++)
+        put(i, SHM_ROW_READY, i);
+    ck_assert_uint_eq(estate_inherit(&estate, "a", table, 5), 0);
+    for (int i = 0; i < 3; i++)
+        sum += estate_take(&estate, "a", &mark);
+    ck_assert_uint_eq(estate_inherit(&estate, "a", table, 3), 0); /* behind it */
+    for (int i = 0; i < 3; i++)
+        sum += estate_take(&estate, "a", &mark);
+    ck_assert_uint_eq(sum, 1 + 2 + 3 + 4 + 1 + 2);
+    ck_assert_uint_eq(estate_take(&estate, "a", &mark), 0);
+    ck_assert_uint_eq(estate.count, 0);
+    ck_assert_uint_eq(estate.high, 4);
+}
+END_TEST
+
 START_TEST(a_row_that_a_collection_cleared_is_nobodys)
 {
     uint64_t mark;
@@ -111,6 +131,7 @@ static Suite *make_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, only_what_is_guarded_is_inherited_and_only_what_is_ready_taken);
     tcase_add_test(tc, rows_are_used_again_and_have_an_end);
+    tcase_add_test(tc, all_that_is_ready_is_taken_once_in_whatever_row);
     tcase_add_test(tc, a_row_that_a_collection_cleared_is_nobodys);
     suite_add_tcase(s, tc);
     return s;
