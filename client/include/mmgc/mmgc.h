@@ -32,7 +32,7 @@
 extern "C" {
 #endif
 
-#define MMGC_API __attribute__((visibility("default")))
+#define MMGC_API __attribute__((visibility("default"), nothrow))     /* nor may a callback throw */
 #define MMGC_LIKELY_(x) __builtin_expect(!!(x), 1)
 #define MMGC_UNLIKELY_(x) __builtin_expect(!!(x), 0)
 

@@ -298,8 +298,18 @@ public:
     mmgc_heap *heap_of() const noexcept { return heap_; }
 
     /* [safepoint] A new object, all zero. try_make() yields nullptr where the others throw, and last_error() says why. */
-    template <class T> T *make(type<T> of) const { return made_<T>(mmgc_new(t_, of.raw)); }
-    template <class E> E *make(array_type<E> of, uint32_t length) const { return made_<E>(mmgc_new_array(t_, of.raw, length)); }
+    template <class T> T *make(type<T> of) const
+    {
+        if (MMGC_UNLIKELY_(of.raw->bytes > room_()))
+            return static_cast<T *>(make_slow_(t_, of.raw, 0));
+        return static_cast<T *>(mmgc_new(t_, of.raw));
+    }
+    template <class E> E *make(array_type<E> of, uint32_t length) const
+    {
+        if (MMGC_UNLIKELY_(mmgc_size(of.raw, length) > room_()))
+            return static_cast<E *>(make_slow_(t_, of.raw, length));
+        return static_cast<E *>(mmgc_new_array(t_, of.raw, length));
+    }
     template <class T> T *try_make(type<T> of) const noexcept { return static_cast<T *>(mmgc_new(t_, of.raw)); }
     template <class E> E *try_make(array_type<E> of, uint32_t length) const noexcept
     {
@@ -390,7 +400,11 @@ public:
         return static_cast<T *>(found);
     }
 
-    void poll() const { check(mmgc_poll(t_)); }                 /* [safepoint] */
+    void poll() const                                           /* [safepoint] */
+    {
+        if (MMGC_UNLIKELY_((__atomic_load_n(t_->epoch, __ATOMIC_RELAXED) & 1u) != 0))
+            poll_slow_(t_);
+    }
     void gc() const { check(mmgc_gc(t_)); }                     /* [safepoint] */
     /* [safepoint] What @f() returns, called outside: pointers into the heap are no good in there, nor, without a root, after. */
     template <class F> auto outside(F &&f) const -> decltype(f())
@@ -431,6 +445,17 @@ protected:
     mmgc_heap *heap_;
 
 private:
+    /* What mmgc_new() and mmgc_poll() ask is asked before them, and not again: so that what may throw is a tail call, and costs the
+     * others no register. */
+    uint64_t room_() const noexcept { return static_cast<uint64_t>(t_->limit - t_->cursor); }
+    [[gnu::cold, gnu::noinline]] static void *make_slow_(mmgc_thread *t, mmgc_type type, uint32_t length)
+    {
+        void *object = mmgc_new_slow_(t, type, length);
+        if (object == nullptr)
+            fail(mmgc_thread_error(t));
+        return object;
+    }
+    [[gnu::cold, gnu::noinline]] static void poll_slow_(mmgc_thread *t) { check(mmgc_poll_slow_(t)); }
     template <class T> T *made_(void *object) const
     {
         if (MMGC_UNLIKELY_(object == nullptr))
