@@ -123,7 +123,7 @@ def files_are_not_too_long(sources):
             yield f'{name}: {lines} lines; split it by {SPLIT_ABOVE}'
         elif lines > LOOK_AGAIN_AT:
             print(f'# {name}: {lines} lines; worth a second look')
-        elif name.endswith('.h') and lines > HEADER_UNDER:
+        elif name.endswith(('.h', '.hpp')) and lines > HEADER_UNDER:
             print(f'# {name}: {lines} lines; headers stay under {HEADER_UNDER}')
 
 
@@ -140,7 +140,7 @@ def plans_take_memory_from_a_store(sources):
 def tests_are_built(files):
     for name in files:
         path = ROOT / name
-        if re.fullmatch(r'tests/.*/test_\w+\.c', name):
+        if re.fullmatch(r'tests/.*/test_\w+\.c(pp)?', name):
             build = path.parent / 'meson.build'
             words = re.findall(r"'([^']*)'", build.read_text()) if build.is_file() else []
             if not {path.name, path.stem, path.stem[len('test_'):]} & set(words):
@@ -156,7 +156,7 @@ def top_level_is_the_map(files):
 def main():
     committed = files_of_project()
     files = files_of_project('--others', '--exclude-standard')      # and those about to be
-    sources = [n for n in files if n.endswith(('.c', '.h'))]
+    sources = [n for n in files if n.endswith(('.c', '.h', '.cpp', '.hpp'))]
     rules = [
         (includes_follow_the_arrows, sources),
         (libraries_stay_in_their_folder, sources),

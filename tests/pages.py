@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ('*.c', '*.h', '*.py', '*.md', '*.sh', '*meson.build', 'dev')
+SOURCES = ('*.c', '*.h', '*.cpp', '*.hpp', '*.py', '*.md', '*.sh', '*meson.build', 'dev')
 
 HEADING = re.compile(r'^#+ +(.*?) *$', re.M)
 CITED = re.compile(r'\b((?:docs/[\w-]+|README|CONTRIBUTING|CHANGELOG)\.md)(?:#([\w-]+))?')

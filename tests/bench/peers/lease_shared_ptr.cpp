@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 // The same with C++'s counted pointers: a copy of a strong one, and a weak one that is locked, each dropped again.
 #include <memory>
 #include <thread>
