@@ -445,7 +445,9 @@ START_TEST(rows_of_references_hold_and_let_go)
         in.set(row.get(), row.get()[i], i % 2 == 0 ? n.get() : nullptr);
         in.set(weak.get(), weak.get()[i], n.get());
     }
-    in.exchange(in.make(w.node_type), &node::left, in.get(row.get()[0]));
+    node *n = in.make(w.node_type);
+    ck_assert_ptr_null(in.exchange(n, &node::left, in.get(row.get()[0])));
+    ck_assert_ptr_eq(in.exchange(n, &node::left, nullptr), in.get(row.get()[0]));
     ck_assert(in.cas(row.get(), row.get()[1], nullptr, in.get(row.get()[0])));
     ck_assert(!in.cas(row.get(), row.get()[1], nullptr, in.get(row.get()[2])));
     for (int i = 0; i < 8; i += 2)
