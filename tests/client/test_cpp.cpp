@@ -558,6 +558,9 @@ START_TEST(who_watches_hears_of_the_end)
     mmgc::watched watched(notices, in, w.make(in, 1));
     int died = 0;
 
+    {
+        mmgc::watched gone(notices, in, w.make(in, 2)); /* nobody hears of this one */
+    }
     if (!w.collect(in))
         return;
     ck_assert(notices.due());
