@@ -39,7 +39,7 @@ static int begin(struct mmgc_thread *t, enum shm_row_kind kind, const void *obje
 
 /* ---- strong ------------------------------------------------------------------------------------------------------- */
 
-static int handle_new(struct mmgc_thread *t, const void *object, mmgc_handle *ret_handle)
+static __attribute__((noinline)) int handle_new(struct mmgc_thread *t, const void *object, mmgc_handle *ret_handle)
 {
     int r = thread_check_in(t);
 
@@ -52,7 +52,14 @@ static int handle_new(struct mmgc_thread *t, const void *object, mmgc_handle *re
 
 int mmgc_handle_new(struct mmgc_thread *t, const void *object, mmgc_handle *ret_handle)
 {
-    return MISUSE(handle_new(t, object, ret_handle));
+    struct row row;
+
+    if (MM_UNLIKELY(!thread_may_go_on(t) || object == NULL || ret_handle == NULL ||
+                    !row_begin_at_once(thread_of(t), SHM_ROW_STRONG, object, row_granule(thread_of(t), object), NULL, &row)))
+        return MISUSE(handle_new(t, object, ret_handle));
+    ret_handle->slot = row.slot;
+    ret_handle->serial = row.serial;
+    return MMGC_OK;
 }
 
 static void *failed(struct mmgc_thread *t, int code)
@@ -87,9 +94,7 @@ static __attribute__((noinline)) void *explain_get(struct mmgc_thread *t, mmgc_h
 
 void *mmgc_handle_get(struct mmgc_thread *t, mmgc_handle handle)
 {
-    bool in = t != NULL && thread_of(t)->generation == fork_generation && thread_is_in(thread_of(t));
-
-    if (MM_UNLIKELY(!in || !row_is(thread_of(t)->heap, row_of(handle), SHM_ROW_STRONG)))
+    if (MM_UNLIKELY(!thread_may_go_on(t) || !row_is(thread_of(t)->heap, row_of(handle), SHM_ROW_STRONG)))
         return explain_get(t, handle);
     mmgc_ref ref = { at_load_acquire(&thread_of(t)->heap->session->row_words[handle.slot]) };
     return mmgc_deref(t, ref);
@@ -124,11 +129,23 @@ int mmgc_handle_dup(struct mmgc_thread *t, mmgc_handle handle, mmgc_handle *ret_
     return MISUSE(r == MMGC_OK ? handle_new(t, object, ret_handle) : r);
 }
 
-int mmgc_handle_drop(struct mmgc_heap *heap, mmgc_handle handle)
+static __attribute__((noinline)) int end(struct mmgc_heap *heap, struct row row, unsigned kinds)
 {
     int r = check_heap(heap);
 
-    return MISUSE(r == MMGC_OK ? row_end(heap, row_of(handle), HANDLE_KINDS) : r);
+    return r == MMGC_OK ? row_end(heap, row, kinds) : r;
+}
+
+static inline bool heap_may_be_used(const struct mmgc_heap *heap)
+{
+    return heap != NULL && heap->generation == fork_generation;
+}
+
+int mmgc_handle_drop(struct mmgc_heap *heap, mmgc_handle handle)
+{
+    if (MM_LIKELY(heap_may_be_used(heap) && row_end_at_once(heap, row_of(handle), SHM_ROW_STRONG)))
+        return MMGC_OK;
+    return MISUSE(end(heap, row_of(handle), HANDLE_KINDS));
 }
 
 /* ---- weak and soft ------------------------------------------------------------------------------------------------ */
@@ -175,13 +192,25 @@ static int weak_load(struct mmgc_thread *t, mmgc_weak weak, uint32_t *ret_tag, v
     return MMGC_OK;
 }
 
-void *mmgc_weak_get(struct mmgc_thread *t, mmgc_weak weak)
+static __attribute__((noinline)) void *get_slowly(struct mmgc_thread *t, mmgc_weak weak)
 {
     uint32_t tag = 0;
     void *object = NULL;
-    int r = MISUSE(weak_load(t, weak, &tag, &object));
+    int r = weak_load(t, weak, &tag, &object);
 
-    return MM_LIKELY(r == MMGC_OK) ? object : failed(t, r);
+    misuse_check("mmgc_weak_get", r);
+    return r == MMGC_OK ? object : failed(t, r);
+}
+
+/* A row that is just WEAK is neither soft nor cleared. */
+void *mmgc_weak_get(struct mmgc_thread *t, mmgc_weak weak)
+{
+    if (MM_UNLIKELY(!thread_may_go_on(t) || !row_is(thread_of(t)->heap, row_of_weak(weak), SHM_ROW_WEAK)))
+        return get_slowly(t, weak);
+    mmgc_ref ref = { at_load_acquire(&thread_of(t)->heap->session->row_words[weak.slot]) };
+    if (MM_UNLIKELY(ref.granule == 0 || at_load_relaxed(&thread_of(t)->heap->control->keeps) != 0))
+        return get_slowly(t, weak);
+    return mmgc_deref(t, ref);
 }
 
 int mmgc_weak_upgrade(struct mmgc_thread *t, mmgc_weak weak, mmgc_handle *ret_handle)
@@ -212,9 +241,7 @@ int mmgc_handle_weaken(struct mmgc_thread *t, mmgc_handle handle, mmgc_weak *ret
 
 int mmgc_weak_drop(struct mmgc_heap *heap, mmgc_weak weak)
 {
-    int r = check_heap(heap);
-
-    return MISUSE(r == MMGC_OK ? row_end(heap, row_of_weak(weak), WEAK_KINDS) : r);
+    return MISUSE(end(heap, row_of_weak(weak), WEAK_KINDS));
 }
 
 /* ---- for people --------------------------------------------------------------------------------------------------- */

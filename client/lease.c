@@ -103,7 +103,8 @@ static int say_busy(int r)
 
 /* ---- taking ------------------------------------------------------------------------------------------------------- */
 
-static int check_take(const struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const mmgc_lease *ret_lease)
+static __attribute__((noinline)) int explain_take(const struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode,
+                                                  const mmgc_lease *ret_lease)
 {
     int r = thread_check_in(t);
 
@@ -113,22 +114,24 @@ static int check_take(const struct mmgc_thread *t, const void *object, enum mmgc
         return error_set(MMGC_E_INVALID, "object or ret_lease is NULL, or there is no such mode");
     if (thread_of(t)->heap->leases == NULL)
         return error_set(MMGC_E_READ_ONLY, NULL);
-    if (thread_of(t)->heap->session->lease_holder == 0)
-        return error_set(MMGC_E_LIMIT, "as many sessions as can lease anything have the heap open");
-    return MMGC_OK;
+    return error_set(MMGC_E_LIMIT, "as many sessions as can lease anything have the heap open");
 }
 
-/* Has the entry; the lease begins, unless it was revoked before it did. */
-static int begin(struct lease_place *p)
+static inline int check_take(const struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const mmgc_lease *ret_lease)
 {
-    struct shm_session *session = p->heap->session;
+    bool asked = thread_may_go_on(t) && object != NULL && ret_lease != NULL && (unsigned)mode <= MMGC_LEASE_EXCLUSIVE;
 
-    p->heap->row_next[p->slot] = p->at;
-    at_store_relaxed(&session->row_notes[p->slot].since_ns, mm_now_coarse_ns());
-    if (MM_LIKELY(shm_row_kind(at_load_seq_cst(&session->row_tags[p->slot])) != SHM_ROW_REVOKED))
+    if (MM_LIKELY(asked && thread_of(t)->heap->leases != NULL && thread_of(t)->heap->session->lease_holder != 0))
         return MMGC_OK;
-    lease_table_give_back(p);
-    return error_set(MMGC_E_REVOKED, "while it was taken");
+    return explain_take(t, object, mode, ret_lease);
+}
+
+/* Has the entry, which stands @at; the lease begins, unless it was revoked before it did. */
+static inline bool begin(struct mmgc_heap *heap, struct shm_session *session, uint32_t slot, uint32_t at)
+{
+    heap->row_next[slot] = at;
+    at_store_relaxed(&session->row_notes[slot].since_ns, mm_now_coarse_ns());
+    return MM_LIKELY((at_load_seq_cst(&session->row_tags[slot]) & SHM_ROW_KIND_MASK) != SHM_ROW_REVOKED);
 }
 
 static int end_row(struct mmgc_heap *heap, struct row row, int why)
@@ -140,31 +143,70 @@ static int end_row(struct mmgc_heap *heap, struct row row, int why)
     return why;
 }
 
-static int take(struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const char *name, uint64_t timeout_ns,
-                mmgc_lease *ret_lease)
+static int settle_or_take(struct thread *th, struct lease_place *p, enum shm_lease_state state, bool tried, uint64_t timeout_ns)
 {
-    bool shared = mode == MMGC_LEASE_SHARED;
-    enum shm_lease_state state = shared ? SHM_LEASE_SHARED : SHM_LEASE_EXCLUSIVE;
+    int r = tried ? lease_table_settle(p, state) : lease_table_take(p, state);
+
+    return r == MMGC_E_BUSY && timeout_ns > 0 ? wait_for(th, p, lease_table_take, state, timeout_ns) : r;
+}
+
+/* The row has begun, and that is all, or an entry tries. */
+static __attribute__((noinline)) int take_slowly(struct thread *th, uint32_t granule, struct row row, enum shm_lease_state state, bool tried,
+                                                 uint64_t timeout_ns)
+{
+    struct lease_place p = lease_table_place(th->heap, granule, row.slot, 0);
+    int r = settle_or_take(th, &p, state, tried, timeout_ns);
+
+    if (r != MMGC_OK)
+        return end_row(th->heap, row, say_busy(r));
+    if (begin(th->heap, th->heap->session, row.slot, p.at))
+        return MMGC_OK;
+    lease_table_give_back(&p);
+    return end_row(th->heap, row, error_set(MMGC_E_REVOKED, "while it was taken"));
+}
+
+static __attribute__((noinline)) int revoked(struct mmgc_heap *heap, uint32_t granule, struct row row)
+{
+    struct lease_place p = lease_table_place(heap, granule, row.slot, 0);
+
+    lease_table_give_back(&p);
+    return end_row(heap, row, error_set(MMGC_E_REVOKED, "while it was taken"));
+}
+
+static inline __attribute__((always_inline)) int take_with_row(struct thread *th, uint32_t granule, struct row row, enum shm_lease_state state, uint64_t timeout_ns)
+{
+    struct mmgc_heap *heap = th->heap;
+    struct shm_session *session = heap->session;
+    struct shm_lease_bucket *home = mmgc_launder_(lease_table_home(heap, granule)); /* one register for all its places */
+    bool tried;
+
+    if (MM_UNLIKELY(!lease_table_take_first(home, lease_table_entry(session, granule, row.slot), state, &tried)))
+        return take_slowly(th, granule, row, state, tried, timeout_ns);
+    return MM_LIKELY(begin(heap, session, row.slot, 0)) ? MMGC_OK : revoked(heap, granule, row);
+}
+
+/* Calls nothing, but for the time, unless something is out of the ordinary. */
+static inline __attribute__((always_inline)) int take(struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const char *name,
+                                                      uint64_t timeout_ns, mmgc_lease *ret_lease)
+{
+    enum shm_row_kind kind = SHM_ROW_SHARED + (unsigned)mode;
     int r = check_take(t, object, mode, ret_lease);
     struct row row;
 
-    if (r != MMGC_OK)
+    if (MM_UNLIKELY(r != MMGC_OK))
         return r;
     struct thread *th = thread_of(t);
-    r = row_begin(th, shared ? SHM_ROW_SHARED : SHM_ROW_EXCLUSIVE, object, name, &row); /* L1 */
-    if (r != MMGC_OK)
+    uint32_t granule = row_granule(th, object);
+    if (MM_UNLIKELY(!row_begin_at_once(th, kind, object, granule, name, &row)) && (r = row_begin(th, kind, object, name, &row)) != MMGC_OK) /* L1 */
         return r;
-    struct lease_place p = lease_table_place(th->heap, mmgc_ref_of(t, object).granule, row.slot, 0);
-    r = lease_table_take(&p, state);
-    if (MM_UNLIKELY(r == MMGC_E_BUSY && timeout_ns > 0))
-        r = wait_for(th, &p, lease_table_take, state, timeout_ns);
-    if (MM_LIKELY(r == MMGC_OK))
-        r = begin(&p);
+    r = take_with_row(th, granule, row, SHM_LEASE_SHARED + (unsigned)mode, timeout_ns);
     if (MM_UNLIKELY(r != MMGC_OK))
-        return end_row(th->heap, row, say_busy(r));
-    *ret_lease = (mmgc_lease){ row.slot, row.serial };
+        return r;
+    ret_lease->slot = row.slot;
+    ret_lease->serial = row.serial;
     return MMGC_OK;
 }
+static_assert(MMGC_LEASE_SHARED == 0 && MMGC_LEASE_EXCLUSIVE == 1 && SHM_LEASE_EXCLUSIVE == SHM_LEASE_SHARED + 1, "take()");
 
 int mmgc_lease_try(struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const char *name, mmgc_lease *ret_lease)
 {
@@ -255,7 +297,14 @@ int mmgc_lease_downgrade(struct mmgc_heap *heap, mmgc_lease lease)
 
 /* ---- giving back, looking ----------------------------------------------------------------------------------------- */
 
-static int release(struct mmgc_heap *heap, mmgc_lease lease)
+static __attribute__((noinline)) void give_back_slowly(struct mmgc_heap *heap, uint32_t slot)
+{
+    struct lease_place p = place_of(heap, slot);
+
+    lease_table_give_back(&p);
+}
+
+static __attribute__((noinline)) int release(struct mmgc_heap *heap, mmgc_lease lease)
 {
     uint32_t tag = 0;
     int r = check_heap(heap);
@@ -264,15 +313,33 @@ static int release(struct mmgc_heap *heap, mmgc_lease lease)
         r = row_end_begin(heap, row_of(lease), LEASE_KINDS, &tag);
     if (r != MMGC_OK)
         return r;
-    struct lease_place p = place_of(heap, lease.slot);
-    lease_table_give_back(&p);
+    give_back_slowly(heap, lease.slot);
     row_end_finish(heap, row_of(lease), tag);
     return MMGC_OK;
 }
 
+/* @tag is what its row's was. Of a revoked one nothing stands there, or something else. */
+static inline void give_back(struct mmgc_heap *heap, uint32_t slot, uint32_t tag)
+{
+    struct shm_session *session = heap->session;
+    uint32_t granule = at_load_acquire(&session->row_words[slot]);
+    enum shm_lease_state state = SHM_LEASE_SHARED + ((tag & SHM_ROW_KIND_MASK) - SHM_ROW_SHARED);
+    bool first = heap->row_next[slot] == 0;
+
+    if (MM_UNLIKELY(!first || !lease_table_give_back_first(lease_table_home(heap, granule), lease_table_entry(session, granule, slot), state)))
+        give_back_slowly(heap, slot);
+}
+
 int mmgc_lease_release(struct mmgc_heap *heap, mmgc_lease lease)
 {
-    return MISUSE(release(heap, lease));
+    bool known = heap != NULL && heap->generation == fork_generation;
+    uint32_t tag = MM_LIKELY(known) ? row_end_begin_at_once(heap->session, row_of(lease)) : 0;
+
+    if (MM_UNLIKELY(tag == 0))
+        return MISUSE(release(heap, lease));
+    give_back(heap, lease.slot, tag);
+    row_end_finish(heap, row_of(lease), tag);
+    return MMGC_OK;
 }
 
 void *mmgc_lease_object(struct mmgc_heap *heap, mmgc_lease lease)

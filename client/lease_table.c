@@ -62,18 +62,6 @@ static uint32_t extent_of(const struct lease_place *p)
     return MM_MIN(extent, SHM_LEASE_EXTENT_MAX);
 }
 
-/* As nearly always: but for its first place the home bucket is empty, and always was enough. */
-static inline bool rest_is_empty(const struct lease_place *p)
-{
-    struct shm_lease_bucket *home = p->home;
-    uint64_t rest = at_load_seq_cst(&home->extent);
-
-#pragma GCC unroll 8
-    for (uint32_t i = 1; i < SHM_LEASE_PLACES; i++)
-        rest |= at_load_seq_cst(&home->entries[i]);
-    return rest == 0;
-}
-
 static __attribute__((noinline)) struct seen look(const struct lease_place *p, enum shm_lease_state mine)
 {
     struct seen seen = { SHM_LEASE_FREE, SHM_LEASE_FREE, NOWHERE };
@@ -147,7 +135,7 @@ int lease_table_downgrade(const struct lease_place *p, enum shm_lease_state stat
 static int claim(struct lease_place *p, enum shm_lease_state try)
 {
     p->at = 0;
-    if (MM_LIKELY(at_load_seq_cst(&p->home->entries[0]) == 0 && rest_is_empty(p) && change(p, 0, entry_of(p, try))))
+    if (MM_LIKELY(at_load_seq_cst(&p->home->entries[0]) == 0 && lease_table_rest_is_empty(p->home) && change(p, 0, entry_of(p, try))))
         return MMGC_OK;
     for (unsigned i = 0; i < TRIES; i++) {
         p->at = NOWHERE;
@@ -166,7 +154,7 @@ static int claim(struct lease_place *p, enum shm_lease_state try)
 /* Of entries that try at once the lowest goes on; it waits for the others to go, or to have been faster. */
 static int settle(const struct lease_place *p, enum shm_lease_state try)
 {
-    if (MM_LIKELY(p->at == 0 && rest_is_empty(p)))
+    if (MM_LIKELY(p->at == 0 && lease_table_rest_is_empty(p->home)))
         return MMGC_OK;
     for (unsigned i = 0; i < SPINS; i++) {
         struct seen seen = look(p, try);
@@ -179,19 +167,23 @@ static int settle(const struct lease_place *p, enum shm_lease_state try)
     return MMGC_E_BUSY;
 }
 
-int lease_table_take(struct lease_place *p, enum shm_lease_state state)
+int lease_table_settle(const struct lease_place *p, enum shm_lease_state state)
 {
-    enum shm_lease_state try = state == SHM_LEASE_SHARED ? SHM_LEASE_SHARED_TRY : SHM_LEASE_EXCLUSIVE_TRY;
-    int r = claim(p, try);
+    enum shm_lease_state try = lease_table_try(state);
+    int r = settle(p, try);
 
-    if (r != MMGC_OK)
-        return r;
-    r = settle(p, try);
     if (r == MMGC_OK && MM_UNLIKELY(!change(p, entry_of(p, try), entry_of(p, state))))
         return MMGC_E_BUSY; /* the daemon takes us for dead, or an administrator wants the lease back */
     if (r != MMGC_OK)
         lease_table_give_back(p);
     return r;
+}
+
+int lease_table_take(struct lease_place *p, enum shm_lease_state state)
+{
+    int r = claim(p, lease_table_try(state));
+
+    return r == MMGC_OK ? lease_table_settle(p, state) : r;
 }
 
 /* ---- upgrading ---------------------------------------------------------------------------------------------------- */

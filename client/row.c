@@ -16,17 +16,10 @@
 
 #include "client/hold.h"
 
-#define SERIAL_MASK (UINT32_MAX >> SHM_ROW_SERIAL_SHIFT)
 #define REFILL (THREAD_ROWS / 2)
 #define NEXT_BYTES (SHM_ROWS_MAX * sizeof(uint32_t))
 
-/* The thread that this system thread last began a row with: where a row that ends here may go. Never looked at for a heap that it was
- * not found in: heaps have numbers. */
-static _Thread_local struct {
-    const struct mmgc_heap *heap;
-    uint64_t number;
-    struct thread *th;
-} here __attribute__((tls_model("initial-exec")));
+_Thread_local struct row_keeper row_keeper __attribute__((tls_model("initial-exec")));
 
 /* ---- which rows are free ---------------------------------------------------------------------------------------- */
 
@@ -91,12 +84,12 @@ static void give_back_down_to(struct thread *th, uint32_t count)
     (void)pthread_mutex_unlock(&th->heap->lock);
 }
 
-static void slot_give_back(struct mmgc_heap *heap, uint32_t slot)
+void row_slot_give_back(struct mmgc_heap *heap, uint32_t slot)
 {
-    if (here.heap == heap && here.number == heap->number) {
-        if (here.th->row_count == THREAD_ROWS)
-            give_back_down_to(here.th, THREAD_ROWS - REFILL);
-        here.th->rows[here.th->row_count++] = slot;
+    if (row_keeper.heap == heap && row_keeper.number == heap->number) {
+        if (row_keeper.th->row_count == THREAD_ROWS)
+            give_back_down_to(row_keeper.th, THREAD_ROWS - REFILL);
+        row_keeper.th->rows[row_keeper.th->row_count++] = slot;
         return;
     }
     (void)pthread_mutex_lock(&heap->lock);
@@ -106,8 +99,8 @@ static void slot_give_back(struct mmgc_heap *heap, uint32_t slot)
 
 void row_thread_ends(struct thread *th)
 {
-    if (here.th == th)
-        here.heap = NULL;
+    if (row_keeper.th == th)
+        row_keeper.heap = NULL;
     if (th->row_count > 0)
         give_back_down_to(th, 0);
 }
@@ -142,16 +135,6 @@ int row_explain_object(const struct thread *th, const void *object)
     return error_set(MMGC_E_NO_OBJECT, "before %p stands no object's header", object);
 }
 
-/* Its note is written. */
-static struct row begin(struct mmgc_heap *heap, uint32_t slot, enum shm_row_kind kind, uint32_t granule)
-{
-    uint32_t serial = (shm_row_serial(at_load_relaxed(&heap->session->row_tags[slot])) + 1) & SERIAL_MASK; /* R4 */
-
-    at_store_release(&heap->session->row_words[slot], granule); /* R1 */
-    at_store_release(&heap->session->row_tags[slot], shm_row_tag(kind, serial)); /* R3 */
-    return (struct row){ slot, serial };
-}
-
 /* One of those that the thread keeps, for @object. */
 static int slot_take(struct thread *th, const void *object, uint32_t *ret_slot)
 {
@@ -163,9 +146,7 @@ static int slot_take(struct thread *th, const void *object, uint32_t *ret_slot)
         r = refill(th);
     if (r != MMGC_OK)
         return r;
-    here.heap = th->heap;
-    here.number = th->heap->number;
-    here.th = th;
+    row_keeper = (struct row_keeper){ th->heap, th->heap->number, th };
     *ret_slot = th->rows[--th->row_count];
     return MMGC_OK;
 }
@@ -178,7 +159,7 @@ int row_begin(struct thread *th, enum shm_row_kind kind, const void *object, con
     if (r != MMGC_OK)
         return r;
     row_name(th->heap, slot, name, 0);
-    *ret_row = begin(th->heap, slot, kind, mmgc_ref_of(thread_public(th), object).granule);
+    *ret_row = (struct row){ slot, row_start(th->heap->session, slot, kind, mmgc_ref_of(thread_public(th), object).granule) };
     return MMGC_OK;
 }
 
@@ -192,7 +173,7 @@ int row_begin_in(struct mmgc_heap *table, enum shm_row_kind kind, uint32_t granu
     if (r != MMGC_OK)
         return r;
     row_name(table, slot, name, 0);
-    *ret_row = begin(table, slot, kind, granule);
+    *ret_row = (struct row){ slot, row_start(table->session, slot, kind, granule) };
     return MMGC_OK;
 }
 
@@ -204,7 +185,7 @@ int row_begin_marked(struct thread *th, enum shm_row_kind kind, const void *obje
     if (r != MMGC_OK)
         return r;
     row_name(th->heap, slot, NULL, mark);
-    *ret_row = begin(th->heap, slot, kind, mmgc_ref_of(thread_public(th), object).granule);
+    *ret_row = (struct row){ slot, row_start(th->heap->session, slot, kind, mmgc_ref_of(thread_public(th), object).granule) };
     return MMGC_OK;
 }
 
@@ -230,7 +211,7 @@ int row_end(struct mmgc_heap *heap, struct row row, unsigned kinds)
             return r;
     } while (!at_cas_acq_rel(&heap->session->row_tags[row.slot], &tag, shm_row_tag(SHM_ROW_FREE, row.serial)));
     at_store_release(&heap->session->row_words[row.slot], 0);
-    slot_give_back(heap, row.slot);
+    row_slot_keep(heap, row.slot);
     return MMGC_OK;
 }
 
@@ -244,12 +225,4 @@ int row_end_begin(struct mmgc_heap *heap, struct row row, unsigned kinds, uint32
             return r;
     } while (!at_cas_seq_cst(&heap->session->row_tags[row.slot], ret_tag, *ret_tag | SHM_ROW_ENDING));
     return MMGC_OK;
-}
-
-void row_end_finish(struct mmgc_heap *heap, struct row row, uint32_t tag)
-{
-    at_store_release(&heap->session->row_tags[row.slot], shm_row_tag(SHM_ROW_FREE, row.serial)); /* ours alone while it is ENDING */
-    at_store_release(&heap->session->row_words[row.slot], 0);
-    if (MM_LIKELY(shm_row_kind(tag) != SHM_ROW_REVOKED))
-        slot_give_back(heap, row.slot);
 }

@@ -90,12 +90,14 @@ static inline bool thread_is_in(const struct thread *th)
 }
 /* Why thread_check_in() says no; the detail is set. */
 int thread_explain_not_in(const struct mmgc_thread *t);
-/* MMGC_OK, or why @t cannot do what needs it inside: NULL, forked, not in. */
+/* MMGC_OK, or why @t cannot do what needs it inside: NULL, forked, not in. The first only says whether. */
+static inline bool thread_may_go_on(const struct mmgc_thread *t)
+{
+    return t != NULL && thread_of(t)->generation == fork_generation && thread_is_in(thread_of(t));
+}
 static inline int thread_check_in(const struct mmgc_thread *t)
 {
-    if (MM_LIKELY(t != NULL && thread_of(t)->generation == fork_generation && thread_is_in(thread_of(t))))
-        return MMGC_OK;
-    return thread_explain_not_in(t);
+    return MM_LIKELY(thread_may_go_on(t)) ? MMGC_OK : thread_explain_not_in(t);
 }
 /* Remembers @code for mmgc_thread_error() and returns NULL. The detail was set by whoever found it. */
 void *thread_fail(struct thread *th, int code);

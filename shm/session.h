@@ -39,6 +39,7 @@ enum shm_row_kind {
     SHM_ROW_KINDS
 };
 /* A tag: bits 0 to 3 the kind, bit 4 CLEARED, bit 5 ENDING, bits 8 to 31 the serial. */
+#define SHM_ROW_KIND_MASK 0xfu
 #define SHM_ROW_CLEARED 0x10u
 #define SHM_ROW_ENDING 0x20u                 /* of a lease: its client gives it back; nobody else changes the tag */
 #define SHM_ROW_LEASES (1u << SHM_ROW_SHARED | 1u << SHM_ROW_EXCLUSIVE | 1u << SHM_ROW_REVOKED)
@@ -46,7 +47,7 @@ enum shm_row_kind {
 
 static inline enum shm_row_kind shm_row_kind(uint32_t tag)
 {
-    return (tag & 0xfu) < SHM_ROW_KINDS ? (enum shm_row_kind)(tag & 0xfu) : SHM_ROW_FREE;
+    return (tag & SHM_ROW_KIND_MASK) < SHM_ROW_KINDS ? (enum shm_row_kind)(tag & SHM_ROW_KIND_MASK) : SHM_ROW_FREE;
 }
 /* For people: "strong", "shared" ... */
 static inline const char *shm_row_kind_name(enum shm_row_kind kind)
