@@ -140,6 +140,13 @@ char *alloc_at_hand(struct thread *th, uint64_t bytes, bool secured)
     return p != NULL || !bumps ? p : take_spans(th, SHM_GRANT_BLOCKS, bytes);
 }
 
+bool alloc_lies_ready(struct thread *th, uint64_t bytes)
+{
+    const struct shm_bump *bump = span_bump(th, SHM_GRANT_LINES);
+
+    return (uint64_t)(bump->end - bump->cursor) + span_ahead(th, SHM_GRANT_LINES) >= bytes;
+}
+
 void alloc_need_add(const struct thread *th, struct alloc_need *need, uint64_t bytes)
 {
     struct alloc_source from = source_of(th, bytes);

@@ -24,6 +24,8 @@ struct alloc_need {
     uint64_t bytes[SHM_GRANT_CLASSES];
 };
 void alloc_need_add(const struct thread *th, struct alloc_need *need, uint64_t bytes);        /* an object of at most MMGC_SMALL_MAX */
+/* Whether @bytes of objects up to a line are to be had without waiting, where the plan bumps. */
+bool alloc_lies_ready(struct thread *th, uint64_t bytes);
 /* [safepoint] Sees to @need: objects that it was added up from fit in any order, if nothing else is allocated meanwhile. */
 int alloc_secure(struct thread *th, const struct alloc_need *need);
 /* @bytes, zeroed, without a header, where the plan has small objects, outside any hold; NULL: nothing at hand fits. @secured: of what

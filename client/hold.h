@@ -42,6 +42,7 @@ struct holds {
     uint64_t outermost;                      /* the serial of the outermost hold, as the daemon knows it; never the same again */
     uint64_t reserve_left;                   /* promised in the innermost, ... */
     uint64_t reserve_used;                   /* ... when this had been used of it */
+    uint64_t stowed_bytes;                   /* into the heap at once, of late (stow.c) */
     struct hold_pool pool;
 };
 

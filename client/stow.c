@@ -4,7 +4,8 @@
  *       a hold. If the thread is killed there, the copies are garbage that refers to garbage, all of it whole (soundness S5, S7)
  *   W2  nothing in a hold is written before all is copied: a marker may be reading it. Where a copy is stands in a map beside the block
  *   W3  what does not fit is undone: into a hold, by setting its bump back; in the heap copies lose their fields, so that they refer to
- *       nothing, and are garbage. Then a pass without copies says how much is needed, which is waited for, and all begins anew
+ *       nothing, and are garbage. Then a pass without copies says how much is needed, which is waited for, and all begins anew. That
+ *       is the exception: as much as was stowed of late is seen to before the first copy
  *   W4  guests stay where they are, and are changed last, through the write barrier: they may be old
  *   W5  references of every kind are followed. What one finds that keeps nothing alive is found as by mmgc_load_weak(): while a cycle
  *       marks it is told so, or what only that refers to would not be marked, and would be swept while the copy refers to it */
@@ -19,6 +20,7 @@
 #include "client/error.h"
 #include "client/hold.h"
 #include "client/layout.h"
+#include "client/span.h"
 #include "client/write_barrier.h"
 
 #define ATTEMPTS 8u
@@ -34,10 +36,10 @@ struct stow_map {
 };
 
 struct frame {                               /* an object whose references from the next one on are to be looked at */
-    char *payload;
+    char *at;                                /* its fixed part, then element after element */
+    const uint32_t *next, *end;              /* offsets there */
     const struct layout *layout;
-    uint32_t length;
-    uint32_t element, field;                 /* fields: those of the fixed part, then those of element after element */
+    uint32_t elements;                       /* behind that */
     bool writes;                             /* it is a copy */
 };
 
@@ -55,18 +57,22 @@ struct stow {
     uint64_t bytes;
     bool lacks;                              /* memory, of the kind that can be waited for */
     struct hold before;                      /* the hold @to, as it was */
+    struct shm_bump *bump;                   /* where nearly all copies come from; NULL: of a plan without */
+    const struct hold_pool *pool;            /* th->holds->pool, whose tables these are: */
+    const uint8_t *owners;
+    char *base;
 };
 
 static _Atomic uint64_t last_serial;
 
 static char *address_of(const struct stow *s, uint32_t granule)
 {
-    return s->th->m->base + ((uint64_t)granule << MM_GRANULE_LOG);
+    return s->base + ((uint64_t)granule << MM_GRANULE_LOG);
 }
 
 static uint32_t granule_of(const struct stow *s, const void *p)
 {
-    return (uint32_t)((uint64_t)((const char *)p - s->th->m->base) >> MM_GRANULE_LOG);
+    return (uint32_t)((uint64_t)((const char *)p - s->base) >> MM_GRANULE_LOG);
 }
 
 static uint64_t header_of(const char *payload)
@@ -76,83 +82,99 @@ static uint64_t header_of(const char *payload)
 
 /* ---- frames ---- */
 
-static int push(struct stow *s, char *payload, const struct layout *l, uint64_t header, bool writes)
+static struct frame frame_of(char *payload, const struct layout *l, uint64_t header, bool writes)
 {
-    uint32_t length = object_header_length(header);
-    bool arrays = l->element_ref_count > 0 && length > 0;
+    uint32_t elements = l->element_ref_count > 0 ? object_header_length(header) : 0;
 
-    if (l->ref_count == 0 && !arrays)
-        return MMGC_OK;
-    if (s->depth == s->capacity) {
-        size_t capacity = s->capacity == 0 ? FIRST_FRAMES : 2 * s->capacity;
-        struct frame *frames = reallocarray(s->frames, capacity, sizeof(*frames));
-        if (frames == NULL)
-            return error_system("malloc", -ENOMEM);
-        s->frames = frames;
-        s->capacity = capacity;
-    }
-    s->frames[s->depth++] = (struct frame){ payload, l, arrays ? length : 0, 0, 0, writes };
+    return (struct frame){ payload, l->refs, l->refs + l->ref_count, l, elements, writes };
+}
+
+static __attribute__((noinline)) int frames_grow(struct stow *s)
+{
+    size_t capacity = s->capacity == 0 ? FIRST_FRAMES : 2 * s->capacity;
+    struct frame *frames = reallocarray(s->frames, capacity, sizeof(*frames));
+
+    if (frames == NULL)
+        return error_system("malloc", -ENOMEM);
+    s->frames = frames;
+    s->capacity = capacity;
     return MMGC_OK;
 }
 
-/* The top frame's next reference, or NULL: there are no more. */
-static uint32_t *next_slot(struct frame *f)
+static inline int push(struct stow *s, char *payload, const struct layout *l, uint64_t header, bool writes)
+{
+    struct frame f = frame_of(payload, l, header, writes);
+
+    if (f.next == f.end && f.elements == 0)
+        return MMGC_OK;
+    if (MM_UNLIKELY(s->depth == s->capacity)) {
+        int r = frames_grow(s);
+        if (r != MMGC_OK)
+            return r;
+    }
+    s->frames[s->depth++] = f;
+    return MMGC_OK;
+}
+
+/* From the fixed part to the first element, or to the next one. */
+static __attribute__((noinline)) void next_element(struct frame *f)
 {
     const struct layout *l = f->layout;
 
-    if (f->field < l->ref_count)
-        return (uint32_t *)(void *)(f->payload + l->refs[f->field++]);
-    uint32_t in_element = f->field - l->ref_count;
-    if (f->element == f->length)
-        return NULL;
-    uint32_t *slot = (uint32_t *)(void *)(f->payload + l->fixed_bytes + (uint64_t)f->element * l->element_bytes +
-                                          l->element_refs[in_element]);
-    if (++in_element == l->element_ref_count) {
-        f->element++;
-        f->field = l->ref_count;
-    } else {
-        f->field++;
-    }
-    return slot;
+    f->at += f->end == l->element_refs + l->element_ref_count ? l->element_bytes : l->fixed_bytes;
+    f->next = l->element_refs;
+    f->end = l->element_refs + l->element_ref_count;
+    f->elements--;
 }
 
-static bool is_done(const struct frame *f)
+/* Its next reference; there is one. */
+static inline uint32_t *next_slot(struct frame *f)
 {
-    return f->field >= f->layout->ref_count && f->element == f->length;
+    if (MM_UNLIKELY(f->next == f->end))
+        next_element(f);
+    return (uint32_t *)(void *)(f->at + *f->next++);
+}
+
+static inline bool is_done(const struct frame *f)
+{
+    return f->next == f->end && f->elements == 0;
 }
 
 /* ---- where things are ---- */
 
 static uint8_t owner_of(const struct stow *s, uint32_t granule)
 {
-    return s->th->holds->pool.owners[granule / MM_BLOCK_GRANULES];
+    return s->owners[granule / MM_BLOCK_GRANULES];
 }
 
-static struct held_block *block_of(const struct stow *s, uint32_t granule)
+static const struct held_block *block_of(const struct stow *s, uint32_t granule)
 {
-    struct hold_pool *pool = &s->th->holds->pool;
-
-    return held_block(pool, pool->places[granule / MM_BLOCK_GRANULES]);
+    return &s->pool->blocks[s->pool->places[granule / MM_BLOCK_GRANULES] - 1];
 }
 
-/* The map of the block that @granule is in, empty if this stow has not been there. NULL: out of memory. */
-static struct stow_map *map_of(struct stow *s, uint32_t granule)
+/* Of a block where this stow has not been. NULL: out of memory. */
+static __attribute__((noinline)) struct stow_map *map_begin(struct stow *s, uint32_t granule)
 {
-    struct held_block *b = block_of(s, granule);
+    uint32_t place = s->pool->places[granule / MM_BLOCK_GRANULES];
+    struct held_block *b = held_block(&s->th->holds->pool, place);
 
-    if (b->map == NULL) {
+    if (b->map == NULL)
         b->map = malloc(sizeof(*b->map));
-        if (b->map == NULL)
-            return NULL;
-        b->map->stow = 0;
-    }
-    if (b->map->stow != s->serial) {
-        b->map->stow = s->serial;
-        memset(b->map->copied, 0, sizeof(b->map->copied));
-        b->map->next = s->touched;
-        s->touched = s->th->holds->pool.places[granule / MM_BLOCK_GRANULES];
-    }
+    if (b->map == NULL)
+        return NULL;
+    b->map->stow = s->serial;
+    memset(b->map->copied, 0, sizeof(b->map->copied));
+    b->map->next = s->touched;
+    s->touched = place;
     return b->map;
+}
+
+/* The map of the block that @granule is in. NULL: out of memory. */
+static inline struct stow_map *map_of(struct stow *s, uint32_t granule)
+{
+    struct stow_map *map = block_of(s, granule)->map;
+
+    return MM_LIKELY(map != NULL && map->stow == s->serial) ? map : map_begin(s, granule);
 }
 
 static bool is_copied(const struct stow_map *map, uint32_t granule)
@@ -188,7 +210,7 @@ static uint32_t forwarded(const struct stow *s, uint32_t granule)
 /* ---- copying ---- */
 
 /* NULL: *ret_error; if more memory would help, s->lacks. */
-static char *room_for(struct stow *s, uint64_t bytes, int *ret_error)
+static __attribute__((noinline)) char *room_elsewhere(struct stow *s, uint64_t bytes, int *ret_error)
 {
     struct thread *th = s->th;
     struct hold *hold = s->to > 0 ? &th->holds->stack[s->to - 1] : NULL;
@@ -200,9 +222,23 @@ static char *room_for(struct stow *s, uint64_t bytes, int *ret_error)
         return NULL;
     }
     char *p = hold != NULL ? hold_take(th, hold, bytes) : alloc_at_hand(th, bytes, s->from_blocks);
+    if (p == NULL && s->from_blocks)
+        p = alloc_at_hand(th, bytes, false);
     s->lacks = p == NULL;
     if (p == NULL)
         *ret_error = error_set(MMGC_E_NOMEM, "stowing %llu bytes", (unsigned long long)bytes);
+    return p;
+}
+
+/* A hold's bump ends where its budget does (hold_new.c). */
+static inline char *room_for(struct stow *s, uint64_t bytes, int *ret_error)
+{
+    struct shm_bump *bump = s->bump;
+
+    if (MM_UNLIKELY(bump == NULL || bytes > (uint64_t)(bump->limit - bump->cursor)))
+        return room_elsewhere(s, bytes, ret_error);
+    char *p = bump->cursor;
+    span_word_store(&bump->cursor, p + bytes);
     return p;
 }
 
@@ -213,7 +249,7 @@ static inline void copy_payload(char *to, const char *from, uint64_t bytes)
 }
 
 /* What stands at @granule is in the hold: copied, or counted. */
-static int take_out(struct stow *s, struct stow_map *map, uint32_t granule)
+static inline int take_out(struct stow *s, struct stow_map *map, uint32_t granule)
 {
     char *from = address_of(s, granule), *to = from;
     uint64_t header = header_of(from);
@@ -237,7 +273,7 @@ static int take_out(struct stow *s, struct stow_map *map, uint32_t granule)
     return push(s, to, l, header, !s->measures);
 }
 
-static int visit_guest(struct stow *s, uint32_t granule)
+static __attribute__((noinline)) int visit_guest(struct stow *s, uint32_t granule)
 {
     uint32_t depth;
     char *object = address_of(s, granule);
@@ -289,17 +325,15 @@ static int drain(struct stow *s)
 {
     while (s->depth > 0) {
         struct frame *f = &s->frames[s->depth - 1];
-        uint32_t *slot = next_slot(f), now;
+        uint32_t *slot = next_slot(f), was = __atomic_load_n(slot, __ATOMIC_RELAXED), now;
         bool writes = f->writes, weak = f->layout->weak;
-        if (slot == NULL || is_done(f))
-            s->depth--; /* before it is visited: a list takes one frame */
-        if (slot == NULL)
+        s->depth -= is_done(f); /* before it is visited: a list takes one frame */
+        if (was == 0)
             continue;
-        uint32_t was = __atomic_load_n(slot, __ATOMIC_RELAXED);
         int r = MM_UNLIKELY(weak) ? find(s, was) : MMGC_OK;
-        if (r == MMGC_OK)
+        if (MM_LIKELY(r == MMGC_OK))
             r = visit(s, was, &now);
-        if (r != MMGC_OK)
+        if (MM_UNLIKELY(r != MMGC_OK))
             return r;
         if (writes && now != was)
             __atomic_store_n(slot, now, __ATOMIC_RELAXED); /* nobody knows the copy yet */
@@ -344,9 +378,8 @@ static void update(struct stow *s, char *object)
 
     if (l == NULL)
         return;
-    struct frame f = { object, l, l->element_ref_count > 0 ? object_header_length(header) : 0, 0, 0, true };
-    for (uint32_t *slot; (slot = next_slot(&f)) != NULL;) {
-        uint32_t was = __atomic_load_n(slot, __ATOMIC_RELAXED), now = forwarded(s, was);
+    for (struct frame f = frame_of(object, l, header, true); !is_done(&f);) {
+        uint32_t *slot = next_slot(&f), was = __atomic_load_n(slot, __ATOMIC_RELAXED), now = forwarded(s, was);
         if (now != was)
             write_barrier_store(s->th, object, (mmgc_ref *)(void *)slot, now);
     }
@@ -451,6 +484,15 @@ static void undo(struct stow *s)
 
 /* ---- a stow ---- */
 
+static struct shm_bump *bump_of(const struct stow *s)
+{
+    if (s->to > 0)
+        return &s->th->holds->stack[s->to - 1].bump;
+    if (s->th->heap->control->allocator != SHM_ALLOCATOR_BUMP)
+        return NULL;
+    return span_bump(s->th, s->from_blocks ? SHM_GRANT_BLOCKS : SHM_GRANT_LINES);
+}
+
 static int pass(struct stow *s, const struct roots *roots)
 {
     s->serial = at_add_relaxed(&last_serial, 1) + 1;
@@ -458,6 +500,7 @@ static int pass(struct stow *s, const struct roots *roots)
     s->depth = 0;
     s->bytes = 0;
     s->lacks = false;
+    s->bump = bump_of(s);
     if (s->to > 0 && !s->measures)
         s->before = s->th->holds->stack[s->to - 1];
     return visit_roots(s, roots);
@@ -514,17 +557,56 @@ static int wait_for_room(struct stow *s, const struct roots *roots)
     return r == MMGC_OK ? secure_rooted(s, roots) : r;
 }
 
+/* ---- ahead of the first pass ---- */
+
+/* What the holds have that something leaves: no more than that will. */
+static uint64_t most_bytes(const struct stow *s)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t depth = s->th->hold_depth; depth > s->to; depth--)
+        bytes += hold_used(s->th, &s->th->holds->stack[depth - 1]);
+    return bytes;
+}
+
+/* [safepoint] As much as was stowed of late is likely to be stowed again: where that does not lie ready it is waited for before anything is
+ * copied, not after a pass that was in vain. Not had: it may do without. */
+static int look_ahead(struct stow *s, const struct roots *roots)
+{
+    uint64_t expected = MM_MIN(s->th->holds->stowed_bytes, most_bytes(s));
+
+    if (s->to > 0 || s->th->heap->control->allocator != SHM_ALLOCATOR_BUMP || alloc_lies_ready(s->th, expected))
+        return MMGC_OK;
+    s->need = (struct alloc_need){ 0 };
+    s->need.bytes[SHM_GRANT_BLOCKS] = expected;
+    int r = secure_rooted(s, roots);
+    s->from_blocks = r == MMGC_OK;
+    return thread_is_in(s->th) ? MMGC_OK : r;
+}
+
+/* A stow that was much smaller than others does not make them forgotten at once. */
+static void look_back(const struct stow *s)
+{
+    if (s->to == 0)
+        s->th->holds->stowed_bytes = MM_MAX(s->bytes, s->th->holds->stowed_bytes / 2);
+}
+
 static int stow(struct thread *th, uint32_t to, const struct roots *roots, bool waits)
 {
-    struct stow s = { .th = th, .to = to };
-    int r = copy_all(&s, roots);
+    struct hold_pool *pool = &th->holds->pool;
+    struct stow s = { .th = th, .to = to, .pool = pool, .owners = pool->owners, .base = th->m->base };
+    int r = waits ? look_ahead(&s, roots) : MMGC_OK;
 
+    if (r == MMGC_OK)
+        r = copy_all(&s, roots);
     for (unsigned attempt = 0; r != MMGC_OK && s.lacks && waits && attempt < ATTEMPTS; attempt++) {
         r = wait_for_room(&s, roots);
         if (r != MMGC_OK)
             break;
         r = copy_all(&s, roots);
     }
+    if (r == MMGC_OK)
+        look_back(&s);
     free(s.frames);
     return r;
 }

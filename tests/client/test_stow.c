@@ -378,6 +378,20 @@ START_TEST(a_stow_waits_for_memory_if_it_must)
 }
 END_TEST
 
+/* What the large ones took is seen to before the next one, of whatever size. */
+START_TEST(large_and_small_stows_follow_each_other)
+{
+    open_both(_i);
+    for (int i = 0; i < 6; i++) {
+        mmgc_hold hold = begin();
+        int64_t length = some(i % 2 == 0 ? 8000 : 10);
+        struct node *list = end_keeping(hold, list_new(length));
+        ck_assert(!is_held(list));
+        ck_assert_int_eq(list_length(list), length);
+    }
+}
+END_TEST
+
 /* ---- failures ---- */
 
 void *__real_malloc(size_t bytes);
@@ -498,6 +512,7 @@ static Suite *make(void)
     tcase_add_loop_test(tc, what_no_hold_refers_to_any_more_is_freed, 0, BOTH);
     tcase_add_loop_test(tc, a_hold_in_a_full_heap_fails_and_loses_nothing, 0, BOTH);
     tcase_add_loop_test(tc, a_stow_waits_for_memory_if_it_must, 0, BOTH);
+    tcase_add_loop_test(tc, large_and_small_stows_follow_each_other, 0, BOTH);
     suite_add_tcase(suite, tc);
 
     TCase *failures = tcase_create("failures");
