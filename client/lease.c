@@ -151,8 +151,8 @@ static int settle_or_take(struct thread *th, struct lease_place *p, enum shm_lea
 }
 
 /* The row has begun, and that is all, or an entry tries. */
-static __attribute__((noinline)) int take_slowly(struct thread *th, uint32_t granule, struct row row, enum shm_lease_state state, bool tried,
-                                                 uint64_t timeout_ns)
+static __attribute__((noinline)) int take_slowly(struct thread *th, uint32_t granule, struct row row, enum shm_lease_state state,
+                                                 bool tried, uint64_t timeout_ns)
 {
     struct lease_place p = lease_table_place(th->heap, granule, row.slot, 0);
     int r = settle_or_take(th, &p, state, tried, timeout_ns);
@@ -173,7 +173,8 @@ static __attribute__((noinline)) int revoked(struct mmgc_heap *heap, uint32_t gr
     return end_row(heap, row, error_set(MMGC_E_REVOKED, "while it was taken"));
 }
 
-static inline __attribute__((always_inline)) int take_with_row(struct thread *th, uint32_t granule, struct row row, enum shm_lease_state state, uint64_t timeout_ns)
+static inline __attribute__((always_inline)) int take_with_row(struct thread *th, uint32_t granule, struct row row,
+                                                               enum shm_lease_state state, uint64_t timeout_ns)
 {
     struct mmgc_heap *heap = th->heap;
     struct shm_session *session = heap->session;
@@ -197,7 +198,9 @@ static inline __attribute__((always_inline)) int take(struct mmgc_thread *t, con
         return r;
     struct thread *th = thread_of(t);
     uint32_t granule = row_granule(th, object);
-    if (MM_UNLIKELY(!row_begin_at_once(th, kind, object, granule, name, &row)) && (r = row_begin(th, kind, object, name, &row)) != MMGC_OK) /* L1 */
+    if (MM_UNLIKELY(!row_begin_at_once(th, kind, object, granule, name, &row))) /* L1 */
+        r = row_begin(th, kind, object, name, &row);
+    if (MM_UNLIKELY(r != MMGC_OK))
         return r;
     r = take_with_row(th, granule, row, SHM_LEASE_SHARED + (unsigned)mode, timeout_ns);
     if (MM_UNLIKELY(r != MMGC_OK))
@@ -326,7 +329,8 @@ static inline void give_back(struct mmgc_heap *heap, uint32_t slot, uint32_t tag
     enum shm_lease_state state = SHM_LEASE_SHARED + ((tag & SHM_ROW_KIND_MASK) - SHM_ROW_SHARED);
     bool first = heap->row_next[slot] == 0;
 
-    if (MM_UNLIKELY(!first || !lease_table_give_back_first(lease_table_home(heap, granule), lease_table_entry(session, granule, slot), state)))
+    uint64_t entry = lease_table_entry(session, granule, slot);
+    if (MM_UNLIKELY(!first || !lease_table_give_back_first(lease_table_home(heap, granule), entry, state)))
         give_back_slowly(heap, slot);
 }
 

@@ -134,9 +134,6 @@ int lease_table_downgrade(const struct lease_place *p, enum shm_lease_state stat
 /* MMGC_OK: there is an entry that only tries; what comes of it is yet to be seen. */
 static int claim(struct lease_place *p, enum shm_lease_state try)
 {
-    p->at = 0;
-    if (MM_LIKELY(at_load_seq_cst(&p->home->entries[0]) == 0 && lease_table_rest_is_empty(p->home) && change(p, 0, entry_of(p, try))))
-        return MMGC_OK;
     for (unsigned i = 0; i < TRIES; i++) {
         p->at = NOWHERE;
         struct seen seen = look(p, try);

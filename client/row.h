@@ -34,7 +34,9 @@ static inline bool row_may_be_object(const struct thread *th, const void *object
 }
 static inline int row_check_object(const struct thread *th, const void *object)
 {
-    return MM_LIKELY(row_may_be_object(th, object)) ? MMGC_OK : row_explain_object(th, object);
+    if (MM_LIKELY(row_may_be_object(th, object)))
+        return MMGC_OK;
+    return row_explain_object(th, object);
 }
 /* The thread that this system thread last began a row with: where a row that ends here may go. Never looked at for a heap that it was
  * not found in: heaps have numbers. */
@@ -57,8 +59,8 @@ int row_begin_in(struct mmgc_heap *table, enum shm_row_kind kind, uint32_t granu
 int row_end(struct mmgc_heap *heap, struct row row, unsigned kinds);
 /* A slot whose row has ended is free, and that of a thread again if this system thread has one. */
 void row_slot_give_back(struct mmgc_heap *heap, uint32_t slot);
-/* The same as row_end() in two steps, for leases: who makes the first is alone with the row, which still pins its object, until the second. *ret_tag is what
- * stood there, for both. A row that was revoked is not used again (shm/lease.h). */
+/* The same as row_end() in two steps, for leases: who makes the first is alone with the row, which still pins its object, until the second. *ret_tag
+ * is what stood there, for both. A row that was revoked is not used again (shm/lease.h). */
 int row_end_begin(struct mmgc_heap *heap, struct row row, unsigned kinds, uint32_t *ret_tag);
 static inline void row_end_finish(struct mmgc_heap *heap, struct row row, uint32_t tag);
 /* Why a row is not one of @kinds with this serial; the detail is set. */
@@ -106,8 +108,8 @@ static inline uint32_t row_start(struct shm_session *session, uint32_t slot, enu
 }
 /* row_begin() where that is possible without further ado: the thread has a free row, no hold is open. @object is not NULL, and is at @granule if
  * it is one. False: nothing was done. */
-static inline __attribute__((always_inline)) bool row_begin_at_once(struct thread *th, enum shm_row_kind kind, const void *object, uint32_t granule, const char *name,
-                                     struct row *ret_row)
+static inline __attribute__((always_inline)) bool row_begin_at_once(struct thread *th, enum shm_row_kind kind, const void *object,
+                                                                    uint32_t granule, const char *name, struct row *ret_row)
 {
     struct mmgc_heap *heap = th->heap;
     struct shm_session *session = heap->session;

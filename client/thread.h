@@ -97,7 +97,9 @@ static inline bool thread_may_go_on(const struct mmgc_thread *t)
 }
 static inline int thread_check_in(const struct mmgc_thread *t)
 {
-    return MM_LIKELY(thread_may_go_on(t)) ? MMGC_OK : thread_explain_not_in(t);
+    if (MM_LIKELY(t != NULL && thread_of(t)->generation == fork_generation && thread_is_in(thread_of(t))))
+        return MMGC_OK;
+    return thread_explain_not_in(t);
 }
 /* Remembers @code for mmgc_thread_error() and returns NULL. The detail was set by whoever found it. */
 void *thread_fail(struct thread *th, int code);
