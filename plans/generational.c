@@ -17,7 +17,7 @@
 
 bool generational_young_stw(const struct heap *h, const struct heap_stop *stop)
 {
-    return !stop->whole && !stop->full_heap && !stop->emergency && !h->whole_next && !h->log.lost &&
+    return !stop->whole && !stop->full_heap && !stop->emergency && stop->stow_count == 0 && !h->whole_next && !h->log.lost &&
            !h->count.inexact;
 }
 

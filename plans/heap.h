@@ -73,6 +73,7 @@ struct heap *heap_unref(struct heap *heap);
 MM_DEFINE_AUTO(heap, heap_unref)
 const char *heap_plan_name(const struct heap *heap);
 bool heap_plan_collects(const struct heap *heap);
+bool heap_plan_stows(const struct heap *heap);                       /* its whole collections see to heap_stop.stows: those that evacuate */
 uint32_t heap_plan_allocator(const struct heap *heap);               /* enum shm_allocator */
 uint32_t heap_plan_barrier(const struct heap *heap);                 /* enum shm_barrier_kind */
 bool heap_barrier_active(const struct heap *heap);                   /* clients log stores now, or from the next resume on */
@@ -184,6 +185,15 @@ struct heap_moves {                           /* what a collection moved, for wh
     uint64_t capacity;
     _Atomic uint64_t count;                   /* above the capacity: some are not there */
 };
+/* A graph that is to lie packed in the order in which it is walked: depth first, first field first. */
+struct heap_stow {
+    uint32_t root;                            /* granule of an object that some root keeps alive; hostile. 0 is passed over */
+    bool done;                                /* this and below is the collection's: it was one that stows */
+    uint32_t now;                             /* where the root is; 0: it was none */
+    uint64_t objects, bytes;                  /* found over strong references, what stays where it is too */
+    uint64_t moved_objects, moved_bytes;      /* side by side */
+    bool cut;                                 /* for want of packets some of it was not found, or not kept in order */
+};
 struct heap_stop {                            /* all that a collection needs to know of the world */
     const struct heap_roots *roots;
     size_t root_count;
@@ -194,6 +204,8 @@ struct heap_stop {                            /* all that a collection needs to 
     bool emergency;                           /* the collection before this one did not make the room that is needed */
     bool whole;                               /* somebody asked for a collection of the whole heap, not of what is young */
     bool full_heap;                           /* the same, and for all that can be had: a defragmentation, too */
+    struct heap_stow *stows;                  /* graphs to be stowed before anything else moves, first come first; a whole collection */
+    size_t stow_count;
     struct heap_moves *moves;                 /* filled in; NULL: nobody wants to know */
 };
 /* How long the object at @granule is, header included, in granules; 0: there is none. World stopped. */
@@ -203,7 +215,7 @@ enum heap_fault {                             /* what verify and sanity can find
     HEAP_FAULT_UNREACHED, HEAP_FAULT_COUNT, HEAP_FAULT_GRAPH
 };
 const char *heap_fault_sentence(enum heap_fault fault);
-#define HEAP_PACKET_KINDS_MAX 24u
+#define HEAP_PACKET_KINDS_MAX 26u
 enum heap_pause {                             /* why the world was stopped */
     HEAP_PAUSE_FULL,                          /* a collection of the whole heap, from beginning to end */
     HEAP_PAUSE_YOUNG,                         /* of what was allocated since the last collection */

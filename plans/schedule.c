@@ -16,9 +16,9 @@
 #include "plans/refcount.h"
 #include "plans/stage/collection.h"
 
-enum { STAGE_MEASURE, STAGE_PREPARE, STAGE_PIN, STAGE_SETTLE, STAGE_ROOTS, STAGE_CLOSURE, STAGE_LAYOUT, STAGE_MAP, STAGE_SLIDE,
+enum { STAGE_MEASURE, STAGE_PREPARE, STAGE_FIND, STAGE_PIN, STAGE_SETTLE, STAGE_STOW, STAGE_ROOTS, STAGE_CLOSURE, STAGE_LAYOUT, STAGE_MAP, STAGE_SLIDE,
        STAGE_RELEASE, STAGES };
-static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "settle", "roots", "closure", "layout", "map", "slide",
+static const char *const stage_names[STAGES] = { "measure", "prepare", "find", "pin", "settle", "stow", "roots", "closure", "layout", "map", "slide",
                                                  "release" };
 
 /* clang-format off */
@@ -26,9 +26,12 @@ static const char *const stage_names[STAGES] = { "measure", "prepare", "pin", "s
     X(MEASURE_BLOCKS,      STAGE_MEASURE,  stage_measure,      64 /* blocks */) \
     X(PREPARE_BLOCKS,      STAGE_PREPARE,  stage_prepare,      64 /* blocks */) \
     X(RELEASE_HELD,        STAGE_PREPARE,  stage_release_held, 1024 /* objects */) \
+    X(FIND_STOWS,          STAGE_FIND,     stage_find_stows,    0 /* all of them */) \
     X(RESOLVE_AMBIGUOUS,   STAGE_PIN,      stage_ambiguous,   256 /* words */) \
     X(SCAN_IMMORTAL,       STAGE_PIN,      stage_immortal,     16 /* blocks */) \
     X(SETTLE_PINS,         STAGE_SETTLE,   stage_settle,       64 /* blocks */) \
+    X(STOW_GRAPHS,         STAGE_STOW,     stage_stow,          0 /* all of them */) \
+    X(MARK_PINS,           STAGE_STOW,     stage_mark_pins,    64 /* blocks */) \
     X(TRACE_EXACT,         STAGE_ROOTS,    stage_exact,       256 /* words */) \
     X(SCAN_LOGGED,         STAGE_ROOTS,    stage_logged,      256 /* rows */) \
     X(COUNT_LOGGED,        STAGE_ROOTS,    stage_counted,     256 /* rows */) \
@@ -183,7 +186,9 @@ static bool add_packets(struct collection *c, struct job *job)
         job_disable_stage(job, STAGE_MEASURE);
     if (!c->heap->evacuates)
         job_disable_stage(job, STAGE_SETTLE);
-    return add_range(job, MEASURE_BLOCKS, measures ? blocks : 0) && add_range(job, PREPARE_BLOCKS, blocks) &&
+    for (uint32_t i = 0; !c->stows && i < 2; i++)
+        job_disable_stage(job, i == 0 ? STAGE_FIND : STAGE_STOW);
+    return add_range(job, FIND_STOWS, c->stows) && add_range(job, STOW_GRAPHS, c->stows) && add_range(job, MEASURE_BLOCKS, measures ? blocks : 0) && add_range(job, PREPARE_BLOCKS, blocks) &&
            add_range(job, RESOLVE_AMBIGUOUS, words) &&
            add_range(job, SCAN_IMMORTAL, c->heap->blocks.counts[BLOCK_IMMORTAL] > 0 ? blocks : 0) &&
            add_range(job, SETTLE_PINS, c->heap->evacuates ? blocks : 0) &&
@@ -211,11 +216,14 @@ static void begin(struct collection *c, struct engine *engine)
     c->slide.moves = c->stop->moves;
     c->slide.elements = &kinds[UPDATE_ELEMENTS];
     c->elements = &kinds[COUNT_ELEMENTS];
+    c->mark_pins = &kinds[MARK_PINS];
     h->evacuates = h->plan->constraints.trace == PLAN_TRACE_EVACUATE;
     h->defrags = false;
     h->copy_cursor = 0;
     if (h->plan->begin_stw != NULL)
         h->plan->begin_stw(h, c->stop);
+    c->stows = c->stop->stow_count > 0 && !h->young && heap_plan_stows(h);
+    h->evacuates |= c->stows;
 }
 
 /* As if the workers had shared it evenly. */
@@ -272,7 +280,7 @@ int schedule_collect_stw(struct heap *h, struct engine *engine, const struct hea
         return r;
     r = slide_init(&c.slide, h);
     if (r == 0 && h->plan->constraints.counts)
-        r = refcount_reserve_stw(h, c.row_words);
+        r = refcount_reserve_stw(h, c.row_words + stop->stow_count);
     if (r == 0)
         r = run(&c, engine, ret);
     slide_fini(&c.slide);

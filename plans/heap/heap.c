@@ -196,6 +196,11 @@ bool heap_plan_collects(const struct heap *h)
     return h->plan->constraints.trace != PLAN_TRACE_NONE;
 }
 
+bool heap_plan_stows(const struct heap *heap)
+{
+    return heap->plan->constraints.trace == PLAN_TRACE_EVACUATE;
+}
+
 uint32_t heap_plan_allocator(const struct heap *h)
 {
     return h->plan->constraints.allocator;
@@ -393,7 +398,7 @@ const char *heap_pause_name(enum heap_pause kind)
 /* A cycle has made marks ready: it begins, unless more is wanted than it can do. */
 static bool begins_cycle(const struct heap *h, const struct heap_stop *stop)
 {
-    return heap_cycle(h) == HEAP_CYCLE_CLEARED && !h->plan->constraints.counts && !stop->whole && !stop->full_heap && !stop->emergency;
+    return heap_cycle(h) == HEAP_CYCLE_CLEARED && !h->plan->constraints.counts && !stop->whole && !stop->full_heap && !stop->emergency && stop->stow_count == 0;
 }
 
 static int collect(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret)

@@ -19,6 +19,8 @@ struct collection { /* the job's context */
     struct trace trace;
     struct slide slide;
     struct references references;
+    const struct packet_kind *mark_pins;
+    bool stows;         /* [const] stop->stows: stage/stow.c */
     const struct packet_kind *elements; /* of plans that count: large arrays' (refcount.h) */
 };
 
@@ -66,6 +68,9 @@ void stage_prepare(struct worker *w, struct packet *p);
 void stage_ambiguous(struct worker *w, struct packet *p);
 void stage_immortal(struct worker *w, struct packet *p);
 void stage_settle(struct worker *w, struct packet *p);
+void stage_find_stows(struct worker *w, struct packet *p);
+void stage_mark_pins(struct worker *w, struct packet *p);
+void stage_stow(struct worker *w, struct packet *p);
 void stage_exact(struct worker *w, struct packet *p);
 void stage_logged(struct worker *w, struct packet *p);
 void stage_release_held(struct worker *w, struct packet *p);

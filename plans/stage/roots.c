@@ -119,11 +119,16 @@ void stage_ambiguous(struct worker *w, struct packet *p)
 void stage_settle(struct worker *w, struct packet *p)
 {
     const struct trace *t = &collection_of(w)->trace;
+    bool stows = collection_of(w)->stows;
 
     stage_split(w, p);
-    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++)
-        if (blocks_flag(&t->heap->blocks, block, BLOCK_EVACUATE))
+    for (uint32_t block = (uint32_t)p->args[0]; block < p->args[1]; block++) {
+        bool all = stows && block_kind_in_use(blocks_kind(&t->heap->blocks, block));
+        if (all || blocks_flag(&t->heap->blocks, block, BLOCK_EVACUATE))
             evacuate_settle_pins(t, block);
+        if (all)
+            evacuate_unmark_pins(t, block);
+    }
 }
 
 /* A handle's owner may change it while we move what it refers to (S8): then its new value is its own business. */

@@ -13,6 +13,10 @@
  *   E6  strictly depth first, first reference first: an object's copy lies right behind that of what refers to it first, as a
  *       program that makes a structure and then walks it has it. A ring of references in flight as in mark.c would be faster where
  *       objects lie shuffled, and would interleave sixteen structures: a tree then took 16 times as long to walk
+ *   E7  an ordered trace (a graph that is stowed) is one worker's: where its stack has no room, what is older is kept on a list, and a long array
+ *       lies there above what was pushed before it: so E6 holds for all of it, unless packets run out: then the rescan finds what is left
+ *       What is pinned has its scratch bit alone meanwhile, not its mark bit: so whoever comes to it first goes on from it, once; it is counted,
+ *       and what it refers to is in packets, already. When all is stowed, what has a scratch bit is marked
  *   Honest objects do not overlap. A forged reference into one can spoil its header when what it claims is moved: a client's lie,
  *   found by verify; no step here goes wrong by it.
  *   From   Cheney's forwarding in the old copy; opportunistic evacuation after Immix (PLDI 2008); claim bit: soundness S18 */
@@ -112,13 +116,14 @@ static void make_room(struct tracer *r, uint64_t references)
         stack_make_room(r, r->t->slots, references * ITEMS_A_PLACE);
 }
 
-static void scan_elements(struct tracer *r, const struct object *o)
+/* @from: items pushed for what comes before this object. */
+static void scan_elements(struct tracer *r, const struct object *o, uint32_t *from)
 {
     uint32_t slice = stack_slice_elements(o->program, ITEMS_A_PLACE);
 
     if (o->length <= slice) {
         object_each_element(r->t->arena, o->granule, o->program, 0, o->length, push, r);
-    } else if (!stack_leave_slice(r, o->granule, o->program, 0, o->length)) {
+    } else if ((r->t->ordered && !stack_keep(r, from)) || !stack_leave_slice(r, o->granule, o->program, 0, o->length)) {
         at_store_relaxed(&r->t->overflowed, 1);
     }
 }
@@ -128,7 +133,7 @@ static void scan_array(struct tracer *r, const struct object *o)
     make_room(r, o->program->ref_count + STACK_SLICE_ITEMS / ITEMS_A_PLACE);
     uint32_t from = r->stack == NULL ? 0 : r->stack->count;
     object_each_fixed(r->t->arena, o->granule, o->program, push, r);
-    scan_elements(r, o);
+    scan_elements(r, o, &from);
     if (r->stack != NULL)
         turn_over(r->stack, from);
 }
@@ -238,11 +243,25 @@ static __attribute__((noinline)) void await(const struct trace *t, uint32_t gran
             sched_yield();
 }
 
+/* E7: true if the object just claimed was pinned: then it is gone on from, and that is all. In blocks just taken nothing is. */
+static bool walk_pinned(struct tracer *r, uint32_t granule, enum block_kind kind)
+{
+    struct object o;
+
+    if (!r->t->ordered || !is_settled(r->t, granule) || blocks_flag(&r->t->heap->blocks, granule / MM_BLOCK_GRANULES, BLOCK_FRESH))
+        return false;
+    if (object_load(r->t->heap, granule, kind, &o))
+        scan(r, &o);
+    return true;
+}
+
 /* Of any size and shape; it has just been claimed. Its address from now on. */
 static __attribute__((noinline)) uint32_t evacuate_any(struct tracer *r, uint32_t granule, enum block_kind kind)
 {
     struct object o;
 
+    if (walk_pinned(r, granule, kind))
+        return granule;
     bool good = settle_size(r->t, r->tally, granule, kind, &o);
     uint32_t to = good ? copy(r, kind, &o) : 0;
     if (to == 0)
@@ -290,7 +309,7 @@ static __attribute__((noinline)) void mark_in_place(struct tracer *r, uint32_t g
 {
     struct object o;
 
-    if (!settle_try_mark(r->t, granule))
+    if (!settle_try_mark(r->t, granule) || (MM_UNLIKELY(!r->t->plain) && walk_pinned(r, granule, kind)))
         return;
     bool good = settle_size(r->t, r->tally, granule, kind, &o);
     settle_in_place(r->t, kind, &o);
@@ -325,6 +344,19 @@ void evacuate_settle_pins(const struct trace *t, uint32_t block)
 
     for (size_t i = first; i < first + MM_BLOCK_GRANULES / 64; i++)
         at_store_relaxed(&t->settled[i], at_load_relaxed(&t->marks[i]));
+}
+
+void evacuate_unmark_pins(const struct trace *t, uint32_t block)
+{
+    bitmap_clear_range(t->marks, (uint64_t)block * MM_BLOCK_GRANULES, ((uint64_t)block + 1) * MM_BLOCK_GRANULES);
+}
+
+void evacuate_mark_pins(const struct trace *t, uint32_t block)
+{
+    size_t first = (size_t)block * MM_BLOCK_GRANULES / 64;
+
+    for (size_t i = first; i < first + MM_BLOCK_GRANULES / 64; i++)
+        at_store_relaxed(&t->marks[i], at_load_relaxed(&t->marks[i]) | at_load_relaxed(&t->settled[i]));
 }
 
 uint32_t evacuate_root(struct tracer *r, uint32_t granule)
@@ -445,6 +477,36 @@ static void drain(struct tracer *r)
 void evacuate_run_slots(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)
 {
     drain(&(struct tracer){ t, tally, w, p });
+}
+
+/* The first elements of what is left of an array; the others come after all that these reach. */
+static void push_slice(struct tracer *r, const struct slice *s)
+{
+    uint32_t left = s->end - s->stop, stop = s->stop + MM_MIN(left, stack_slice_elements(s->program, ITEMS_A_PLACE));
+
+    if (stop < s->end && !stack_leave_slice(r, s->granule, s->program, stop, s->end))
+        at_store_relaxed(&r->t->overflowed, 1);
+    object_each_element(r->t->arena, s->granule, s->program, s->stop, stop, push, r);
+    turn_over(r->stack, 0);
+}
+
+uint32_t evacuate_in_order(struct tracer *r, uint32_t granule)
+{
+    struct slice s;
+    bool more = true, plain = r->t->plain;
+
+    r->t->ordered = r->t->bounded = true;
+    r->t->plain = false; /* nothing on a fast path knows of what is pinned */
+    uint32_t now = visit(r, granule, kind_at(r->t, granule));
+    while (more) {
+        drain(r);
+        more = stack_take_kept(r, &s);
+        if (s.end != 0)
+            push_slice(r, &s);
+    }
+    r->t->ordered = r->t->bounded = false;
+    r->t->plain = plain;
+    return now;
 }
 
 void evacuate_run_slice(struct trace *t, struct trace_tally *tally, struct worker *w, struct packet *p)

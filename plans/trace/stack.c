@@ -13,12 +13,66 @@ static struct packet *try_packet(struct tracer *r, const struct packet_kind *kin
     return r->t->bounded ? NULL : worker_packet_try_new(r->worker, kind);
 }
 
+/* An ordered trace: a list of packets, the newest first */
+
+static bool keep(struct tracer *r, struct packet *p)
+{
+    if (p == NULL)
+        return false;
+    p->next = r->t->kept;
+    r->t->kept = p;
+    return true;
+}
+
+static bool keep_oldest(struct tracer *r, uint32_t items)
+{
+    struct packet *p = r->stack, *kept = worker_packet_try_new(r->worker, r->t->slots);
+
+    if (!keep(r, kept))
+        return false;
+    memcpy(kept->items, p->items, items * sizeof(p->items[0]));
+    kept->count = items;
+    p->count -= items;
+    memmove(p->items, p->items + items, p->count * sizeof(p->items[0]));
+    return true;
+}
+
+bool stack_keep(struct tracer *r, uint32_t *from)
+{
+    bool kept = *from == 0 || keep_oldest(r, *from);
+
+    *from = kept ? 0 : *from;
+    return kept;
+}
+
+bool stack_take_kept(struct tracer *r, struct slice *ret_slice)
+{
+    struct packet *p = r->t->kept;
+
+    *ret_slice = (struct slice){ 0 };
+    if (p == NULL)
+        return false;
+    r->t->kept = p->next;
+    p->next = NULL;
+    if (p->kind == r->t->slice) {
+        *ret_slice = stack_slice_of(p);
+    } else {
+        memcpy(r->stack->items, p->items, p->count * sizeof(p->items[0]));
+        r->stack->count = p->count;
+    }
+    worker_packet_free(r->worker, p);
+    return true;
+}
+
 /* Gives away the oldest half: it is the nearest to the roots, so most hangs off it. False: no packet to be had. */
 bool stack_give_half(struct tracer *r, const struct packet_kind *kind)
 {
-    struct packet *p = r->stack, *half = try_packet(r, kind);
+    struct packet *p = r->stack, *half;
     uint32_t give = p->count / 4 * 2; /* even: a place is two items */
 
+    if (MM_UNLIKELY(r->t->ordered))
+        return keep_oldest(r, give);
+    half = try_packet(r, kind);
     if (half == NULL)
         return false;
     memcpy(half->items, p->items, give * sizeof(p->items[0]));
@@ -79,7 +133,7 @@ uint32_t stack_slice_elements(const struct scan_program *p, uint32_t items_a_ref
 bool stack_leave_slice(struct tracer *r, uint32_t granule, const struct scan_program *program, uint32_t first,
                        uint32_t end)
 {
-    struct packet *p = try_packet(r, r->t->slice);
+    struct packet *p = r->t->ordered ? worker_packet_try_new(r->worker, r->t->slice) : try_packet(r, r->t->slice);
 
     if (p == NULL)
         return false;
@@ -87,6 +141,8 @@ bool stack_leave_slice(struct tracer *r, uint32_t granule, const struct scan_pro
     p->args[1] = first;
     p->args[2] = end;
     p->args[3] = (uintptr_t)program;
+    if (r->t->ordered)
+        return keep(r, p);
     worker_packet_push(r->worker, p);
     return true;
 }

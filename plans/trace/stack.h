@@ -36,3 +36,8 @@ struct slice stack_slice_of(const struct packet *p);
 bool stack_slice_next(struct tracer *r, struct slice *s, uint32_t step);
 /* Leaves elements [@first, @end) of an array to a packet. False: no packet to be had. */
 bool stack_leave_slice(struct tracer *r, uint32_t granule, const struct scan_program *program, uint32_t first, uint32_t end);
+/* Of an ordered trace: what was pushed before item @from comes after all that is kept or pushed next. Then @from is 0. False: no packet to be
+ * had, and nothing has changed. */
+bool stack_keep(struct tracer *r, uint32_t *from);
+/* Into the empty stack: what comes next, of which a slice is given back. False: nothing is kept. */
+bool stack_take_kept(struct tracer *r, struct slice *ret_slice);

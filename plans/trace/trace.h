@@ -50,7 +50,9 @@ struct trace {                               /* constant while it runs, but for 
     bool all;                                /* weak references are followed like strong ones: stage/references.h */
     bool only_snapshot;                      /* what was granted since the cycle began is left alone: cycle_log.c L7 */
     uint8_t line_mark;                       /* LINE_MARKED, or LINE_MARKED_NEXT of a collection that marks while clients run */
-    bool bounded;                            /* [stw] the sentinel itself traces: no more packets */
+    bool bounded;                            /* [stw] the sentinel itself traces, or one worker in order: nothing is handed out */
+    bool ordered;                            /* [stw] that one worker: what its stack has no room for it keeps, and takes up in order */
+    struct packet *kept;                     /* [that worker] of what it keeps the newest; the next is older */
     bool by_kind;                            /* kind_bytes are counted */
     bool plain;                              /* none of also, crosses, only_old, only_snapshot, by_kind: one question in place of five */
     const struct packet_kind *objects, *slots, *slice, *rescan;      /* rows of the schedule's table that run the calls below */
@@ -74,8 +76,14 @@ void mark_root(struct tracer *r, uint32_t granule);          /* which object_pla
 void evacuate_pin(struct tracer *r, uint32_t granule);
 /* Between the two, for each flagged block: E5. */
 void evacuate_settle_pins(const struct trace *t, uint32_t block);
+/* For each block in use, flagged or not, that was settled, where a graph is stowed: before that and after it (E7). Not of blocks taken meanwhile. */
+void evacuate_unmark_pins(const struct trace *t, uint32_t block);
+void evacuate_mark_pins(const struct trace *t, uint32_t block);
 /* The object's address from now on. */
 uint32_t evacuate_root(struct tracer *r, uint32_t granule);
+/* The same, and with it all that it reaches and nobody has marked, by this worker alone, in order (evacuate.c E6). Its stack is a packet,
+ * empty before and after. Nothing else of the trace runs meanwhile. */
+uint32_t evacuate_in_order(struct tracer *r, uint32_t granule);
 /* The closure has drained. Where the marked object at @granule is now; has it left the place? */
 uint32_t evacuate_now(struct tracer *r, uint32_t granule);
 bool evacuate_has_left(const struct trace *t, uint32_t granule);
