@@ -124,8 +124,10 @@ static void run_stopped(struct shared_heap *h, struct collector_task *t)
         if (t->work != WORK_END) /* then it goes on, whoever is still inside */
             leases_check_stw(h, t);
         choose_kind(h, t, &stop);
+        stows_begin_stw(h, t, &stop);
         notices_begin_stw(h, t, &stop);
         t->error = run_stw(h, t, &stop);
+        stows_end_stw(h, &stop);
         notices_end_stw(h, t);
         safepoint_world_fini(&stop);
     }

@@ -62,6 +62,8 @@ enum handled request_drain(struct request *r);
 enum handled request_bequeath(struct request *r);             /* requests_guard.c */
 enum handled request_guardian(struct request *r);
 enum handled request_inherit(struct request *r);
+enum handled request_stow(struct request *r);                 /* stows.c */
+enum handled request_stowed(struct request *r);
 enum handled request_notices_open(struct request *r);         /* subscription.c */
 enum handled request_notices_taken(struct request *r);
 enum handled request_lease_wait(struct request *r);           /* requests_lease.c */

@@ -48,6 +48,8 @@ static const struct {
     [WIRE_REQUEST(BEQUEATH)] = { OPENED, request_bequeath },
     [WIRE_REQUEST(GUARDIAN)] = { OPENED, request_guardian },
     [WIRE_REQUEST(INHERIT)] = { OPENED, request_inherit },
+    [WIRE_REQUEST(STOW)] = { OPENED, request_stow },
+    [WIRE_REQUEST(STOWED)] = { OPENED, request_stowed },
     [WIRE_REQUEST(NOTICES_OPEN)] = { OPENED, request_notices_open },
     [WIRE_REQUEST(NOTICES_TAKEN)] = { OPENED, request_notices_taken },
     [WIRE_REQUEST(HANDLES)] = { GREETED, request_handles },

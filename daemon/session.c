@@ -102,6 +102,7 @@ static void leave_heap(struct session *s)
     while (!TAILQ_EMPTY(&s->mutators))
         mutator_retire(TAILQ_FIRST(&s->mutators));
     leases_leave(h, s);
+    stows_leave(h, s);
     TAILQ_REMOVE(&h->sessions, s, in_heap);
     h->session_count--;
     shared_heap_pump(h); /* s->heap stays for whoever still holds a reference to us */

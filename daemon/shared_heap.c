@@ -42,6 +42,7 @@ static void heap_free(struct shared_heap *h)
     shm_segment_unref(h->private);
     shm_segment_unref(h->control_segment);
     shm_segment_unref(h->log_segment);
+    stows_fini(&h->stows);
     leases_fini(&h->leases);
     pthread_mutex_destroy(&h->lock);
     free(h);
@@ -162,6 +163,7 @@ static struct shared_heap *heap_blank(struct server *server, const char *name,
     h->mode = settings->mode;
     pthread_mutex_init(&h->lock, NULL);
     names_init(&h->names, settings->max_names);
+    stows_init(&h->stows);
     notices_init(&h->notices);
     TAILQ_INIT(&h->sessions);
     TAILQ_INIT(&h->mutators);

@@ -23,6 +23,7 @@
 #include "daemon/patience.h"
 #include "daemon/release.h"
 #include "daemon/request.h"
+#include "daemon/stows.h"
 #include "daemon/trigger.h"
 #include "plans/heap.h"
 #include "proto/wire.h"
@@ -86,6 +87,7 @@ struct shared_heap {
 
     struct collector collector;
     struct notices notices;
+    struct stows stows;
     struct pace pace;
     struct patience patience;
     uint64_t completed, promised;             /* collections: done, and asked for by number */

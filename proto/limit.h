@@ -31,6 +31,8 @@
     X(BEQUEATH,            384, 0, 0)     \
     X(GUARDIAN,            384, 0, 0)     \
     X(INHERIT,              64, 0, 0)            \
+    X(STOW,                 64, 0, 0)     \
+    X(STOWED,               64, 0, 0)     \
     X(NOTICES_OPEN,         64, 0, 0)     \
     X(NOTICES_TAKEN,        64, 0, 0)            \
     X(HANDLES,             384, 0, 0)     \
@@ -55,6 +57,7 @@
     X(ROOT_ROWS,         65536, 0, 0)     \
     X(PRESSURE,            384, 0, 0)     \
     X(INHERITED,            64, 0, 0)            \
+    X(STOW_RESULT,         128, 0, 0)     \
     X(NOTICE,             2048, 0, 1)            \
     X(HANDLE_ROWS,       65536, 0, 0)     \
     X(LEASE_ROWS,        65536, 0, 0)

@@ -75,6 +75,9 @@
     X(guardian, Guardian, GUARDIAN)            \
     X(inherit, Inherit, INHERIT)               \
     X(inherited, Inherited, INHERITED)           \
+    X(stow, Stow, STOW)                        \
+    X(stowed, Stowed, STOWED)                  \
+    X(stow_result, StowResult, STOW_RESULT)    \
     X(notices_open, NoticesOpen, NOTICES_OPEN) \
     X(notices_taken, NoticesTaken, NOTICES_TAKEN)    \
     X(notice, Notice, NOTICE) \

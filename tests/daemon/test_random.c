@@ -53,6 +53,8 @@ struct bodies { /* one of each kind, to be filled and pointed at */
     wire_bequeath bequeath;
     wire_guardian guardian;
     wire_inherit inherit;
+    wire_stow stow;
+    wire_stowed stowed;
 };
 
 static void fill_for_heaps(wire_request *r, struct bodies *b)
@@ -112,7 +114,17 @@ static void fill_for_threads(wire_request *r, struct bodies *b)
 {
     static uint32_t refs[4] = { 0, 4, 8, 12 };
 
-    switch (any_below(10)) {
+    switch (any_below(12)) {
+    case 10:
+        b->stow = wire_stow_init();
+        b->stow.slot = any_below(2) == 0 ? any_below(4) : (uint32_t)any_number();
+        raw_fill(r, WIRE_REQUEST(STOW), &b->stow);
+        return;
+    case 11:
+        b->stowed = wire_stowed_init();
+        b->stowed.slot = any_below(2) == 0 ? any_below(4) : (uint32_t)any_number();
+        raw_fill(r, WIRE_REQUEST(STOWED), &b->stowed);
+        return;
     case 7:
         b->bequeath = wire_bequeath_init();
         b->bequeath.heir = any_name();
