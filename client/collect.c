@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* collect.c - Collect: asking for a collection and sleeping until it is done.
  *   The daemon says at once which collection it will be; its number appears in control before the resume that wakes us. */
+#include "client/collect.h"
+
 #include <mmgc/mmgc.h>
 
 #include "client/safepoint.h"
@@ -43,6 +45,18 @@ static int collect_await(struct mmgc_heap *heap, uint64_t number, uint64_t aband
     }
 }
 
+int collect_wait(struct thread *th, uint64_t number, uint64_t abandoned)
+{
+    if (!thread_is_in(th))
+        return collect_await(th->heap, number, abandoned);
+    int r = safepoint_park(th);
+    if (r != MMGC_OK)
+        return r;
+    r = collect_await(th->heap, number, abandoned);
+    int resumed = safepoint_resume(th);
+    return resumed != MMGC_OK ? resumed : r;
+}
+
 int mmgc_gc(struct mmgc_thread *t)
 {
     uint64_t number;
@@ -55,14 +69,5 @@ int mmgc_gc(struct mmgc_thread *t)
         return r;
     uint64_t abandoned = at_load_acquire(&th->heap->control->abandoned_stops);
     r = collect_start(th->heap, &number);
-    if (r != MMGC_OK)
-        return r;
-    if (!thread_is_in(th))
-        return collect_await(th->heap, number, abandoned);
-    r = safepoint_park(th);
-    if (r != MMGC_OK)
-        return r;
-    r = collect_await(th->heap, number, abandoned);
-    int resumed = safepoint_resume(th);
-    return resumed != MMGC_OK ? resumed : r;
+    return r != MMGC_OK ? r : collect_wait(th, number, abandoned);
 }

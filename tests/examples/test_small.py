@@ -21,8 +21,14 @@ def lease():
         return live.run(EXAMPLES / 'lease' / 'lease', daemon.socket, '4', '300'), '1200\n'
 
 
+def stow():
+    with live.Daemon('--heap-plan', 'immix') as daemon:
+        return live.run(EXAMPLES / 'stow' / 'stow', daemon.socket, '20000'), \
+            '20000 nodes, all side by side: the same sum\n'
+
+
 def main():
-    cases = (handles, lease)
+    cases = (handles, lease, stow)
     failed = 0
     print(f'1..{len(cases)}')
     for number, case in enumerate(cases, 1):

@@ -365,6 +365,20 @@ MMGC_API int mmgc_name_claim(struct mmgc_thread *t, const char *name, const void
  * MMGC_E_UNSUPPORTED: the plan never collects. */
 MMGC_API int mmgc_gc(struct mmgc_thread *t);
 
+struct mmgc_stow_result {
+    uint64_t collection;                     /* its number: that of its relocation notices (mmgc/notice.h) */
+    uint64_t objects, bytes;                 /* what was found from the root over strong references, headers included */
+    uint64_t moved_objects, moved_bytes;     /* of them, what lies side by side now */
+    bool complete;                           /* all of it. Else some is pinned (an ambiguous root, a lease), of a kind that never moves (large,
+                                                non-moving, immortal), or found no free memory: that stays, and was walked through */
+};
+/* [safepoint] The same, and what @root reaches over strong references lies packed afterwards: depth first, first field first, as who walks it
+ * comes by. It moves before anything else does. The thread is inside; its own pointer, where roots are ambiguous, pins the root itself: have it in
+ * a local root or handle and attach exactly to have that move, too. @ret_result may be NULL; is as it was on failure. As mmgc_gc(), and MMGC_E_UNSUPPORTED: the
+ * plan moves nothing, or slides (marksweep, pageprotect, nogc, markcompact, compressor), or the heap's ignore_system_gc is on; MMGC_E_LIMIT: 64 of a heap at once;
+ * MMGC_E_NO_OBJECT. */
+MMGC_API int mmgc_stow(struct mmgc_thread *t, const void *root, struct mmgc_stow_result *ret_result);
+
 /* ---- macros' machinery: how many arguments, and offsetof for each --------------------------------------------------- */
 
 #define MMGC_COUNT_(...) MMGC_COUNT_N_(__VA_ARGS__, 16u, 15u, 14u, 13u, 12u, 11u, 10u, 9u, 8u, 7u, 6u, 5u, 4u, 3u, 2u, 1u, 0u)
