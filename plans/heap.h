@@ -187,7 +187,7 @@ struct heap_moves {                           /* what a collection moved, for wh
 };
 /* A graph that is to lie packed in the order in which it is walked: depth first, first field first. */
 struct heap_stow {
-    uint32_t root;                            /* granule of an object that some root keeps alive; hostile. 0 is passed over */
+    uint32_t root;                            /* granule of an object that some root keeps alive; hostile; 0: none */
     bool done;                                /* this and below is the collection's: it was one that stows */
     uint32_t now;                             /* where the root is; 0: it was none */
     uint64_t objects, bytes;                  /* found over strong references, what stays where it is too */
@@ -204,7 +204,8 @@ struct heap_stop {                            /* all that a collection needs to 
     bool emergency;                           /* the collection before this one did not make the room that is needed */
     bool whole;                               /* somebody asked for a collection of the whole heap, not of what is young */
     bool full_heap;                           /* the same, and for all that can be had: a defragmentation, too */
-    struct heap_stow *stows;                  /* graphs to be stowed before anything else moves, first come first; a whole collection */
+    struct heap_stow *stows;                  /* graphs to be stowed before anything else moves, first come first; it is a whole collection then. Each
+                                                 takes of the store what a root word does */
     size_t stow_count;
     struct heap_moves *moves;                 /* filled in; NULL: nobody wants to know */
 };

@@ -250,8 +250,10 @@ static bool walk_pinned(struct tracer *r, uint32_t granule, enum block_kind kind
 
     if (!r->t->ordered || !is_settled(r->t, granule) || blocks_flag(&r->t->heap->blocks, granule / MM_BLOCK_GRANULES, BLOCK_FRESH))
         return false;
-    if (object_load(r->t->heap, granule, kind, &o))
+    if (object_load(r->t->heap, granule, kind, &o) && o.granules <= r->t->pinned_room) {
+        r->t->pinned_room -= o.granules;
         scan(r, &o);
+    }
     return true;
 }
 

@@ -181,6 +181,7 @@ void trace_init(struct trace *t, struct heap *h, bool alone)
                          .settled = heap_scratch_bits(h),
                          .alone = alone,
                          .charged = h->meta.charged,
+                         .pinned_room = h->granules,
                          .also = h->young && h->count.traces ? h->meta.traced : NULL,
                          .young = h->young,
                          .counts = h->young && h->plan->constraints.counts,

@@ -52,6 +52,8 @@ struct trace {                               /* constant while it runs, but for 
     uint8_t line_mark;                       /* LINE_MARKED, or LINE_MARKED_NEXT of a collection that marks while clients run */
     bool bounded;                            /* [stw] the sentinel itself traces, or one worker in order: nothing is handed out */
     bool ordered;                            /* [stw] that one worker: what its stack has no room for it keeps, and takes up in order */
+    uint64_t pinned_room;                    /* [that worker] granules: what it goes on from where it is pinned is no longer than this in all, as
+                                                honest objects are, which do not overlap */
     struct packet *kept;                     /* [that worker] of what it keeps the newest; the next is older */
     bool by_kind;                            /* kind_bytes are counted */
     bool plain;                              /* none of also, crosses, only_old, only_snapshot, by_kind: one question in place of five */

@@ -277,6 +277,31 @@ START_TEST(without_packets_it_is_whole_but_cut)
 }
 END_TEST
 
+/* What is asked for while a concurrent collection marks is done by it, or left to the next. */
+START_TEST(a_cycle_under_way_ends_first)
+{
+    const struct plan *plan = plans[_i];
+
+    if (!stows(plan) || !plan->constraints.concurrent || plan->constraints.counts)
+        return;
+    open_small(plan, 2);
+    make_list();
+    fake_cycle_begin(&w);
+    fake_cycle_mark(&w);
+    struct heap_stow first = stow_one(fake_root_word(&w, 0, 1));
+    if (heap_cycle(w.heap) == HEAP_CYCLE_SWEEPING)
+        (void)fake_cycle_sweep(&w, NULL);
+    struct heap_stow then = first.done ? first : stow_one(fake_root_word(&w, 0, 1));
+    struct walk after = { 0 };
+    walk_list(&after, fake_root_word(&w, 0, 1));
+    ck_assert(then.done);
+    ck_assert_uint_eq(after.seen, NODES);
+    ck_assert_uint_eq(then.moved_objects, NODES);
+    ck_assert_uint_lt(after.breaks, blocks_of(NODES));
+    fake_world_close(&w);
+}
+END_TEST
+
 START_TEST(plans_that_do_not_evacuate_pass_it_over)
 {
     const struct plan *plan = plans[_i];
@@ -378,6 +403,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tc, what_is_pinned_stays_and_is_walked_through, 0, 2 * PLAN_COUNT);
     tcase_add_loop_test(tc, each_of_several_is_packed_and_told_for_itself, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, without_packets_it_is_whole_but_cut, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, a_cycle_under_way_ends_first, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, plans_that_do_not_evacuate_pass_it_over, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, a_random_graph_stays_what_it_is, 0, 2 * PLAN_COUNT);
     tcase_add_loop_test(tc, forged_roots_and_headers_end, 0, PLAN_COUNT);

@@ -373,10 +373,10 @@ struct mmgc_stow_result {
                                                 non-moving, immortal), or found no free memory: that stays, and was walked through */
 };
 /* [safepoint] The same, and what @root reaches over strong references lies packed afterwards: depth first, first field first, as who walks it
- * comes by. It moves before anything else does. The thread is inside; its own pointer, where roots are ambiguous, pins the root itself: have it in
- * a local root or handle and attach exactly to have that move, too. @ret_result may be NULL; is as it was on failure. As mmgc_gc(), and MMGC_E_UNSUPPORTED: the
- * plan moves nothing, or slides (marksweep, pageprotect, nogc, markcompact, compressor), or the heap's ignore_system_gc is on; MMGC_E_LIMIT: 64 of a heap at once;
- * MMGC_E_NO_OBJECT. */
+ * comes by. It moves before anything else does. The thread is inside. Where roots are ambiguous its own pointer pins the root itself: to have
+ * that move, too, attach exactly and keep it in a local root or a handle. @ret_result may be NULL; it is as it was on failure. As mmgc_gc(),
+ * and MMGC_E_NO_OBJECT; MMGC_E_LIMIT: 64 of a heap at once; MMGC_E_UNSUPPORTED: the plan moves nothing, or slides (marksweep, pageprotect,
+ * nogc, markcompact, compressor), or the heap's ignore_system_gc is on. */
 MMGC_API int mmgc_stow(struct mmgc_thread *t, const void *root, struct mmgc_stow_result *ret_result);
 
 /* ---- macros' machinery: how many arguments, and offsetof for each --------------------------------------------------- */

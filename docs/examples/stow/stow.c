@@ -98,7 +98,8 @@ int main(int argc, char **argv)
     uint64_t before = walk_and_time(tree, "before");
     must(mmgc_stow(t, mmgc_local_get(t, tree), &result), "stowing");
     uint64_t after = walk_and_time(tree, "after");
-    printf("%" PRIu64 " nodes, %s: %s\n", result.objects, result.complete ? "all side by side" : "not all moved", before == after ? "the same sum" : "ANOTHER SUM");
+    printf("%" PRIu64 " nodes, %s: %s\n", result.objects, result.complete ? "all side by side" : "not all moved",
+           before == after ? "the same sum" : "ANOTHER SUM");
     mmgc_detach(t);
     mmgc_heap_close(heap);
     mmgc_disconnect(client);
