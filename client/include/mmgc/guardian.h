@@ -5,8 +5,8 @@
  * that guarded it, when that asks: no code runs by itself, and none in the daemon. After guardians (Dybvig, Bruggeman, Eby, PLDI 1993).
  *
  *   Order     What one collection finds is ready all at once, in no order, with all that it refers to by whatever kind of reference: weak
- *             references to it are cleared by then, phantom ones are not (<mmgc/reference.h>). Whoever needs an order of its own guards
- *             the object that is to go first by one that refers to the others.
+ *             references to it are cleared by then, phantom ones are not (<mmgc/reference.h>). Who wants one object back before another
+ *             guards the other only when the first is given back.
  *   Once      A guard gives its object back once. Then it is an object like others: kept by whoever keeps it, guarded again if somebody does.
  *             An object that is guarded n times is given back n times.
  *   Death     What a client had guarded goes with it, unless it has named an heir: then the client that is the guardian of that name is
