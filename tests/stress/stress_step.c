@@ -18,7 +18,7 @@
 
 #define HEAP_BYTES (UINT64_C(8) << 20)
 #define BUDGET_BYTES ((UINT64_C(1) << 20) / 4)
-#define POINTS 240u /* of all plans together */
+#define POINTS 120u /* of all plans together; holds are long to step through */
 #define COMPARE_EVERY 10u
 #define STEPS_MAX UINT64_C(2000000) /* of one kind; more is a loop that does not end */
 #define STEPS_AFTER_CALL 300u
