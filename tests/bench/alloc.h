@@ -13,17 +13,17 @@
  *       alloc_begin(c), alloc_end(c)   around all work on objects
  *       alloc_others_ns(c)             the processor time of other processes that work for it
  *   Ring      the newest ALLOC_RING objects: so that no compiler can leave them out, and malloc has something to free
- *   Sizes     mixed ones come from a table, so that a draw costs the same everywhere: 16 to 512 bytes, 80 in the mean, half up to 56 */
+ *   Sizes     mixed ones: sizes.h */
 #include "bench.h"
+#include "sizes.h"
 
-enum { ALLOC_RING = 4096, ALLOC_SIZES = 16384 };
+enum { ALLOC_RING = 4096 };
 enum alloc_kind { ALLOC_24, ALLOC_64, ALLOC_MIXED };
 
 struct alloc_run {
     enum alloc_kind kind;
     uint64_t warm, objects; /* made before anything is timed; made and timed */
 };
-static uint16_t alloc_sizes[ALLOC_SIZES];
 
 static __attribute__((noreturn)) void alloc_die(const char *why)
 {
@@ -31,35 +31,10 @@ static __attribute__((noreturn)) void alloc_die(const char *why)
     exit(2);
 }
 
-/* A granule of 8 bytes more eight times of nine; xorshift64. */
-static void alloc_draw_sizes(void)
-{
-    uint64_t random = UINT64_C(88172645463325252);
-    for (int i = 0; i < ALLOC_SIZES; i++) {
-        int granules = 1;
-        do {
-            granules++;
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-        } while ((random >> 32) % 9 != 0 && granules < 64);
-        alloc_sizes[i] = (uint16_t)(granules * 8);
-    }
-}
-
-static inline void *alloc_some(void *object)
-{
-    if (__builtin_expect(object == NULL, 0)) {
-        fputs("alloc: out of memory\n", stderr);
-        exit(BENCH_NO_ROOM);
-    }
-    return object;
-}
-
 static void alloc_make_24(alloc_ctx c, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
-        struct alloc_24 *object = (struct alloc_24 *)alloc_some(alloc_new_24(c));
+        struct alloc_24 *object = (struct alloc_24 *)bench_some(alloc_new_24(c));
         alloc_head(object, sizeof *object);
         object->number = (int64_t)i;
         alloc_keep(c, i % ALLOC_RING, object);
@@ -69,7 +44,7 @@ static void alloc_make_24(alloc_ctx c, uint64_t count)
 static void alloc_make_64(alloc_ctx c, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
-        struct alloc_64 *object = (struct alloc_64 *)alloc_some(alloc_new_64(c));
+        struct alloc_64 *object = (struct alloc_64 *)bench_some(alloc_new_64(c));
         alloc_head(object, sizeof *object);
         object->number = (int64_t)i;
         alloc_keep(c, i % ALLOC_RING, object);
@@ -79,8 +54,8 @@ static void alloc_make_64(alloc_ctx c, uint64_t count)
 static void alloc_make_mixed(alloc_ctx c, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
-        uint32_t bytes = alloc_sizes[i % ALLOC_SIZES];
-        void *object = alloc_some(alloc_new_bytes(c, bytes));
+        uint32_t bytes = sizes[i % SIZES];
+        void *object = bench_some(alloc_new_bytes(c, bytes));
         alloc_head(object, bytes);
         *alloc_body(object) = (unsigned char)i;
         alloc_keep(c, i % ALLOC_RING, object);
@@ -142,6 +117,6 @@ static struct alloc_run alloc_run(char **argv)
     if (kind == 3 || run.objects == 0 || run.objects % ALLOC_RING != 0)
         alloc_die("KIND is 24, 64 or mixed, and OBJECTS a multiple of 4096");
     run.kind = (enum alloc_kind)kind;
-    alloc_draw_sizes();
+    sizes_draw();
     return run;
 }

@@ -106,7 +106,7 @@ static void measure(alloc_ctx c, struct mmgc_heap *heap, const struct alloc_run 
     mmgc_type refs;
     check("type", mmgc_type_refs(heap, &refs));
     check("enter", mmgc_enter(c.t));
-    void *ring = alloc_some(mmgc_new_array(c.t, refs, ALLOC_RING));
+    void *ring = bench_some(mmgc_new_array(c.t, refs, ALLOC_RING));
     check("handle", mmgc_handle_new(c.t, ring, &c.held));
     mmgc_leave(c.t);
     alloc_measure(c, run);

@@ -26,6 +26,16 @@ static inline uint64_t bench_cpu_ns(void)
     return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
+/* @object, where there is one. */
+static inline void *bench_some(void *object)
+{
+    if (__builtin_expect(object == NULL, 0)) {
+        fputs("out of memory\n", stderr);
+        exit(BENCH_NO_ROOM);
+    }
+    return object;
+}
+
 /* Tells the driver that setting up is over and waits for its line: several processes then start together. Returns what the line says:
  * when that is, the same time for all of them, a little ahead. */
 static inline uint64_t bench_ready(void)

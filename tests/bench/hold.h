@@ -9,13 +9,12 @@
  *       hold_new_node(c)               one that survives, or NULL
  *       hold_link(c, node, next)       node->next = next, of a new node
  *       hold_first(c, slot), hold_next(c, node)   what is in @slot
- *   Sizes     16 to 512 bytes, 80 in the mean, half up to 56: as the bench alloc
+ *   Sizes     sizes.h, as the bench alloc
  *   Survivors a chain of 100 nodes of a request, which takes the place of that of 64 requests before */
 #include "bench.h"
+#include "sizes.h"
 
-enum { HOLD_OBJECTS = 10000, HOLD_EVERY = 100, HOLD_SLOTS = 64, HOLD_SIZES = 16384 };
-
-static uint16_t hold_sizes[HOLD_SIZES];
+enum { HOLD_OBJECTS = 10000, HOLD_EVERY = 100, HOLD_SLOTS = 64 };
 
 static __attribute__((noreturn)) void hold_die(const char *why)
 {
@@ -23,44 +22,19 @@ static __attribute__((noreturn)) void hold_die(const char *why)
     exit(2);
 }
 
-/* A granule of 8 bytes more eight times of nine; xorshift64. */
-static void hold_draw_sizes(void)
-{
-    uint64_t random = UINT64_C(88172645463325252);
-    for (int i = 0; i < HOLD_SIZES; i++) {
-        int granules = 1;
-        do {
-            granules++;
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-        } while ((random >> 32) % 9 != 0 && granules < 64);
-        hold_sizes[i] = (uint16_t)(granules * 8);
-    }
-}
-
-static inline void *hold_some(void *object)
-{
-    if (__builtin_expect(object == NULL, 0)) {
-        fputs("hold: out of memory\n", stderr);
-        exit(BENCH_NO_ROOM);
-    }
-    return object;
-}
-
 static void hold_request(hold_ctx c, uint64_t number)
 {
     struct hold_node *first = NULL;
     hold_begin(c);
     for (uint32_t i = 0; i < HOLD_OBJECTS; i++) {
-        uint32_t bytes = hold_sizes[(number * 17 + i) % HOLD_SIZES];
+        uint32_t bytes = sizes[(number * 17 + i) % SIZES];
         if (i % HOLD_EVERY == 0) {
-            struct hold_node *node = (struct hold_node *)hold_some(hold_new_node(c));
+            struct hold_node *node = (struct hold_node *)bench_some(hold_new_node(c));
             hold_link(c, node, first);
             node->number = (int64_t)(number + i);
             first = node;
         } else {
-            uint64_t *object = (uint64_t *)hold_some(hold_new(c, bytes));
+            uint64_t *object = (uint64_t *)bench_some(hold_new(c, bytes));
             *object = i;
             __asm__ volatile("" : : "r"(object) : "memory");
         }

@@ -97,7 +97,7 @@ static struct tree *tree_new(struct mmgc_thread *t, mmgc_type type, uint32_t nod
 {
     if (nodes == 0)
         return NULL;
-    struct tree *tree = hold_some(mmgc_new(t, type));
+    struct tree *tree = bench_some(mmgc_new(t, type));
     tree->number = nodes;
     struct tree *left = tree_new(t, type, (nodes - 1) / 2), *right = tree_new(t, type, nodes - 1 - (nodes - 1) / 2);
     mmgc_init(t, tree, left, left);
@@ -155,7 +155,7 @@ int main(int argc, char **argv)
     mmgc_hold hold;
     hold_ctx c = { .hold = strcmp(argv[1], "hold") == 0 ? &hold : NULL };
     uint64_t count = strtoull(argv[5], NULL, 10);
-    hold_draw_sizes();
+    sizes_draw();
     check("connect", mmgc_connect(argv[2], "hold", &client));
     struct mmgc_heap_options options = { .create = true, .max_bytes = (uint64_t)atoi(argv[4]) << 20 };
     check("open", mmgc_heap_open(client, argv[3], &options, &heap));
@@ -164,7 +164,7 @@ int main(int argc, char **argv)
     check("type", mmgc_type_refs(heap, &refs));
     check("type", MMGC_DEFINE_TYPE(heap, hold_node, &c.node, next));
     check("enter", mmgc_enter(c.t));
-    check("handle", mmgc_handle_new(c.t, hold_some(mmgc_new_array(c.t, refs, HOLD_SLOTS)), &c.slots));
+    check("handle", mmgc_handle_new(c.t, bench_some(mmgc_new_array(c.t, refs, HOLD_SLOTS)), &c.slots));
     check("info", mmgc_heap_info(heap, &before));
     if (strcmp(argv[1], "empty") == 0)
         measure_empty(c, count);

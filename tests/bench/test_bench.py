@@ -330,9 +330,9 @@ SIZES = r'''
 int main(void)
 {
     struct alloc_run run = { ALLOC_MIXED, ALLOC_RING, 0 };
-    alloc_draw_sizes();
-    for (int i = 0; i < ALLOC_SIZES; i++)
-        printf("%d\n", alloc_sizes[i]);
+    sizes_draw();
+    for (int i = 0; i < SIZES; i++)
+        printf("%d\n", sizes[i]);
     alloc_make(alloc_ring, run.kind, run.warm);
     alloc_check(alloc_ring, run.kind, run.warm);
     *alloc_body(alloc_ring[7]) ^= 1;

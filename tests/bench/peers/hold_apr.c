@@ -28,7 +28,7 @@ static void end(uint64_t slot, const struct hold_node *first)
     struct hold_node **last = &slots[slot];
     apr_pool_clear(slot_pools[slot]);
     for (; first != NULL; first = first->next, last = &(*last)->next) {
-        *last = hold_some(apr_palloc(slot_pools[slot], 24));
+        *last = bench_some(apr_palloc(slot_pools[slot], 24));
         **last = *first;
     }
     *last = NULL;
@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 {
     if (argc != 2)
         hold_die("usage: hold_apr REQUESTS");
-    hold_draw_sizes();
+    sizes_draw();
     apr_initialize();
     apr_pool_create(&request_pool, NULL);
     for (int i = 0; i < HOLD_SLOTS; i++)

@@ -45,7 +45,7 @@ static struct hold_node *copy(const struct hold_node *first)
 {
     struct hold_node *copies = NULL, **last = &copies;
     for (; first != NULL; first = first->next, last = &(*last)->next) {
-        *last = hold_some(mi_malloc(24));
+        *last = bench_some(mi_malloc(24));
         **last = *first;
     }
     return copies;
@@ -69,7 +69,7 @@ int main(int argc, char **argv)
     if (argc != 3)
         hold_die("usage: hold_mimalloc heap|free REQUESTS");
     frees = strcmp(argv[1], "free") == 0;
-    hold_draw_sizes();
+    sizes_draw();
     hold_measure(0, strtoull(argv[2], NULL, 10));
     return 0;
 }
