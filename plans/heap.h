@@ -158,7 +158,7 @@ struct heap_roots {                           /* one row a thread, handle table,
     _Atomic uint32_t *words;                  /* granules; 0 is skipped */
     uint32_t count;
     _Atomic uint32_t *tags;                   /* TABLE: shm/session.h has them and who writes them; else NULL */
-    const struct shm_row_note *notes;         /* the same; NULL: when soft ones were last used is not known, and is taken for now */
+    const struct shm_row_note *notes;         /* the same; NULL: when soft ones were last used is not known: each counts as used at this very moment */
 };
 /* Neither root nor nothing. */
 static inline bool heap_root_is_weak(enum heap_root_kind kind)

@@ -16,14 +16,10 @@ struct node {
     mmgc_ref left, right;
     int64_t value;
 };
-struct wide {
-    mmgc_ref left, right;
-    int64_t value, more;
-};
 struct world {
     struct mmgc_heap *heap;
     struct mmgc_thread *t;
-    mmgc_type node, wide, refs, bytes;
+    mmgc_type node, refs, bytes;
     mmgc_ref *table; /* LINES * LINE_REFS */
     struct node *n;
     mmgc_handle handle;
@@ -216,7 +212,6 @@ static void scope_of_one_local(struct world *w, uint32_t count)
     }
 }
 
-#define STOWED 1000u
 #define RESERVED_BYTES (UINT64_C(4) << 20)
 #define NODE_BYTES 24u
 
@@ -254,25 +249,6 @@ static void hold_of_ten(struct world *w, uint32_t count)
     }
 }
 
-/* A list of nodes of 32 bytes is made in a hold and kept: what each of them costs, new_24 and init included. */
-static void stow_32(struct world *w, uint32_t count)
-{
-    struct mmgc_thread *t = w->t;
-    mmgc_hold hold;
-
-    for (uint32_t done = 0; done < count; done += STOWED) {
-        struct wide *first = NULL;
-        check("begin", mmgc_hold_begin(t, NULL, &hold));
-        for (uint32_t i = 0; i < STOWED; i++) {
-            struct wide *next = first;
-            first = mmgc_new(t, w->wide);
-            mmgc_init(t, first, left, next);
-        }
-        void *kept[1] = { first };
-        check("end", mmgc_hold_end(t, hold, kept, 1));
-    }
-}
-
 static const struct path PATHS[] = {
     { "nothing", nothing, 100000 },
     { "new_24", new_24, 100000 },
@@ -295,7 +271,6 @@ static const struct path PATHS[] = {
     { "scope_of_one_local", scope_of_one_local, 10000 },
     { "new_24_reserved", new_24_reserved, 1000000 },
     { "hold_of_ten", hold_of_ten, 10000 },
-    { "stow_32", stow_32, 50 * STOWED },
 };
 
 static bool wanted(const char *name, int argc, char **argv)
@@ -316,7 +291,6 @@ static void make_world(struct world *w, const char *socket, const char *plan)
     check("open", mmgc_heap_open(client, plan, &options, &w->heap));
     check("attach", mmgc_attach(w->heap, NULL, &w->t));
     check("type", MMGC_DEFINE_TYPE(w->heap, node, &w->node, left, right));
-    check("type", MMGC_DEFINE_TYPE(w->heap, wide, &w->wide, left, right));
     check("type", mmgc_type_refs(w->heap, &w->refs));
     check("type", mmgc_type_bytes(w->heap, &w->bytes));
     check("enter", mmgc_enter(w->t));
