@@ -120,73 +120,29 @@ static void fill(struct page *p, const struct session *asker)
     }
 }
 
-/* The page that @r asks for; NULL: it was refused. */
-static struct page *begin_page(struct request *r, const char *heap, wire_reply *reply, size_t *reply_rows)
-{
-    const struct shared_heap *only = heap[0] == '\0' ? NULL : request_heap_meant(r, heap);
-
-    if (only == NULL && heap[0] != '\0')
-        return NULL;
-    struct page *p = calloc(1, sizeof(*p));
-    if (p == NULL) {
-        answer_errno(r, -ENOMEM, "listing rows");
-        return NULL;
-    }
-    p->only = only;
-    p->reply = reply;
-    p->reply_rows = reply_rows;
-    reply->serial = r->message->serial;
-    return p;
-}
-
-static enum handled end_page(struct request *r, struct page *p)
-{
-    answer(r, p->reply, NULL);
-    free(p);
-    return HANDLED;
-}
-
 enum handled request_handles(struct request *r)
 {
-    const wire_handles *handles = r->message->handles;
+    const wire_handles *asked = r->message->handles;
+    const struct shared_heap *only = asked->heap[0] == '\0' ? NULL : request_heap_meant(r, asked->heap);
     wire_handle_rows rows = wire_handle_rows_init();
     wire_reply reply = wire_reply_init();
-    struct page *p = begin_page(r, handles->heap, &reply, &rows.n_rows);
 
-    if (p == NULL)
+    if (only == NULL && asked->heap[0] != '\0')
         return HANDLED;
+    struct page *p = calloc(1, sizeof(*p));
+    if (p == NULL)
+        return answer_errno(r, -ENOMEM, "listing rows");
+    *p = (struct page){ .kinds = asked->leases ? SHM_ROW_LEASES : HANDLE_KINDS, .only = only, .session = asked->session,
+                        .last_session = asked->after_session, .last_slot = asked->after_slot, .reply = &reply, .reply_rows = &rows.n_rows };
+    reply.serial = r->message->serial;
     reply.body_case = WIRE_REPLY(HANDLE_ROWS);
     reply.handle_rows = &rows;
     rows.rows = p->pointers;
-    p->kinds = HANDLE_KINDS;
-    p->session = handles->session;
-    p->last_session = handles->after_session;
-    p->last_slot = handles->after_slot;
     fill(p, r->session);
     rows.more = p->more;
     rows.last_session = p->last_session;
     rows.last_slot = p->last_slot;
-    return end_page(r, p);
-}
-
-enum handled request_leases(struct request *r)
-{
-    const wire_leases *leases = r->message->leases;
-    wire_lease_rows rows = wire_lease_rows_init();
-    wire_reply reply = wire_reply_init();
-    struct page *p = begin_page(r, leases->heap, &reply, &rows.n_rows);
-
-    if (p == NULL)
-        return HANDLED;
-    reply.body_case = WIRE_REPLY(LEASE_ROWS);
-    reply.lease_rows = &rows;
-    rows.rows = p->pointers;
-    p->kinds = SHM_ROW_LEASES;
-    p->last_session = leases->after_session;
-    p->last_slot = leases->after_slot;
-    fill(p, r->session);
-    rows.more = p->more;
-    rows.last_session = p->last_session;
-    rows.last_slot = p->last_slot;
-    return end_page(r, p);
+    answer(r, &reply, NULL);
+    free(p);
+    return HANDLED;
 }

@@ -70,7 +70,6 @@ enum handled request_lease_wait(struct request *r);           /* requests_lease.
 enum handled request_lease_released(struct request *r);
 enum handled request_lease_revoke(struct request *r);
 enum handled request_handles(struct request *r);              /* facts_rows.c */
-enum handled request_leases(struct request *r);
 enum handled request_heap_list(struct request *r);            /* facts.c */
 enum handled request_heap_info(struct request *r);
 enum handled request_clients(struct request *r);

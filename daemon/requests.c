@@ -55,7 +55,6 @@ static const struct {
     [WIRE_REQUEST(HANDLES)] = { GREETED, request_handles },
     [WIRE_REQUEST(LEASE_WAIT)] = { WRITABLE, request_lease_wait },
     [WIRE_REQUEST(LEASE_RELEASED)] = { WRITABLE, request_lease_released },
-    [WIRE_REQUEST(LEASES)] = { GREETED, request_leases },
     [WIRE_REQUEST(LEASE_REVOKE)] = { GREETED, request_lease_revoke },
 };
 

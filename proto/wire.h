@@ -84,8 +84,6 @@
     X(handles, Handles, HANDLES)               \
     X(handle_row, HandleRow, HANDLE_ROW)       \
     X(handle_rows, HandleRows, HANDLE_ROWS)    \
-    X(leases, Leases, LEASES)                  \
-    X(lease_rows, LeaseRows, LEASE_ROWS)       \
     X(lease_wait, LeaseWait, LEASE_WAIT)       \
     X(lease_released, LeaseReleased, LEASE_RELEASED) \
     X(lease_revoke, LeaseRevoke, LEASE_REVOKE)

@@ -17,33 +17,9 @@ static const struct column columns[] = {
 };
 /* clang-format on */
 
-static enum mmgc_error ask_page(struct ctl *ctl, json_t *rows, uint64_t *session, uint32_t *slot, bool *ret_more)
-{
-    wire_handles body = wire_handles_init();
-    wire_request request = wire_request_init();
-    wire_reply *reply;
-
-    if (ctl->options.operand != NULL)
-        body.heap = (char *)ctl->options.operand;
-    body.session = ctl->options.client;
-    body.after_session = *session;
-    body.after_slot = *slot;
-    request.body_case = WIRE_REQUEST(HANDLES);
-    request.handles = &body;
-    enum mmgc_error e = ctl_call(ctl, &request, WIRE_REPLY(HANDLE_ROWS), &reply);
-    if (e != MMGC_E_OK)
-        return e;
-    const wire_handle_rows *got = reply->handle_rows;
-    struct rows_page page = { got->rows, got->n_rows, got->more, got->last_session, got->last_slot };
-    e = rows_add(ctl, rows, &page, session, slot);
-    *ret_more = got->more;
-    wire_reply_free(reply);
-    return e;
-}
-
 static enum mmgc_error handles_ask(struct ctl *ctl, json_t *document)
 {
-    return rows_ask(ctl, document, "handles", ask_page);
+    return rows_ask(ctl, document, "handles", false);
 }
 
 static void handles_show(const struct ctl *ctl, const json_t *document)

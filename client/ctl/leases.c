@@ -20,32 +20,9 @@ static const struct column columns[] = {
 };
 /* clang-format on */
 
-static enum mmgc_error ask_page(struct ctl *ctl, json_t *rows, uint64_t *session, uint32_t *slot, bool *ret_more)
-{
-    wire_leases body = wire_leases_init();
-    wire_request request = wire_request_init();
-    wire_reply *reply;
-
-    if (ctl->options.operand != NULL)
-        body.heap = (char *)ctl->options.operand;
-    body.after_session = *session;
-    body.after_slot = *slot;
-    request.body_case = WIRE_REQUEST(LEASES);
-    request.leases = &body;
-    enum mmgc_error e = ctl_call(ctl, &request, WIRE_REPLY(LEASE_ROWS), &reply);
-    if (e != MMGC_E_OK)
-        return e;
-    const wire_lease_rows *got = reply->lease_rows;
-    struct rows_page page = { got->rows, got->n_rows, got->more, got->last_session, got->last_slot };
-    e = rows_add(ctl, rows, &page, session, slot);
-    *ret_more = got->more;
-    wire_reply_free(reply);
-    return e;
-}
-
 static enum mmgc_error leases_ask(struct ctl *ctl, json_t *document)
 {
-    return rows_ask(ctl, document, "leases", ask_page);
+    return rows_ask(ctl, document, "leases", true);
 }
 
 static void leases_show(const struct ctl *ctl, const json_t *document)
@@ -55,10 +32,10 @@ static void leases_show(const struct ctl *ctl, const json_t *document)
 
 const struct ctl_command ctl_leases = {
     .name = "leases",
-    .synopsis = "leases [HEAP]",
+    .synopsis = "leases [--client SESSION] [HEAP]",
     .summary = "who has which objects leased or waits for them, and for how long",
     .takes = CTL_MAY_TAKE_HEAP,
-    .options = CTL_OPTION_LIMIT | CTL_OPTION_BYTES,
+    .options = CTL_OPTION_LIMIT | CTL_OPTION_BYTES | CTL_OPTION_CLIENT,
     .timeout_ns = CTL_TIMEOUT_NS,
     .ask = leases_ask,
     .show = leases_show,

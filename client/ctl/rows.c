@@ -22,31 +22,49 @@ static void add_row(json_t *array, const wire_handle_row *handle)
     document_count(row, "waiters", handle->waiters);
 }
 
-enum mmgc_error rows_add(struct ctl *ctl, json_t *array, const struct rows_page *page, uint64_t *session, uint32_t *slot)
+static enum mmgc_error add_page(struct ctl *ctl, json_t *array, const wire_handle_rows *page, wire_handles *next)
 {
-    bool goes_on = page->last_session > *session || (page->last_session == *session && page->last_slot > *slot);
+    bool goes_on = page->last_session > next->after_session ||
+                   (page->last_session == next->after_session && page->last_slot > next->after_slot);
 
-    for (size_t i = 0; i < page->count; i++)
+    for (size_t i = 0; i < page->n_rows; i++)
         add_row(array, page->rows[i]);
-    if (page->more && !goes_on)
-        return ctl_failed(ctl, MMGC_E_PROTOCOL, "pages of rows that do not go on");
-    *session = page->last_session;
-    *slot = page->last_slot;
-    return MMGC_E_OK;
+    next->after_session = page->last_session;
+    next->after_slot = page->last_slot;
+    return page->more && !goes_on ? ctl_failed(ctl, MMGC_E_PROTOCOL, "pages of rows that do not go on") : MMGC_E_OK;
 }
 
-enum mmgc_error rows_ask(struct ctl *ctl, json_t *document, const char *key, rows_ask_page ask_page)
+static enum mmgc_error ask_page(struct ctl *ctl, json_t *array, wire_handles *next, bool *ret_more)
 {
-    json_t *rows = document_array(document, key);
+    wire_request request = wire_request_init();
+    wire_reply *reply;
+
+    request.body_case = WIRE_REQUEST(HANDLES);
+    request.handles = next;
+    enum mmgc_error e = ctl_call(ctl, &request, WIRE_REPLY(HANDLE_ROWS), &reply);
+    if (e != MMGC_E_OK)
+        return e;
+    e = add_page(ctl, array, reply->handle_rows, next);
+    *ret_more = reply->handle_rows->more;
+    wire_reply_free(reply);
+    return e;
+}
+
+enum mmgc_error rows_ask(struct ctl *ctl, json_t *document, const char *key, bool leases)
+{
+    json_t *array = document_array(document, key);
+    wire_handles next = wire_handles_init();
     enum mmgc_error e;
-    uint64_t session = 0;
-    uint32_t slot = 0;
     bool more = false;
 
+    if (ctl->options.operand != NULL)
+        next.heap = (char *)ctl->options.operand;
+    next.session = ctl->options.client;
+    next.leases = leases;
     do
-        e = ask_page(ctl, rows, &session, &slot, &more);
+        e = ask_page(ctl, array, &next, &more);
     while (e == MMGC_E_OK && more);
-    document_count(document, "omitted", document_cut(rows, ctl->options.limit));
+    document_count(document, "omitted", document_cut(array, ctl->options.limit));
     return e;
 }
 

@@ -219,17 +219,18 @@ END_TEST
 
 START_TEST(leases_are_listed_with_who_waits)
 {
-    RAW(request, LEASES, leases);
+    RAW(request, HANDLES, handles);
 
+    request_body.leases = true;
     lease(&a, 1, GRANULE, 0);
     memcpy(a.segment->row_notes[1].name, "ad\033ding\xff, as it is without an end", SHM_ROW_NAME_MAX + 1);
     wait_for(&b, GRANULE, 4, false);
     wait_for(&b, GRANULE, 5, false);
     wire_reply *reply = raw_ask(&b, &request);
-    ck_assert_int_eq(reply->body_case, WIRE_REPLY(LEASE_ROWS));
-    ck_assert_uint_eq(reply->lease_rows->n_rows, 1);
-    ck_assert(!reply->lease_rows->more);
-    const wire_handle_row *row = reply->lease_rows->rows[0];
+    ck_assert_int_eq(reply->body_case, WIRE_REPLY(HANDLE_ROWS));
+    ck_assert_uint_eq(reply->handle_rows->n_rows, 1);
+    ck_assert(!reply->handle_rows->more);
+    const wire_handle_row *row = reply->handle_rows->rows[0];
     ck_assert_uint_eq(row->session, a.session);
     ck_assert_uint_eq(row->slot, 1);
     ck_assert_str_eq(row->kind, "exclusive");

@@ -334,6 +334,14 @@ START_TEST(handles_and_leases_are_tables_of_all_pages)
 }
 END_TEST
 
+START_TEST(leases_are_of_the_client_that_was_asked_for)
+{
+    RUN_JSON("leases", "--client", "6");
+    ck_assert_uint_eq(world.last_session, 6);
+    ck_assert_uint_eq(json_array_size(json_object_get(json, "leases")), 2);
+}
+END_TEST
+
 START_TEST(handles_in_json_are_of_the_client_that_was_asked_for)
 {
     RUN_JSON("handles", "--client", "5");
@@ -396,6 +404,7 @@ static Suite *looking_suite(void)
     tcase_add_test(looking, roots_have_names_types_and_offsets);
     tcase_add_test(looking, a_name_that_is_no_utf8_shows_that);
     tcase_add_test(looking, handles_and_leases_are_tables_of_all_pages);
+    tcase_add_test(looking, leases_are_of_the_client_that_was_asked_for);
     tcase_add_test(looking, handles_in_json_are_of_the_client_that_was_asked_for);
     tcase_add_test(looking, pages_of_handles_that_do_not_go_on_are_an_error);
     tcase_add_test(looking, a_lease_is_revoked_by_its_two_numbers);

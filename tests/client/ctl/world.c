@@ -252,20 +252,21 @@ static bool answer_handles(int sock, const wire_request *request, struct world *
     return fake_reply(sock, request, &reply);
 }
 
-static bool answer_leases(int sock, const wire_request *request)
+static bool answer_leases(int sock, const wire_request *request, struct world *world)
 {
-    bool second = request->leases->after_slot != 0;
+    bool second = request->handles->after_slot != 0;
     wire_handle_row row = table_row(true, second), *rows[] = { &row };
-    wire_lease_rows page = wire_lease_rows_init();
+    wire_handle_rows page = wire_handle_rows_init();
     wire_reply reply = wire_reply_init();
 
+    world->last_session = request->handles->session;
     page.rows = rows;
     page.n_rows = 1;
     page.more = !second;
     page.last_session = 6;
     page.last_slot = row.slot;
-    reply.body_case = WIRE_REPLY(LEASE_ROWS);
-    reply.lease_rows = &page;
+    reply.body_case = WIRE_REPLY(HANDLE_ROWS);
+    reply.handle_rows = &page;
     return fake_reply(sock, request, &reply);
 }
 
@@ -366,8 +367,8 @@ bool world_answer(int sock, const wire_request *request, void *context)
     case WIRE_REQUEST(ROOTS): return answer_roots(sock, request);
     case WIRE_REQUEST(COLLECT): return answer_collect(sock, request, world);
     case WIRE_REQUEST(VERIFY): return answer_verify(sock, request, world);
-    case WIRE_REQUEST(HANDLES): return answer_handles(sock, request, world);
-    case WIRE_REQUEST(LEASES): return answer_leases(sock, request);
+    case WIRE_REQUEST(HANDLES):
+        return request->handles->leases ? answer_leases(sock, request, world) : answer_handles(sock, request, world);
     case WIRE_REQUEST(LEASE_REVOKE): return answer_revoke(sock, request, world);
     case WIRE_REQUEST(PING): return fake_done(sock, request);
     case WIRE_REQUEST(HEAP_DESTROY):
