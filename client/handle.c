@@ -55,7 +55,7 @@ int mmgc_handle_new(struct mmgc_thread *t, const void *object, mmgc_handle *ret_
     struct row row;
 
     if (MM_UNLIKELY(!thread_may_go_on(t) || object == NULL || ret_handle == NULL ||
-                    !row_begin_at_once(thread_of(t), SHM_ROW_STRONG, object, row_granule(thread_of(t), object), NULL, &row)))
+                    !row_begin_at_once(thread_of(t), SHM_ROW_STRONG, object, row_granule(thread_of(t), object), NULL, false, &row)))
         return MISUSE(handle_new(t, object, ret_handle));
     ret_handle->slot = row.slot;
     ret_handle->serial = row.serial;

@@ -143,19 +143,20 @@ static int end_row(struct mmgc_heap *heap, struct row row, int why)
     return why;
 }
 
-static int settle_or_take(struct thread *th, struct lease_place *p, enum shm_lease_state state, bool tried, uint64_t timeout_ns)
+static int settle_or_take(struct thread *th, struct lease_place *p, enum shm_lease_state state, bool claimed, uint64_t timeout_ns)
 {
-    int r = tried ? lease_table_settle(p, state) : lease_table_take(p, state);
+    int r = claimed ? lease_table_settle_first(p, state) : lease_table_take(p, state);
 
     return r == MMGC_E_BUSY && timeout_ns > 0 ? wait_for(th, p, lease_table_take, state, timeout_ns) : r;
 }
 
-/* The row has begun, and that is all, or an entry tries. */
+/* The row has begun, and that is all, or an entry is claimed in the first place. */
 static __attribute__((noinline)) int take_slowly(struct thread *th, uint32_t granule, struct row row, enum shm_lease_state state,
-                                                 bool tried, uint64_t timeout_ns)
+                                                 bool claimed, uint64_t timeout_ns)
 {
     struct lease_place p = lease_table_place(th->heap, granule, row.slot, 0);
-    int r = settle_or_take(th, &p, state, tried, timeout_ns);
+    at_store_relaxed(&th->heap->session->row_notes[row.slot].since_ns, 0); /* it is not held, and may not be for long */
+    int r = settle_or_take(th, &p, state, claimed, timeout_ns);
 
     if (r != MMGC_OK)
         return end_row(th->heap, row, say_busy(r));
@@ -179,10 +180,10 @@ static inline __attribute__((always_inline)) int take_with_row(struct thread *th
     struct mmgc_heap *heap = th->heap;
     struct shm_session *session = heap->session;
     struct shm_lease_bucket *home = mmgc_launder_(lease_table_home(heap, granule)); /* one register for all its places */
-    bool tried;
+    bool claimed;
 
-    if (MM_UNLIKELY(!lease_table_take_first(home, lease_table_entry(session, granule, row.slot), state, &tried)))
-        return take_slowly(th, granule, row, state, tried, timeout_ns);
+    if (MM_UNLIKELY(!lease_table_take_first(home, lease_table_entry(session, granule, row.slot), state, &claimed)))
+        return take_slowly(th, granule, row, state, claimed, timeout_ns);
     return MM_LIKELY(begin(heap, session, row.slot, 0)) ? MMGC_OK : revoked(heap, granule, row);
 }
 
@@ -192,16 +193,18 @@ static inline __attribute__((always_inline)) int take(struct mmgc_thread *t, con
 {
     enum shm_row_kind kind = SHM_ROW_SHARED + (unsigned)mode;
     int r = check_take(t, object, mode, ret_lease);
-    struct row row;
+    struct row row, slow;
 
     if (MM_UNLIKELY(r != MMGC_OK))
         return r;
     struct thread *th = thread_of(t);
     uint32_t granule = row_granule(th, object);
-    if (MM_UNLIKELY(!row_begin_at_once(th, kind, object, granule, name, &row))) /* L1 */
-        r = row_begin(th, kind, object, name, &row);
-    if (MM_UNLIKELY(r != MMGC_OK))
-        return r;
+    if (MM_UNLIKELY(!row_begin_at_once(th, kind, object, granule, name, true, &row))) { /* L1 */
+        r = row_begin(th, kind, object, name, &slow);
+        if (r != MMGC_OK)
+            return r;
+        row = slow; /* whose address is taken, so it stands in memory */
+    }
     r = take_with_row(th, granule, row, SHM_LEASE_SHARED + (unsigned)mode, timeout_ns);
     if (MM_UNLIKELY(r != MMGC_OK))
         return r;

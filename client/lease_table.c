@@ -164,7 +164,7 @@ static int settle(const struct lease_place *p, enum shm_lease_state try)
     return MMGC_E_BUSY;
 }
 
-int lease_table_settle(const struct lease_place *p, enum shm_lease_state state)
+static int settle_as(const struct lease_place *p, enum shm_lease_state state)
 {
     enum shm_lease_state try = lease_table_try(state);
     int r = settle(p, try);
@@ -180,7 +180,14 @@ int lease_table_take(struct lease_place *p, enum shm_lease_state state)
 {
     int r = claim(p, lease_table_try(state));
 
-    return r == MMGC_OK ? lease_table_settle(p, state) : r;
+    return r == MMGC_OK ? settle_as(p, state) : r;
+}
+
+int lease_table_settle_first(const struct lease_place *p, enum shm_lease_state state)
+{
+    if (!change(p, entry_of(p, state), entry_of(p, lease_table_try(state))))
+        return MMGC_E_BUSY; /* as in settle_as() */
+    return settle_as(p, state);
 }
 
 /* ---- upgrading ---------------------------------------------------------------------------------------------------- */

@@ -37,8 +37,8 @@ static inline struct lease_place lease_table_place(struct mmgc_heap *heap, uint3
 }
 /* From no entry to one of @state, SHARED or EXCLUSIVE. Not MMGC_OK: there is none. */
 int lease_table_take(struct lease_place *p, enum shm_lease_state state);
-/* The second half of that: an entry is there that only tries; what comes of it is yet to be seen. */
-int lease_table_settle(const struct lease_place *p, enum shm_lease_state state);
+/* The second half of that, for an entry in the first place that has @state and may yet have to give way. */
+int lease_table_settle_first(const struct lease_place *p, enum shm_lease_state state);
 /* From an entry of whatever state to none, unless it has gone already. Who waits is told. */
 void lease_table_give_back(const struct lease_place *p);
 /* SHARED to UPGRADING: nobody new shares it. Not MMGC_OK: it is SHARED as before, or revoked. */
@@ -65,15 +65,15 @@ static inline bool lease_table_rest_is_empty(const struct shm_lease_bucket *home
         rest |= at_load_seq_cst(&home->entries[i]);
     return rest == 0;
 }
-/* lease_table_take() in the first place of @home; @entry is of no state. *ret_tried: there is an entry now, which tries, whatever else. */
-static inline bool lease_table_take_first(struct shm_lease_bucket *home, uint64_t entry, enum shm_lease_state state, bool *ret_tried)
+/* lease_table_take() in the first place of @home; @entry is of no state. Before the first place there is none, so an entry there is never what
+ * gives way to one that tries: it need not try itself. *ret_claimed: there is an entry now, of @state, whose worth is yet to be seen. */
+static inline bool lease_table_take_first(struct shm_lease_bucket *home, uint64_t entry, enum shm_lease_state state, bool *ret_claimed)
 {
-    uint64_t none = 0, tried = entry | (uint64_t)lease_table_try(state);
+    uint64_t none = 0;
 
-    *ret_tried = at_load_seq_cst(&home->entries[0]) == 0 && lease_table_rest_is_empty(home) &&
-                 at_cas_seq_cst(&home->entries[0], &none, tried);
-    return MM_LIKELY(*ret_tried && lease_table_rest_is_empty(home) &&
-                     at_cas_seq_cst(&home->entries[0], &tried, entry | (uint64_t)state));
+    *ret_claimed = at_load_seq_cst(&home->entries[0]) == 0 && lease_table_rest_is_empty(home) &&
+                   at_cas_seq_cst(&home->entries[0], &none, entry | (uint64_t)state);
+    return MM_LIKELY(*ret_claimed && lease_table_rest_is_empty(home));
 }
 /* lease_table_give_back(), if it is there and in @state, and nobody waits. False: it may have gone, but nobody was told. */
 static inline bool lease_table_give_back_first(struct shm_lease_bucket *home, uint64_t entry, enum shm_lease_state state)

@@ -165,7 +165,7 @@ int row_begin(struct thread *th, enum shm_row_kind kind, const void *object, con
 
 int row_begin_in(struct mmgc_heap *table, enum shm_row_kind kind, uint32_t granule, const char *name, struct row *ret_row)
 {
-    uint32_t slot;
+    uint32_t slot = 0;
 
     (void)pthread_mutex_lock(&table->lock);
     int r = slot_take_locked(table, &slot);

@@ -107,9 +107,9 @@ static inline uint32_t row_start(struct shm_session *session, uint32_t slot, enu
     return serial;
 }
 /* row_begin() where that is possible without further ado: the thread has a free row, no hold is open. @object is not NULL, and is at @granule if
- * it is one. False: nothing was done. */
+ * it is one. @timed: the caller stores the note's time himself. False: nothing was done. */
 static inline __attribute__((always_inline)) bool row_begin_at_once(struct thread *th, enum shm_row_kind kind, const void *object,
-                                                                    uint32_t granule, const char *name, struct row *ret_row)
+                                                                    uint32_t granule, const char *name, bool timed, struct row *ret_row)
 {
     struct mmgc_heap *heap = th->heap;
     struct shm_session *session = heap->session;
@@ -121,7 +121,7 @@ static inline __attribute__((always_inline)) bool row_begin_at_once(struct threa
     row_keeper = (struct row_keeper){ heap, heap->number, th };
     if (MM_UNLIKELY(name != NULL || note->name[0] != '\0'))
         row_name(heap, slot, name, 0);
-    else if (at_load_relaxed(&note->since_ns) != 0) /* most rows have neither, and their page is not touched for writing */
+    else if (!timed && MM_UNLIKELY(at_load_relaxed(&note->since_ns) != 0)) /* most rows have neither, and their page is not touched for writing */
         at_store_relaxed(&note->since_ns, 0);
     *ret_row = (struct row){ slot, row_start(session, slot, kind, granule) };
     return true;

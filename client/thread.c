@@ -198,7 +198,7 @@ static bool owner_has(struct thread_owner *owner, const struct mmgc_heap *heap)
 
 bool thread_of_caller_is_in(const struct mmgc_heap *heap)
 {
-    struct thread_owner *owner;
+    struct thread_owner *owner = NULL;
     bool in = false;
 
     if (owner_get(&owner) != MMGC_OK)

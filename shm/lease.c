@@ -9,8 +9,8 @@ enum shm_lease_conflict shm_lease_conflict(enum shm_lease_state mine, enum shm_l
         /* none, shared try, exclusive try, shared, exclusive, upgrade try, upgrading */
         [SHM_LEASE_SHARED_TRY] = { F, F, T, F, X, X, X },
         [SHM_LEASE_EXCLUSIVE_TRY] = { F, T, T, X, X, X, X },
-        [SHM_LEASE_UPGRADE_TRY] = { F, F, F, F, X, T, X },
-        [SHM_LEASE_UPGRADING] = { F, X, F, X, X, X, X }, /* an exclusive try sees us and goes */
+        [SHM_LEASE_UPGRADE_TRY] = { F, F, F, F, F, T, X },
+        [SHM_LEASE_UPGRADING] = { F, X, F, X, F, X, X }, /* exclusive beside us can only be a claim, which sees us and goes */
     };
 
     return (enum shm_lease_conflict)conflicts[mine & 7][other & 7];

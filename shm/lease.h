@@ -9,7 +9,9 @@
  *   Order    (all stores to entries are sequentially consistent compare-and-swaps, and so are the loads of the scans)
  *     take       IN: the row begins; look for a lease in the way and a free place; entry TRY; scan again: a lease in the way, or a TRY at a
  *                lower place: withdraw; a TRY at a higher place: wait until it has gone or become a lease; else TRY becomes the lease;
- *                then the row's tag: REVOKED: give back
+ *                then the row's tag: REVOKED: give back. In the home's first place, before which there is none, the entry may say at once
+ *                what it is to become; if the scan then finds anything at all, it becomes TRY, and goes on as one. So who shares, and sees
+ *                EXCLUSIVE elsewhere, sees one that will give way
  *     give back  the row's tag gets ENDING (who does that ends it); entry 0; home's `waiters`: if set, LeaseReleased; the row ends. So an
  *                entry stands only while its object is pinned. A withdrawal ends the same way
  *     upgrade    IN: SHARED becomes UPGRADE_TRY; scan: UPGRADING elsewhere, or UPGRADE_TRY at a lower place: back to SHARED, MMGC_E_DEADLOCK;

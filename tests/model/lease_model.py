@@ -30,7 +30,7 @@ EDITS = {
     "no-tentative", "no-scan", "higher-wins", "both-withdraw", "ignore-tentative", "look-then-held", "withdraw-silent",
     "release-silent", "bit-unset", "register-silent", "row-after-entry", "row-ends-first", "plain-store", "again-unread",
     "slot-again", "upgrade-unseen", "both-upgrade", "death-leaves", "phantom-unstopped", "revert-silent", "downgrade-silent",
-    "revoke-unseen",
+    "revoke-unseen", "first-anywhere", "first-unseen",
 }
 Thread = namedtuple("Thread", "pc want place row held news sleep reg life tries ups slot")
 Daemon = namedtuple("Daemon", "places bit waiting mail kills revokes look wake revoked ever")
@@ -43,8 +43,8 @@ def conflicts(mine, other):
     if mine == EXCLUSIVE_TRY:
         return "try" if other in TENTATIVE else "held"
     if mine == UPGRADE_TRY:
-        return {UPGRADING: "held", EXCLUSIVE: "held", UPGRADE_TRY: "try"}.get(other, "")
-    return "" if other == EXCLUSIVE_TRY else "held"     # UPGRADING, to become EXCLUSIVE: all others must be gone
+        return {UPGRADING: "held", UPGRADE_TRY: "try"}.get(other, "")
+    return "" if other in (EXCLUSIVE_TRY, EXCLUSIVE) else "held"    # UPGRADING, to become EXCLUSIVE: all who share must be gone
 
 
 class Model(Explorer):
@@ -60,7 +60,7 @@ class Model(Explorer):
         threads = tuple(Thread("out", want, None, NONE, None, 0, 0, 0, ALIVE, tries, up, 0) for want, up in zip(wants, ups))
         self.first = (Daemon((None,) * (places or len(wants)), 0, (), (), kills, revokes, None, 0, None, 0),) + threads
         self.program = {name: ("step",) for name in
-                        ("out", "row", "look", "claim", "scan", "held", "check", "withdraw", "withdrawn", "busy", "register", "again",
+                        ("out", "row", "look", "claim", "first", "first.try", "scan", "held", "check", "withdraw", "withdrawn", "busy", "register", "again",
                          "hold", "remove", "removed", "free")}
         if any(ups):
             for name in ("up", "up.scan", "up.settle", "up.look", "up.done", "up.tag", "up.busy", "up.register", "up.again", "up.revert",
@@ -121,7 +121,7 @@ class Model(Explorer):
     @staticmethod
     def creating(t):
         """Where a thread is IN and about to make an entry or to change its own: not while the world is stopped."""
-        return ("row", "look", "claim", "scan", "held", "check", "up", "up.scan", "up.settle", "up.look", "up.done", "up.tag")
+        return ("row", "look", "claim", "first", "first.try", "scan", "held", "check", "up", "up.scan", "up.settle", "up.look", "up.done", "up.tag")
 
     @staticmethod
     def with_place(d, at, entry):
@@ -154,7 +154,17 @@ class Model(Explorer):
                 return [(d, go(pc="look", place=None))]
             if "no-tentative" in self.edits or "look-then-held" in self.edits:
                 return [(self.with_place(d, t.place, (i, t.slot, t.want)), go(pc="check"))]
-            return [(self.with_place(d, t.place, (i, t.slot, mine)), go(pc="held" if "no-scan" in self.edits else "scan"))]
+            steps = [(self.with_place(d, t.place, (i, t.slot, mine)), go(pc="held" if "no-scan" in self.edits else "scan"))]
+            if t.place == 0 or "first-anywhere" in self.edits:  # nothing is lower: it need not try
+                after = "check" if "first-unseen" in self.edits else "first"
+                steps.append((self.with_place(d, t.place, (i, t.slot, t.want)), go(pc=after)))
+            return steps
+        if t.pc == "first":
+            return [(d, go(pc="first.try" if others else "check"))]
+        if t.pc == "first.try":                         # somebody came, or was there: now it does
+            if d.places[t.place] != (i, t.slot, t.want):
+                return [(d, go(pc="busy", place=None))]         # the daemon took it away
+            return [(self.with_place(d, t.place, (i, t.slot, mine)), go(pc="scan"))]
         if t.pc == "scan":
             seen = [(k, conflicts(mine, other)) for k, other in others]
             if any(c == "held" for _, c in seen):
@@ -360,10 +370,12 @@ RIGHT = [
 WRONG = [
     Try("taken at once without a look afterwards", ("no-tentative",), PAIR),
     Try("no scan after the claim", ("no-scan",), PAIR),
+    Try("who claims elsewhere than in the first place does not try either", ("first-anywhere",), FREE),
+    Try("no look after a claim in the first place", ("first-unseen",), PAIR),
     Try("a look, then held", ("look-then-held",), MIXED),
     Try("who is tentative is ignored", ("ignore-tentative",), PAIR),
     Try("both withdraw", ("both-withdraw",), FREE),
-    Try("a withdrawal tells nobody", ("withdraw-silent",), dict(wants=(X, X, X), anywhere=True)),
+    Try("a withdrawal tells nobody", ("withdraw-silent",), dict(wants=(X, X, X), waits=(False, True, False), anywhere=True)),
     Try("a release tells nobody", ("release-silent",), PAIR),
     Try("the bit is not there when it is known who waits", ("bit-unset",), PAIR),
     Try("the word is read after the look", ("again-unread",), dict(PAIR, kills=0)),
