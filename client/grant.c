@@ -95,22 +95,32 @@ static uint64_t left(struct thread *th, enum shm_grant_class class)
     return (uint64_t)(bump->end - bump->cursor) + th->slabs[class].ahead_bytes;
 }
 
+static bool refused(struct thread *th, enum shm_grant_class class) /* G3 */
+{
+    struct slab *slab = &th->slabs[class];
+
+    slab->refused |= at_load_relaxed(&th->m->mail[class].error) != MMGC_E_OK;
+    return slab->refused;
+}
+
+void grant_ask_ahead(struct thread *th, const struct grant_ask *ask)
+{
+    if (!under_way(th, ask->class) && !refused(th, ask->class)) /* G1 */
+        (void)grant_send(th, ask);                              /* if it fails, whoever waits will learn why */
+}
+
 void grant_ahead(struct thread *th, enum shm_grant_class class, uint32_t min_bytes)
 {
     struct slab *slab = &th->slabs[class];
 
-    if (MM_LIKELY(left(th, class) >= slab->bytes) || under_way(th, class)) /* G1 */
+    if (MM_LIKELY(left(th, class) >= slab->bytes) || under_way(th, class) || refused(th, class)) /* G1 */
         return;
-    if (slab->refused || at_load_relaxed(&th->m->mail[class].error) != MMGC_E_OK) { /* G3 */
-        slab->refused = true;
-        return;
-    }
     (void)span_ahead(th, class);
     bool crumbs = slab->seen - slab->taken > shm_ring_capacity(class) / 2; /* so many that more would not fit */
     if (crumbs || left(th, class) >= slab->bytes)
         return;
     struct grant_ask ask = { .class = class, .min_bytes = min_bytes };
-    (void)grant_send(th, &ask); /* if it fails, whoever waits will learn why */
+    (void)grant_send(th, &ask); /* as in grant_ask_ahead() */
 }
 
 /* Until the mailbox answers, or never will. */

@@ -19,6 +19,8 @@ struct grant_ask {
 
 /* Asks for the next slab of @class if what is left of it runs low; does not wait. Costs nothing until then. */
 void grant_ahead(struct thread *th, enum shm_grant_class class, uint32_t min_bytes);
+/* Asks for just this; does not wait. Nothing is asked for while a request of that class is under way, or after one was refused. */
+void grant_ask_ahead(struct thread *th, const struct grant_ask *ask);
 /* [safepoint] Waits until a request of this class is answered: one that is under way already, or else @ask. MMGC_OK: look into
  * the ring again. Parks if the thread is IN, and then MMGC_E_STACK means still IN; when the daemon is gone it is OUT. */
 int grant_wait(struct thread *th, const struct grant_ask *ask);

@@ -112,6 +112,8 @@ int mmgc_hold_begin(struct mmgc_thread *t, const struct mmgc_hold_options *optio
     hold->name = options->name != NULL ? options->name : "";
     hold->guest_count = 0;
     write_barrier_hold(th);
+    if (MM_UNLIKELY(holds->stowed_bytes >= STOW_FORESEEN_MIN_BYTES) && th->hold_depth == 1)
+        stow_foresee(th);
     *ret_hold = (mmgc_hold){ th->hold_depth, hold->serial };
     return MMGC_OK;
 }

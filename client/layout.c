@@ -32,6 +32,7 @@ static struct layout *layout_new(const struct shm_type_layout *given)
     if (l == NULL)
         return NULL;
     l->fixed_bytes = given->fixed_bytes;
+    l->bytes = (uint32_t)object_bytes(given->fixed_bytes, 0, 0);
     l->element_bytes = given->element_bytes;
     l->ref_count = expand(l, l->refs, given->refs, given->ref_count);
     l->element_refs = l->refs + l->ref_count;

@@ -12,6 +12,7 @@
 
 struct layout {                              /* constant */
     uint32_t fixed_bytes, element_bytes;
+    uint32_t bytes;                          /* of an object without elements, its header included */
     uint32_t ref_count, element_ref_count;
     bool weak;                               /* some of them keep nothing alive */
     const uint32_t *element_refs;            /* byte offsets in an element, of every kind of reference, an ephemeron's value too */
@@ -32,5 +33,5 @@ static inline const struct layout *layout_of(const struct mmgc_heap *heap, uint6
 }
 static inline uint64_t layout_bytes(const struct layout *l, uint64_t header)
 {
-    return object_bytes(l->fixed_bytes, l->element_bytes, object_header_length(header));
+    return MM_LIKELY(l->element_bytes == 0) ? l->bytes : object_bytes(l->fixed_bytes, l->element_bytes, object_header_length(header));
 }

@@ -44,18 +44,32 @@ static uint64_t blocks_ahead(struct thread *th)
     return blocks;
 }
 
+/* So many blocks, V1. */
+static uint64_t blocks_for(uint64_t bytes)
+{
+    return (bytes + MMGC_SMALL_MAX - 1) / MMGC_SMALL_MAX;
+}
+
+/* False: they lie in the ring. */
+static bool lacks_blocks(struct thread *th, uint64_t needed, struct grant_ask *ret_ask)
+{
+    uint64_t ahead = blocks_ahead(th);
+
+    *ret_ask = (struct grant_ask){
+        .class = SHM_GRANT_BLOCKS,
+        .bytes = (needed - MM_MIN(needed, ahead)) << MM_BLOCK_LOG,
+        .min_bytes = MM_BLOCK_BYTES,
+        .reserve = true,
+    };
+    return ahead < needed;
+}
+
 static int reserve_blocks(struct thread *th, uint64_t needed)
 {
     for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
-        uint64_t ahead = blocks_ahead(th);
-        if (ahead >= needed)
+        struct grant_ask ask;
+        if (!lacks_blocks(th, needed, &ask))
             return MMGC_OK;
-        struct grant_ask ask = {
-            .class = SHM_GRANT_BLOCKS,
-            .bytes = (needed - ahead) << MM_BLOCK_LOG,
-            .min_bytes = MM_BLOCK_BYTES,
-            .reserve = true,
-        };
         int r = grant_wait(th, &ask);
         if (r != MMGC_OK)
             return r;
@@ -65,13 +79,21 @@ static int reserve_blocks(struct thread *th, uint64_t needed)
 
 int reserve_secure(struct thread *th, uint64_t bytes)
 {
-    uint64_t blocks = (bytes + MMGC_SMALL_MAX - 1) / MMGC_SMALL_MAX; /* V1 */
+    uint64_t blocks = blocks_for(bytes);
 
     th->reserve_left = 0;
     if (blocks > SHM_BLOCKS_CAPACITY)
         return error_set(MMGC_E_LIMIT, "%llu bytes at once, at most %llu", (unsigned long long)bytes,
                          (unsigned long long)SHM_BLOCKS_CAPACITY * MMGC_SMALL_MAX);
     return reserve_blocks(th, blocks);
+}
+
+void reserve_ahead(struct thread *th, uint64_t bytes)
+{
+    struct grant_ask ask;
+
+    if (lacks_blocks(th, MM_MIN(blocks_for(bytes), (uint64_t)SHM_BLOCKS_CAPACITY), &ask))
+        grant_ask_ahead(th, &ask);
 }
 
 int mmgc_reserve(struct mmgc_thread *t, uint64_t bytes)

@@ -11,5 +11,7 @@ struct thread;
 bool reserve_charge(struct thread *th, uint64_t bytes);
 /* [safepoint] Sees to whole blocks in which objects of @bytes together fit, of any sizes, in any order. */
 int reserve_secure(struct thread *th, uint64_t bytes);
+/* Asks for what reserve_secure() would wait for, as far as it may be had; does not wait. */
+void reserve_ahead(struct thread *th, uint64_t bytes);
 /* After an allocation under a reservation: what the bump gives from here on is to be counted. */
 void reserve_note(struct thread *th);

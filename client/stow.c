@@ -20,6 +20,7 @@
 #include "client/error.h"
 #include "client/hold.h"
 #include "client/layout.h"
+#include "client/reserve.h"
 #include "client/span.h"
 #include "client/write_barrier.h"
 
@@ -101,23 +102,33 @@ static __attribute__((noinline)) int frames_grow(struct stow *s)
     return MMGC_OK;
 }
 
-static inline int push(struct stow *s, char *payload, const struct layout *l, uint64_t header, bool writes)
+static inline bool is_done(const struct frame *f)
 {
-    struct frame f = frame_of(payload, l, header, writes);
+    return f->next == f->end && f->elements == 0;
+}
 
-    if (f.next == f.end && f.elements == 0)
+/* The rest of @f, if there is one, comes after @inner, in which something is to be looked at or nothing need be done. A list takes no frame: what
+ * it goes on to is the last that an object has. */
+static inline int enter(struct stow *s, struct frame *f, struct frame inner)
+{
+    while (inner.next != inner.end && __atomic_load_n((uint32_t *)(void *)(inner.at + *inner.next), __ATOMIC_RELAXED) == 0)
+        inner.next++;
+    if (is_done(&inner))
         return MMGC_OK;
-    if (MM_UNLIKELY(s->depth == s->capacity)) {
-        int r = frames_grow(s);
-        if (r != MMGC_OK)
-            return r;
+    if (!is_done(f)) {
+        if (MM_UNLIKELY(s->depth == s->capacity)) {
+            int r = frames_grow(s);
+            if (r != MMGC_OK)
+                return r;
+        }
+        s->frames[s->depth++] = *f;
     }
-    s->frames[s->depth++] = f;
+    *f = inner;
     return MMGC_OK;
 }
 
 /* From the fixed part to the first element, or to the next one. */
-static __attribute__((noinline)) void next_element(struct frame *f)
+static inline void next_element(struct frame *f)
 {
     const struct layout *l = f->layout;
 
@@ -133,11 +144,6 @@ static inline uint32_t *next_slot(struct frame *f)
     if (MM_UNLIKELY(f->next == f->end))
         next_element(f);
     return (uint32_t *)(void *)(f->at + *f->next++);
-}
-
-static inline bool is_done(const struct frame *f)
-{
-    return f->next == f->end && f->elements == 0;
 }
 
 /* ---- where things are ---- */
@@ -248,8 +254,8 @@ static inline void copy_payload(char *to, const char *from, uint64_t bytes)
         __atomic_store_n((uint64_t *)(void *)(to + i), *(const uint64_t *)(const void *)(from + i), __ATOMIC_RELAXED);
 }
 
-/* What stands at @granule is in the hold: copied, or counted. */
-static inline int take_out(struct stow *s, struct stow_map *map, uint32_t granule)
+/* What stands at @granule is in the hold: copied, or counted; and entered from @f. */
+static inline int take_out(struct stow *s, struct frame *f, struct stow_map *map, uint32_t granule)
 {
     char *from = address_of(s, granule), *to = from;
     uint64_t header = header_of(from);
@@ -270,10 +276,10 @@ static inline int take_out(struct stow *s, struct stow_map *map, uint32_t granul
         copy_payload(to, from, bytes - OBJECT_HEADER_BYTES);
     }
     note_copy(map, granule, granule_of(s, to));
-    return push(s, to, l, header, !s->measures);
+    return enter(s, f, frame_of(to, l, header, !s->measures));
 }
 
-static __attribute__((noinline)) int visit_guest(struct stow *s, uint32_t granule)
+static __attribute__((noinline)) int visit_guest(struct stow *s, struct frame *f, uint32_t granule)
 {
     uint32_t depth;
     char *object = address_of(s, granule);
@@ -287,11 +293,11 @@ static __attribute__((noinline)) int visit_guest(struct stow *s, uint32_t granul
         return error_set(MMGC_E_NO_OBJECT, "granule %u", granule);
     guest->stowed = true;
     s->guests++;
-    return push(s, object, l, header, false);
+    return enter(s, f, frame_of(object, l, header, false));
 }
 
-/* What a reference of @was is from now on. */
-static inline int visit(struct stow *s, uint32_t was, uint32_t *ret_now)
+/* What a reference of @was is from now on. If nobody has come there yet, @f is that object from now on. */
+static inline int visit(struct stow *s, struct frame *f, uint32_t was, uint32_t *ret_now)
 {
     uint8_t owner;
 
@@ -299,12 +305,12 @@ static inline int visit(struct stow *s, uint32_t was, uint32_t *ret_now)
     if (was == 0 || (owner = owner_of(s, was)) <= s->to)
         return MMGC_OK;
     if ((owner & HOLD_GUESTS) != 0)
-        return visit_guest(s, was);
+        return visit_guest(s, f, was);
     struct stow_map *map = map_of(s, was);
     if (map == NULL)
         return error_system("malloc", -ENOMEM);
     if (!is_copied(map, was)) {
-        int r = take_out(s, map, was);
+        int r = take_out(s, f, map, was);
         if (r != MMGC_OK)
             return r;
     }
@@ -320,33 +326,36 @@ static int find(const struct stow *s, uint32_t granule)
     return told ? MMGC_OK : error_set(MMGC_E_STALLED, NULL);
 }
 
-/* All that was reached is looked at. */
-static int drain(struct stow *s)
+/* All that is reached from what @f has left. */
+static int drain(struct stow *s, struct frame f)
 {
-    while (s->depth > 0) {
-        struct frame *f = &s->frames[s->depth - 1];
-        uint32_t *slot = next_slot(f), was = __atomic_load_n(slot, __ATOMIC_RELAXED), now;
-        bool writes = f->writes, weak = f->layout->weak;
-        s->depth -= is_done(f); /* before it is visited: a list takes one frame */
+    for (;;) {
+        if (is_done(&f)) {
+            if (s->depth == 0)
+                return MMGC_OK;
+            f = s->frames[--s->depth];
+        }
+        uint32_t *slot = next_slot(&f), was = __atomic_load_n(slot, __ATOMIC_RELAXED), now;
+        bool writes = f.writes;
         if (was == 0)
             continue;
-        int r = MM_UNLIKELY(weak) ? find(s, was) : MMGC_OK;
+        int r = MM_UNLIKELY(f.layout->weak) ? find(s, was) : MMGC_OK;
         if (MM_LIKELY(r == MMGC_OK))
-            r = visit(s, was, &now);
+            r = visit(s, &f, was, &now);
         if (MM_UNLIKELY(r != MMGC_OK))
             return r;
         if (writes && now != was)
             __atomic_store_n(slot, now, __ATOMIC_RELAXED); /* nobody knows the copy yet */
     }
-    return MMGC_OK;
 }
 
 static int visit_root(struct stow *s, uint32_t granule)
 {
+    struct frame f = { 0 };
     uint32_t now;
-    int r = visit(s, granule, &now);
+    int r = visit(s, &f, granule, &now);
 
-    return r == MMGC_OK ? drain(s) : r;
+    return r == MMGC_OK ? drain(s, f) : r;
 }
 
 struct roots {
@@ -567,6 +576,14 @@ static uint64_t most_bytes(const struct stow *s)
     for (uint32_t depth = s->th->hold_depth; depth > s->to; depth--)
         bytes += hold_used(s->th, &s->th->holds->stack[depth - 1]);
     return bytes;
+}
+
+void stow_foresee(struct thread *th)
+{
+    uint64_t expected = th->holds->stowed_bytes;
+
+    if (th->heap->control->allocator == SHM_ALLOCATOR_BUMP && !alloc_lies_ready(th, expected))
+        reserve_ahead(th, expected);
 }
 
 /* [safepoint] As much as was stowed of late is likely to be stowed again: where that does not lie ready it is waited for before anything is

@@ -9,6 +9,10 @@
 
 struct thread;
 
+#define STOW_FORESEEN_MIN_BYTES (UINT64_C(64) << 10) /* less is at hand, or soon */
+
+/* The outermost hold has begun. If stows of late wanted more than lies ready, that is asked for now, and not waited for. */
+void stow_foresee(struct thread *th);
 /* [safepoint, if there is something to stow and no memory for it at hand] Out of the innermost hold, which then ends: what @kept and its
  * guests reach, into the one around it or the heap. Each of @kept is then where it is now; local roots, too. Guests are marked stowed. */
 int stow_at_end(struct thread *th, void **kept, size_t count);

@@ -392,6 +392,32 @@ START_TEST(large_and_small_stows_follow_each_other)
 }
 END_TEST
 
+static uint32_t asked_for_blocks(void)
+{
+    return thread_of(t)->slabs[SHM_GRANT_BLOCKS].mail_serial;
+}
+
+/* More than lines that lie ready can be. */
+START_TEST(what_large_stows_take_is_asked_for_when_a_hold_begins)
+{
+    open_both(_i);
+    if (plan->constraints.allocator != SHM_ALLOCATOR_BUMP)
+        return;
+    int64_t length = 40000;
+    mmgc_hold hold = begin();
+    ck_assert_int_eq(list_length(end_keeping(hold, list_new(length))), length);
+    uint32_t asked = asked_for_blocks();
+    hold = begin();
+    ck_assert_uint_eq(asked_for_blocks(), asked + 1);
+    struct node *list = list_new(length);
+    while (atomic_load(&thread_of(t)->m->mail[SHM_GRANT_BLOCKS].answered) != asked + 1)
+        ck_assert_ok(mmgc_poll(t));
+    list = end_keeping(hold, list);
+    ck_assert_uint_eq(asked_for_blocks(), asked + 1);
+    ck_assert_int_eq(list_length(list), length);
+}
+END_TEST
+
 /* ---- failures ---- */
 
 void *__real_malloc(size_t bytes);
@@ -513,6 +539,7 @@ static Suite *make(void)
     tcase_add_loop_test(tc, a_hold_in_a_full_heap_fails_and_loses_nothing, 0, BOTH);
     tcase_add_loop_test(tc, a_stow_waits_for_memory_if_it_must, 0, BOTH);
     tcase_add_loop_test(tc, large_and_small_stows_follow_each_other, 0, BOTH);
+    tcase_add_loop_test(tc, what_large_stows_take_is_asked_for_when_a_hold_begins, 0, BOTH);
     suite_add_tcase(suite, tc);
 
     TCase *failures = tcase_create("failures");
