@@ -31,10 +31,10 @@ static void on_stray(struct connection *c, const wire_reply *reply)
     if (reply->serial == 0)
         (void)connection_break(c, (int)reply->error->code);
     else
-        at_store_release(&c->refused, (uint64_t)reply->serial << 32 | reply->error->code);
+        at_store_release(&c->refused[reply->serial % REFUSED_KEPT], (uint64_t)reply->serial << 32 | reply->error->code);
 }
 
-/* One packet in. MMGC_OK with *ret_reply NULL: nothing of use came. */
+/* One packet in. MMGC_OK with *ret_reply NULL: nothing of use came. MMGC_E_SYSTEM: no memory to read it into. */
 static int receive_locked(struct connection *c, wire_reply **ret_reply, struct packet_fds *ret_fds)
 {
     *ret_reply = NULL;
@@ -42,6 +42,7 @@ static int receive_locked(struct connection *c, wire_reply **ret_reply, struct p
     case WIRE_OK:
     case WIRE_AGAIN:
     case WIRE_UNKNOWN: /* of a newer daemon: nothing we asked for */ return MMGC_OK;
+    case WIRE_NO_MEMORY: return MMGC_E_SYSTEM; /* ours: the connection is as it was */
     case WIRE_CLOSED: return connection_break(c, MMGC_E_DISCONNECTED);
     case WIRE_OVERSIZED:
     case WIRE_MALFORMED:
@@ -69,6 +70,11 @@ static int send_error(struct connection *c, const wire_request *request, int r)
     return error_set(connection_break(c, MMGC_E_DISCONNECTED), NULL);
 }
 
+static int receive_error(int code)
+{
+    return code == MMGC_E_SYSTEM ? error_system("a reply of the daemon", -ENOMEM) : error_set(code, NULL);
+}
+
 /* Waits for the reply to @serial, taking note of everything that comes before it. */
 static int await_reply_locked(struct connection *c, uint32_t serial, wire_reply **ret_reply,
                               struct packet_fds *ret_fds)
@@ -85,7 +91,7 @@ static int await_reply_locked(struct connection *c, uint32_t serial, wire_reply 
             return error_system("waiting for the daemon", r);
         r = receive_locked(c, ret_reply, ret_fds);
         if (r != MMGC_OK)
-            return error_set(r, NULL);
+            return receive_error(r);
         if (*ret_reply == NULL)
             continue;
         if ((*ret_reply)->serial == serial)
@@ -150,7 +156,7 @@ int connection_post(struct connection *c, wire_request *request, uint32_t *ret_s
 
 int connection_refused(struct connection *c, uint32_t serial)
 {
-    uint64_t refused = at_load_acquire(&c->refused);
+    uint64_t refused = at_load_acquire(&c->refused[serial % REFUSED_KEPT]);
 
     return refused >> 32 == serial && refused != 0 ? (int)(uint32_t)refused : MMGC_OK;
 }
@@ -169,7 +175,7 @@ int connection_event(struct connection *c, int timeout_ms, wire_reply **ret_repl
     if (r == MMGC_E_TIMEOUT)
         return waited == -ETIMEDOUT ? r : error_system("waiting for the daemon", waited);
     if (r != MMGC_OK)
-        return error_set(r, NULL);
+        return receive_error(r);
     if (*ret_reply == NULL)
         return MMGC_E_TIMEOUT;
     on_stray(c, *ret_reply);
@@ -183,10 +189,13 @@ int connection_look(struct connection *c)
         while (at_load_acquire(&c->broken) == 0 && packet_wait(c->sock, 0) == 0) {
             struct packet_fds fds = { .count = 0 };
             wire_reply *reply;
-            if (receive_locked(c, &reply, &fds) == MMGC_OK && reply != NULL)
+            int r = receive_locked(c, &reply, &fds);
+            if (r == MMGC_OK && reply != NULL)
                 on_stray(c, reply);
             packet_fds_close(&fds);
             wire_reply_free(reply);
+            if (r == MMGC_E_SYSTEM)
+                break; /* it is looked at again */
         }
         (void)pthread_mutex_unlock(&c->lock);
     }

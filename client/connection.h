@@ -11,12 +11,15 @@
 #include "proto/wire.h"
 #include "shm/base.h"
 
+#define REFUSED_KEPT 64u
+
 struct connection {
     int sock;                                /* [const] */
     unsigned generation;                     /* [const] fork_generation when it was opened */
     _Atomic uint32_t serial;                 /* of the last request */
     _Atomic int broken;                      /* 0, or the code that every later call gets; the first reason stays */
-    _Atomic uint64_t refused;                /* serial << 32 | code: the last error for a request that awaits no reply */
+    _Atomic uint64_t refused[REFUSED_KEPT];  /* serial << 32 | code: errors for requests that await no reply, by serial: one who waits
+                                              * finds its own, though others were refused since */
     pthread_mutex_t lock;                    /* one round trip: who holds it receives */
 };
 

@@ -48,6 +48,29 @@ size_t wire_reply_bytes(const wire_reply *reply)
     return protobuf_c_message_get_packed_size(&reply->base);
 }
 
+/* ---- memory of what is received --------------------------------------------------------------- */
+
+static void *(*take_memory)(size_t bytes) = malloc;
+static void (*give_memory)(void *piece) = free;
+
+static void *take(void *unused, size_t bytes)
+{
+    return take_memory(bytes);
+}
+
+static void give(void *unused, void *piece)
+{
+    give_memory(piece);
+}
+
+static ProtobufCAllocator memory = { .alloc = take, .free = give };
+
+void wire_use_memory(void *(*alloc)(size_t bytes), void (*free_piece)(void *piece))
+{
+    take_memory = alloc;
+    give_memory = free_piece;
+}
+
 /* ---- parsing ---------------------------------------------------------------------------------- */
 
 enum wire_result wire_parse_request(const void *bytes, size_t count, wire_request **ret_request,
@@ -69,9 +92,9 @@ enum wire_result wire_parse_request(const void *bytes, size_t count, wire_reques
         *ret_error = MMGC_E_NAME_TOO_LONG;
         return WIRE_INVALID;
     }
-    wire_request *request = mmgc__wire__request__unpack(NULL, count, bytes);
+    wire_request *request = mmgc__wire__request__unpack(&memory, count, bytes);
     if (request == NULL)
-        return WIRE_MALFORMED; /* the scan leaves it nothing to refuse but a system without memory */
+        return WIRE_NO_MEMORY; /* the scan leaves it nothing else to fail for */
     *ret_error = wire_request_check(request);
     if (*ret_error != MMGC_E_OK) {
         wire_request_free(request);
@@ -92,8 +115,8 @@ enum wire_result wire_parse_reply(const void *bytes, size_t count, wire_reply **
         return WIRE_OVERSIZED;
     if (scan.body == NULL)
         return WIRE_UNKNOWN;
-    *ret_reply = mmgc__wire__reply__unpack(NULL, count, bytes);
-    return *ret_reply == NULL ? WIRE_MALFORMED : WIRE_OK;
+    *ret_reply = mmgc__wire__reply__unpack(&memory, count, bytes);
+    return *ret_reply == NULL ? WIRE_NO_MEMORY : WIRE_OK;
 }
 
 /* ---- receiving -------------------------------------------------------------------------------- */
@@ -101,6 +124,8 @@ enum wire_result wire_parse_reply(const void *bytes, size_t count, wire_reply **
 static enum wire_result failed_receive(ssize_t r)
 {
     switch (r) {
+    case -ENOMEM: /* the system's, for the moment: the packet is still there */
+    case -ENOBUFS:
     case -EAGAIN: return WIRE_AGAIN;
     case -EMSGSIZE: return WIRE_OVERSIZED;
     case -EMFILE: return WIRE_INVALID;
@@ -153,7 +178,9 @@ enum wire_result wire_recv_reply(int sock, wire_reply **ret_reply, struct packet
     uint8_t *bytes = malloc(PACKET_BYTES_MAX); /* clients' stacks may be fibres': not there */
 
     *ret_reply = NULL;
-    ssize_t count = bytes == NULL ? -ENOMEM : packet_recv(sock, bytes, PACKET_BYTES_MAX, &fds);
+    if (bytes == NULL)
+        return WIRE_NO_MEMORY;
+    ssize_t count = packet_recv(sock, bytes, PACKET_BYTES_MAX, &fds);
     enum wire_result result =
         count <= 0 ? failed_receive(count) : wire_parse_reply(bytes, (size_t)count, ret_reply);
     free(bytes);
@@ -170,12 +197,12 @@ enum wire_result wire_recv_reply(int sock, wire_reply **ret_reply, struct packet
 
 void wire_request_free(wire_request *request)
 {
-    mmgc__wire__request__free_unpacked(request, NULL);
+    mmgc__wire__request__free_unpacked(request, &memory);
 }
 
 void wire_reply_free(wire_reply *reply)
 {
-    mmgc__wire__reply__free_unpacked(reply, NULL);
+    mmgc__wire__reply__free_unpacked(reply, &memory);
 }
 
 const char *wire_request_name(const wire_request *request)

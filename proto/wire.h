@@ -117,7 +117,11 @@ enum wire_result {
     WIRE_UNKNOWN,                             /* a message without a body known here (a newer peer); *ret_serial is set */
     WIRE_INVALID,                             /* understood, but a field breaks its limit (name too long ...); *ret_serial, *ret_error
                                                * set. Or, LIMIT: this process had no room for the packet's fds */
+    WIRE_NO_MEMORY                            /* this process had none to read it into: a reply may still be there, a request is not; its
+                                               * *ret_serial is set */
 };
+/* Whence the memory of what is received; malloc() and free() by default. Before the first message. */
+void wire_use_memory(void *(*alloc)(size_t bytes), void (*free_piece)(void *piece));
 /* @ret_fds, then the caller's, has as many fds as the message's kind takes (Attach 0 or 1, HeapOpened 3 to 5, Attached 1, Notice 0 or 1, others none);
  * surplus ones are closed. Empty unless WIRE_OK; NULL: all are closed. */
 enum wire_result wire_recv_request(int sock, wire_request **ret_request, struct packet_fds *ret_fds, uint32_t *ret_serial,

@@ -434,6 +434,41 @@ START_TEST(the_scan_can_count_the_fields_of_every_message)
 }
 END_TEST
 
+/* ---- no memory -------------------------------------------------------------------------------- */
+
+static int allocations_left;
+
+static void *few(size_t bytes)
+{
+    return allocations_left-- > 0 ? malloc(bytes) : NULL;
+}
+
+/* It is known whose it was: one who asks is answered. */
+START_TEST(a_request_there_is_no_memory_for_is_that_and_keeps_its_serial)
+{
+    wire_request *sent = sample_request_new(sample_request_kind((size_t)_i)), *got;
+    size_t count;
+    uint32_t serial = 0;
+    enum mmgc_error error;
+    enum wire_result result = WIRE_NO_MEMORY;
+
+    sent->serial = 4711;
+    uint8_t *bytes = sample_pack(&sent->base, &count);
+    wire_use_memory(few, free);
+    for (int left = 0; result == WIRE_NO_MEMORY; left++) {
+        allocations_left = left;
+        result = wire_parse_request(bytes, count, &got, &serial, &error);
+        ck_assert_uint_eq(serial, 4711);
+        ck_assert(result == WIRE_OK || (result == WIRE_NO_MEMORY && got == NULL && error == MMGC_E_OK));
+        ck_assert_int_lt(left, 1000);
+    }
+    wire_request_free(got);
+    wire_use_memory(malloc, free);
+    free(bytes);
+    wire_request_free(sent);
+}
+END_TEST
+
 static Suite *wire_suite(void)
 {
     Suite *suite = suite_create("wire");
@@ -459,6 +494,7 @@ static Suite *wire_suite(void)
     tcase_add_test(refused, a_field_of_a_newer_peer_is_stepped_over);
     tcase_add_test(refused, what_protobuf_tolerates_and_nobody_sends_is_malformed);
     tcase_add_test(refused, a_nul_inside_a_string_is_not_cut_but_refused);
+    tcase_add_loop_test(refused, a_request_there_is_no_memory_for_is_that_and_keeps_its_serial, 0, requests);
     tcase_add_loop_test(refused, oversized_requests_are_dropped_and_have_their_serial, 0, 4);
     tcase_add_test(refused, half_a_message_is_malformed_and_keeps_no_fd);
     suite_add_tcase(suite, refused);
