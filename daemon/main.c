@@ -12,6 +12,7 @@
 #include "daemon/committer.h"
 #include "daemon/config.h"
 #include "daemon/server.h"
+#include "daemon/spare.h"
 
 /* To the background: the first process waits until clients can connect, so that a script may go on with the next line.
  * Returns in the second one, with the end of the pipe to say so; or does not return. */
@@ -48,6 +49,10 @@ int main(int argc, char **argv)
 
     if (argc == 2 && strcmp(argv[1], COMMITTER_ARGUMENT) == 0)
         return committer_main();
+    if (spare_start() < 0) {
+        fputs("mmgcd: libuv takes no allocator\n", stderr);
+        return EXIT_FAILURE;
+    }
     switch (config_read(&config, argc, argv)) {
     case CONFIG_DONE: return EXIT_SUCCESS;
     case CONFIG_BAD: return 2; /* with the process goes what was read */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "daemon/log.h"
@@ -14,6 +15,7 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "daemon/spare.h"
 
 static enum handled request_hello(struct request *r);
 static enum handled request_ping(struct request *r);
@@ -99,6 +101,10 @@ enum handled answer_errno(struct request *r, int error, const char *what)
     case -EMFILE:
     case -ENFILE:
         return answer_error(r, MMGC_E_LIMIT, "%s: the daemon has no more file descriptors", what);
+    case -EFBIG: return answer_error(r, MMGC_E_LIMIT, "%s: larger than the daemon may make a file (RLIMIT_FSIZE)", what);
+    case -EAGAIN:
+        return answer_error(r, MMGC_E_LIMIT, "%s: the daemon may have no more threads (TasksMax, RLIMIT_NPROC) or locked memory (RLIMIT_MEMLOCK)",
+                            what);
     default: return answer_error(r, MMGC_E_SYSTEM, "%s: %s", what, strerror(-error));
     }
 }
@@ -115,17 +121,19 @@ enum handled answer_later(struct request *r, struct shared_heap *heap)
 static void on_fd_closed(uv_fs_t *work)
 {
     uv_fs_req_cleanup(work);
-    free(work);
+    spare_free(work);
 }
 
 /* A stranger's fd may sleep in close(2) (FUSE, SO_LINGER): libuv's pool does it. */
 void request_close_fds(struct session *s, struct packet_fds *fds)
 {
     for (size_t i = 0; i < fds->count; i++) {
-        uv_fs_t *work = fds->fd[i] < 0 ? NULL : malloc(sizeof(*work));
+        uv_fs_t *work = fds->fd[i] < 0 ? NULL : spare_alloc(sizeof(*work));
         if (work != NULL && uv_fs_close(&s->server->loop, work, fds->fd[i], on_fd_closed) == 0)
             continue;
-        free(work);
+        spare_free(work);
+        if (fds->fd[i] >= 0)
+            close(fds->fd[i]); /* one that sleeps is less than one that is lost */
     }
     fds->count = 0;
 }
@@ -140,7 +148,7 @@ void request_free(struct request *r)
         s->deferred--;
         session_listen(s);
     }
-    free(r);
+    spare_free(r);
     session_unref(s);
 }
 
@@ -194,7 +202,7 @@ static void run(struct request *r)
 
 void request_run(struct session *s, wire_request *message, struct packet_fds *fds)
 {
-    struct request *r = calloc(1, sizeof(*r));
+    struct request *r = spare_calloc(1, sizeof(*r));
 
     if (r == NULL) {
         session_send_error(s, message->serial, MMGC_E_SYSTEM_NOMEM, "the daemon is out of memory");
