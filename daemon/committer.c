@@ -7,7 +7,6 @@
 #include "daemon/committer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
+#include "daemon/spare.h"
 #include "proto/packet.h"
 #include "shm/base.h"
 
@@ -70,32 +70,38 @@ static int spawn(int sock, pid_t *ret_pid)
 
 static void on_answer(uv_poll_t *poll, int status, int events);
 
+static void free_poll(uv_handle_t *handle)
+{
+    spare_free(handle);
+}
+
 static int process_start(struct committer *c)
 {
     int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
-    int r = spawn(pair[1], &c->pid);
+    uv_poll_t *poll = spare_alloc(sizeof(*poll));
+    int r = poll == NULL ? -ENOMEM : uv_poll_init(c->loop, poll, pair[0]); /* makes it non-blocking */
+    bool watched = r == 0;
+    if (r == 0)
+        r = spawn(pair[1], &c->pid);
     close(pair[1]);
-    c->poll = r < 0 ? NULL : malloc(sizeof(*c->poll));
-    if (c->poll == NULL) {
+    if (r < 0) {
+        if (watched)
+            uv_close((uv_handle_t *)poll, free_poll);
+        else
+            spare_free(poll);
         close(pair[0]);
-        return r < 0 ? r : -ENOMEM;
+        return r;
     }
+    c->poll = poll;
     c->sock = pair[0];
-    (void)fcntl(c->sock, F_SETFL, O_NONBLOCK);
-    MM_ASSERT(uv_poll_init(c->loop, c->poll, c->sock) == 0);
     c->poll->data = c;
     uv_poll_start(c->poll, UV_READABLE, on_answer);
     c->started_ns = mm_now_ns();
     log_debug("committer process %d started", (int)c->pid);
     return 0;
-}
-
-static void free_poll(uv_handle_t *handle)
-{
-    free(handle);
 }
 
 static void fail_head(struct committer *c, int error)
@@ -108,7 +114,7 @@ static void fail_head(struct committer *c, int error)
         c->sent_bytes -= o->message.bytes;
     }
     o->answer(o->context, o->message.offset, error, SHM_PAGES_SMALL);
-    free(o);
+    spare_free(o);
 }
 
 static void on_restart(uv_timer_t *timer)
@@ -157,12 +163,11 @@ static bool headroom_allows(struct committer *c, uint64_t bytes)
 {
     uint64_t now = mm_now_ns();
 
-    if (c->headroom_ns == 0 || now - c->headroom_ns > HEADROOM_AGE_NS) {
-        c->headroom = shm_commit_headroom();
+    if ((c->headroom_ns == 0 || now - c->headroom_ns > HEADROOM_AGE_NS) && shm_commit_headroom(&c->headroom) == 0) {
         c->headroom_ns = now;
         if (c->headroom != UINT64_MAX)
             c->headroom -= MM_MIN(c->headroom, c->sent_bytes);
-    }
+    } /* else what is left of the last one; of none, none */
     if (c->headroom == UINT64_MAX)
         return true;
     if (c->headroom < bytes + HEADROOM_MARGIN)
@@ -254,7 +259,7 @@ static bool take_answer(struct committer *c)
     c->sent--;
     c->sent_bytes -= o->message.bytes;
     o->answer(o->context, o->message.offset, result.result, (enum shm_pages)result.pages);
-    free(o);
+    spare_free(o);
     return true;
 }
 
@@ -274,7 +279,7 @@ static void on_answer(uv_poll_t *poll, int status, int events)
 int committer_ask(struct committer *c, int fd, uint64_t offset, uint64_t bytes, enum shm_huge huge,
                   committer_answer answer, void *context)
 {
-    struct order *o = c->closing ? NULL : malloc(sizeof(*o));
+    struct order *o = c->closing ? NULL : spare_alloc(sizeof(*o));
 
     if (o == NULL)
         return -ENOMEM;
@@ -305,8 +310,10 @@ int committer_new(struct committer **ret_committer, uv_loop_t *loop)
         free(c);
         return r;
     }
-    MM_ASSERT(uv_signal_init(loop, &c->on_child) == 0 && uv_timer_init(loop, &c->restart) == 0 &&
-              uv_idle_init(loop, &c->soon) == 0);
+    r = uv_signal_init(loop, &c->on_child);
+    if (r < 0) /* the process that starts ends: what has begun ends with it */
+        return r;
+    MM_ASSERT(uv_timer_init(loop, &c->restart) == 0 && uv_idle_init(loop, &c->soon) == 0);
     c->handles = 3;
     c->on_child.data = c->restart.data = c->soon.data = c;
     uv_signal_start(&c->on_child, on_child, SIGCHLD);

@@ -26,9 +26,9 @@
 
 static bool has_headroom(uint64_t bytes)
 {
-    uint64_t headroom = shm_commit_headroom();
+    uint64_t headroom;
 
-    return headroom > HEADROOM_LEFT_BYTES && headroom - HEADROOM_LEFT_BYTES > bytes;
+    return shm_commit_headroom(&headroom) == 0 && headroom > HEADROOM_LEFT_BYTES && headroom - HEADROOM_LEFT_BYTES > bytes;
 }
 
 static uint64_t row_bytes(uint64_t count)

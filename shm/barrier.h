@@ -9,5 +9,6 @@
 bool shm_barrier_register(void);
 
 /* Daemon side: a full barrier on every running thread of every registered process, about 3 us. 0, or -errno when the
- * kernel has none (then no client could register either, and all fence themselves: going on is sound). */
+ * kernel has none (then no client could register either, and all fence themselves: going on is sound). -ENOMEM: not now, and going on
+ * is not; -EPERM, -EACCES: this process may not, and clients may have been allowed to register. */
 int shm_barrier_all(void);

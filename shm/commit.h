@@ -28,9 +28,10 @@ int shm_commit(void *address, size_t bytes, enum shm_huge huge, enum shm_pages *
 int shm_punch(int fd, size_t offset, size_t bytes);
 
 /* Bytes that could be committed now without the system or our memory cgroup killing somebody: the smaller of
- * MemAvailable and memory.max - memory.current (v1 and v2). UINT64_MAX if nothing is known. */
-uint64_t shm_commit_headroom(void);
-uint64_t shm_headroom_under(const char *root);                /* the same from @root/proc and @root/sys: for tests */
+ * MemAvailable and memory.max - memory.current (v1 and v2). UINT64_MAX if nothing is known. 0; -EMFILE, -ENOMEM and their
+ * like: it cannot be looked at now, and *ret_bytes is as it was. Takes no memory. */
+int shm_commit_headroom(uint64_t *ret_bytes);
+int shm_headroom_under(const char *root, uint64_t *ret_bytes);        /* the same from @root/proc and @root/sys: for tests */
 
 /* Bytes of pages that the memfd has now (st_blocks). */
 uint64_t shm_resident_bytes(int fd);

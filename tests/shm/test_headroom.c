@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shm/commit.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "tests/support/runner.h"
@@ -57,16 +59,32 @@ static void put_memory_available(uint64_t bytes)
         (unsigned long long)bytes / 1024);
 }
 
+static uint64_t headroom(void)
+{
+    uint64_t bytes = 1;
+
+    ck_assert_int_eq(shm_headroom_under(root, &bytes), 0);
+    return bytes;
+}
+
+static uint64_t ours(void)
+{
+    uint64_t bytes = 0;
+
+    ck_assert_int_eq(shm_commit_headroom(&bytes), 0);
+    return bytes;
+}
+
 START_TEST(nothing_known_is_no_limit)
 {
-    ck_assert_uint_eq(shm_headroom_under(root), UINT64_MAX);
+    ck_assert_uint_eq(headroom(), UINT64_MAX);
 }
 END_TEST
 
 START_TEST(without_cgroups_it_is_the_available_memory)
 {
     put_memory_available(3 * GIB);
-    ck_assert_uint_eq(shm_headroom_under(root), 3 * GIB);
+    ck_assert_uint_eq(headroom(), 3 * GIB);
 }
 END_TEST
 
@@ -78,9 +96,9 @@ START_TEST(version_2_limits_count_on_every_level)
     put(V2 "/system.slice/mmgcd.service/memory.current", "1000\n");
     put(V2 "/system.slice/memory.max", "%llu\n", 8ull * GIB);
     put(V2 "/system.slice/memory.current", "%llu\n", 5ull * GIB);
-    ck_assert_uint_eq(shm_headroom_under(root), 3 * GIB);
+    ck_assert_uint_eq(headroom(), 3 * GIB);
     put(V2 "/system.slice/mmgcd.service/memory.max", "4096\n");
-    ck_assert_uint_eq(shm_headroom_under(root), 3096);
+    ck_assert_uint_eq(headroom(), 3096);
 }
 END_TEST
 
@@ -92,10 +110,10 @@ START_TEST(version_1_limits_count_on_every_level)
     put(V1 "/a/b/memory.usage_in_bytes", "%llu\n", 1ull * GIB);
     put(V1 "/a/memory.limit_in_bytes", "%llu\n", 2ull * GIB);
     put(V1 "/a/memory.usage_in_bytes", "%llu\n", 1ull * GIB);
-    ck_assert_uint_eq(shm_headroom_under(root), GIB);
+    ck_assert_uint_eq(headroom(), GIB);
     put(V1 "/memory.limit_in_bytes", "10\n");
     put(V1 "/memory.usage_in_bytes", "9\n");
-    ck_assert_uint_eq(shm_headroom_under(root), 1);
+    ck_assert_uint_eq(headroom(), 1);
 }
 END_TEST
 
@@ -105,7 +123,7 @@ START_TEST(other_controllers_and_unlimited_groups_do_not_count)
     put("/proc/self/cgroup", "3:memoryless:/x\n2:pids:/x\n1:memory:/x\n");
     put(V1 "/x/memory.limit_in_bytes", "9223372036854771712\n");
     put(V1 "/x/memory.usage_in_bytes", "%llu\n", 1ull * GIB);
-    ck_assert_uint_eq(shm_headroom_under(root), 2 * GIB);
+    ck_assert_uint_eq(headroom(), 2 * GIB);
 }
 END_TEST
 
@@ -115,7 +133,7 @@ START_TEST(a_path_that_is_not_mounted_ends_at_what_is)
     put("/proc/self/cgroup", "0::/docker/0123456789abcdef\n");
     put(V2 "/memory.max", "%llu\n", 2ull * GIB);
     put(V2 "/memory.current", "%llu\n", 1ull * GIB);
-    ck_assert_uint_eq(shm_headroom_under(root), GIB);
+    ck_assert_uint_eq(headroom(), GIB);
 }
 END_TEST
 
@@ -125,7 +143,7 @@ START_TEST(over_the_limit_leaves_nothing)
     put("/proc/self/cgroup", "0::/\n");
     put(V2 "/memory.max", "100\n");
     put(V2 "/memory.current", "101\n");
-    ck_assert_uint_eq(shm_headroom_under(root), 0);
+    ck_assert_uint_eq(headroom(), 0);
 }
 END_TEST
 
@@ -134,13 +152,32 @@ START_TEST(odd_lines_are_passed_over)
     put("/proc/meminfo", "MemAvailable: many kB\n\n");
     put("/proc/self/cgroup", "\n:\n::\n4:memory\n0::\nmemory:::/\n4:memory:/gone");
     put(V1 "/memory.limit_in_bytes", "%s", "");
-    ck_assert_uint_eq(shm_headroom_under(root), UINT64_MAX);
+    ck_assert_uint_eq(headroom(), UINT64_MAX);
 }
 END_TEST
 
 START_TEST(this_system_has_some)
 {
-    ck_assert_uint_gt(shm_commit_headroom(), 0);
+    ck_assert_uint_gt(ours(), 0);
+}
+END_TEST
+
+/* "Nothing known" would be no limit at all. */
+START_TEST(what_cannot_be_looked_at_now_is_an_error_and_no_answer)
+{
+    struct rlimit files;
+    uint64_t bytes = 77;
+
+    put_memory_available(GIB);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = 0;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+    int r = shm_headroom_under(root, &bytes);
+    files.rlim_cur = files.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+    ck_assert_int_eq(r, -EMFILE);
+    ck_assert_uint_eq(bytes, 77);
+    ck_assert_uint_eq(headroom(), GIB);
 }
 END_TEST
 
@@ -158,6 +195,7 @@ static Suite *make(void)
     tcase_add_test(tc, a_path_that_is_not_mounted_ends_at_what_is);
     tcase_add_test(tc, over_the_limit_leaves_nothing);
     tcase_add_test(tc, odd_lines_are_passed_over);
+    tcase_add_test(tc, what_cannot_be_looked_at_now_is_an_error_and_no_answer);
     tcase_add_test(tc, this_system_has_some);
     suite_add_tcase(suite, tc);
     return suite;
