@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/collector.h"
@@ -120,6 +121,17 @@ static void note_stop(struct mutator *m, uint64_t took_ns)
         at_store_relaxed(&m->max_stop_ns, took_ns);
 }
 
+/* A kernel that has none leaves the fence to the clients, and one that refuses it would not have let us start (server.c). One that has no
+ * memory for it now does not: a stop without it would pass over threads that are inside. False: it was not to be had in time. */
+static bool barrier(const struct stop *stop)
+{
+    int r;
+
+    while ((r = shm_barrier_all()) == -ENOMEM && mm_now_ns() < stop->deadline_ns && !at_load_relaxed(&stop->heap->collector.give_up))
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    return r != -ENOMEM;
+}
+
 bool safepoint_stop(struct shared_heap *heap, struct collector_task *task)
 {
     struct stop stop = {
@@ -128,7 +140,8 @@ bool safepoint_stop(struct shared_heap *heap, struct collector_task *task)
         .put_off = task->patience_ns != 0,
     };
 
-    (void)shm_barrier_all(); /* without one, clients fence themselves */
+    if (!barrier(&stop))
+        return false;
     for (size_t i = 0; i < task->mutator_count; i++) {
         if (!wait_for(&stop, task->mutators[i]))
             return false;
