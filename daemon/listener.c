@@ -22,27 +22,30 @@ static int reserve_open(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static void turn_away(struct server *server)
+void listener_refuse(int sock, enum mmgc_error code, const char *why)
 {
     wire_error error = wire_error_init();
     wire_reply reply = wire_reply_init();
     char scrap[64];
 
+    error.code = code;
+    error.detail = (char *)why;
+    reply.body_case = WIRE_REPLY(ERROR);
+    reply.error = &error;
+    (void)wire_send_reply(sock, &reply, NULL);
+    (void)shutdown(sock, SHUT_RDWR);
+    while (recv(sock, scrap, sizeof(scrap), MSG_DONTWAIT) > 0) /* what is left unread would overtake our word as a reset */
+        continue;
+    close(sock);
+}
+
+static void turn_away(struct server *server)
+{
     if (server->reserve_fd >= 0)
         close(server->reserve_fd);
     int sock = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (sock >= 0) {
-        error.code = MMGC_E_LIMIT;
-        error.detail = (char *)"the daemon has no more file descriptors";
-        reply.body_case = WIRE_REPLY(ERROR);
-        reply.error = &error;
-        (void)wire_send_reply(sock, &reply, NULL);
-        (void)shutdown(sock, SHUT_RDWR);
-        while (recv(sock, scrap, sizeof(scrap), MSG_DONTWAIT) >
-               0) /* what is left unread would overtake our word as a reset */
-            continue;
-        close(sock);
-    }
+    if (sock >= 0)
+        listener_refuse(sock, MMGC_E_LIMIT, "the daemon has no more file descriptors");
     server->reserve_fd = reserve_open();
 }
 
@@ -88,7 +91,11 @@ int listener_open(struct server *server)
     server->listen_fd = fd;
     (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     server->reserve_fd = reserve_open();
-    MM_ASSERT(uv_poll_init(&server->loop, &server->listen_poll, fd) == 0);
+    int r = uv_poll_init(&server->loop, &server->listen_poll, fd);
+    if (r < 0) {
+        log_error("the listening socket cannot be watched: %s", strerror(-r));
+        return r;
+    }
     server->listen_poll.data = server;
     uv_poll_start(&server->listen_poll, UV_READABLE, on_client);
     return 0;

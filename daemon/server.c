@@ -6,6 +6,8 @@
 #include "daemon/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +23,12 @@
 #include "daemon/procfs.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "daemon/spare.h"
 #include "plans/work/engine.h"
+#include "shm/barrier.h"
 #include "shm/urgency.h"
 
+#define POOL_THREADS 4u       /* of libuv, unless UV_THREADPOOL_SIZE says otherwise */
 #define SESSIONS_STOP_MS 200u /* for clients to read that we shut down */
 
 /* ---- down ---- */
@@ -165,8 +170,9 @@ static void harden(void)
     }
 }
 
-static void listen_to_signals(struct server *server)
+static int listen_to_signals(struct server *server)
 {
+    int r;
     struct {
         uv_signal_t *handle;
         uv_signal_cb callback;
@@ -178,44 +184,136 @@ static void listen_to_signals(struct server *server)
     };
 
     for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++) {
-        MM_ASSERT(uv_signal_init(&server->loop, rows[i].handle) == 0);
-        rows[i].handle->data = server;
-        uv_signal_start(rows[i].handle, rows[i].callback, rows[i].number);
+        r = uv_signal_init(&server->loop, rows[i].handle);
+        if (r == 0) {
+            rows[i].handle->data = server;
+            r = uv_signal_start(rows[i].handle, rows[i].callback, rows[i].number);
+        }
+        if (r < 0) {
+            log_error("no signal could be listened to: %s", uv_strerror(r));
+            return r;
+        }
     }
     MM_ASSERT(uv_timer_init(&server->loop, &server->stop_timer) == 0);
     server->stop_timer.data = server;
+    return 0;
+}
+
+static void *wait_for_the_others(void *gate)
+{
+    (void)pthread_mutex_lock(gate);
+    (void)pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+/* libuv ends the process when one of its pool's threads does not start, at the first use of the pool. So as many of ours are tried before, at
+ * once, and the pool is used when nobody is there yet who could lose anything. */
+static int try_threads(void)
+{
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t threads[POOL_THREADS];
+    unsigned count = 0;
+    int r = 0;
+
+    (void)pthread_mutex_lock(&gate);
+    while (count < POOL_THREADS && (r = pthread_create(&threads[count], NULL, wait_for_the_others, &gate)) == 0)
+        count++;
+    (void)pthread_mutex_unlock(&gate);
+    while (count > 0)
+        (void)pthread_join(threads[--count], NULL);
+    return -r;
+}
+
+static void do_nothing(uv_work_t *work)
+{
+}
+
+static void work_done(uv_work_t *work, int status)
+{
+    spare_free(work);
+}
+
+static int start_pool(struct server *server)
+{
+    uv_work_t *work = spare_alloc(sizeof(*work));
+    int r = work == NULL ? -ENOMEM : try_threads();
+
+    if (r == 0)
+        r = uv_queue_work(&server->loop, work, do_nothing, work_done);
+    if (r < 0) {
+        spare_free(work);
+        log_error("the threads that give memory back do not start: %s", strerror(-r));
+    }
+    return r;
+}
+
+/* The same with its pipe for signals, the first thing that it opens. */
+static int try_pipe(void)
+{
+    int pipe[2];
+
+    if (pipe2(pipe, O_CLOEXEC) < 0)
+        return -errno;
+    close(pipe[0]);
+    close(pipe[1]);
+    return 0;
+}
+
+static int start_loop(struct server *server)
+{
+    int r = try_pipe();
+
+    if (r == 0)
+        r = uv_loop_init(&server->loop);
+    if (r < 0)
+        log_error("the loop does not start: %s", uv_strerror(r));
+    return r;
+}
+
+/* Where the daemon alone may not make it, clients would rely on it all the same (S4). */
+static int try_barrier(void)
+{
+    int r = shm_barrier_all();
+
+    if (r == -EPERM || r == -EACCES)
+        log_error("membarrier(2) is forbidden to mmgcd, and clients rely on it: allow it in the seccomp filter");
+    return r == -EPERM || r == -EACCES ? r : 0;
 }
 
 static int server_init(struct server *server)
 {
     int r = start_engines(server);
 
+    if (r == 0)
+        r = try_barrier();
+    if (r == 0)
+        r = start_loop(server);
+    if (r == 0)
+        r = start_pool(server);
     if (r < 0)
         return r;
-    r = uv_loop_init(&server->loop);
-    if (r < 0) {
-        log_error("the loop does not start: %s", uv_strerror(r));
-        return r;
-    }
     r = committer_new(&server->committer, &server->loop);
     if (r < 0) {
         log_error("the committer process does not start: %s", strerror(-r));
         return r;
     }
-    listen_to_signals(server); /* before anybody can know that we are here */
-    return listener_open(server);
+    r = listen_to_signals(server); /* before anybody can know that we are here */
+    return r < 0 ? r : listener_open(server);
 }
 
 int server_run(const struct config *config, int ready_fd)
 {
     struct server *server = calloc(1, sizeof(*server));
 
-    if (server == NULL)
+    if (server == NULL) {
+        log_error("no memory to start with");
         return EXIT_FAILURE;
+    }
     *server = (struct server){ .config = *config, .listen_fd = -1, .reserve_fd = -1 };
     TAILQ_INIT(&server->sessions);
     log_set_level((enum log_level)config->log_level);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a segment over RLIMIT_FSIZE is an error of who asked for it */
     harden();
     server->overflow_uid = overflow_uid();
     if (getrandom(&server->incarnation, sizeof(server->incarnation), 0) < 0)

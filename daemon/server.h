@@ -50,5 +50,7 @@ void server_heap_ended(struct server *server);
 void server_report(const struct server *server);     /* how many heaps there are, to systemctl status */
 
 /* listener.c */
+/* Closes an accepted socket with its last word. */
+void listener_refuse(int sock, enum mmgc_error code, const char *why);
 int listener_open(struct server *server);     /* own path or the one socket systemd passed. 0, -errno (logged) */
 void listener_close(struct server *server);

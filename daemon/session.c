@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/log.h"
@@ -31,6 +32,7 @@
 #define DEFERRED_MAX 32u
 #define REQUESTS_A_TURN 16 /* then the other sessions have theirs */
 #define CLOSING_MS 1000u
+#define SEND_TRIES 200 /* a millisecond each */
 #define REFUSED_MAX 64u /* above max_sessions, being told so */
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -219,11 +221,15 @@ static void learn_peer(struct session *s)
 
 void session_accept(struct server *server, int sock)
 {
-    bool crowded = server->connection_count >= server->config.max_sessions + REFUSED_MAX;
-    struct session *s = crowded ? NULL : calloc(1, sizeof(*s));
+    struct session *s;
 
+    if (server->connection_count >= server->config.max_sessions + REFUSED_MAX) {
+        listener_refuse(sock, MMGC_E_LIMIT, "far more want to connect than may (max_sessions)");
+        return;
+    }
+    s = calloc(1, sizeof(*s));
     if (s == NULL) {
-        close(sock);
+        listener_refuse(sock, MMGC_E_SYSTEM_NOMEM, "the daemon is out of memory");
         return;
     }
     s->refs = 1;
@@ -232,8 +238,10 @@ void session_accept(struct server *server, int sock)
     s->connected_ns = mm_now_ns();
     TAILQ_INIT(&s->mutators);
     learn_peer(s);
-    if (watch(s) < 0) {
-        close(sock);
+    int r = watch(s);
+    if (r < 0) {
+        log_warning("a connection cannot be watched: %s", strerror(-r));
+        listener_refuse(sock, MMGC_E_SYSTEM_NOMEM, "the system has no memory to watch one more connection");
         session_unref(s);
         return;
     }
@@ -273,17 +281,44 @@ int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_on
 
 /* ---- talking ---- */
 
+/* S2. What the kernel has no memory for now is tried again for a moment: it must be very short of it, and the session would end. */
+static int send_patiently(struct session *s, const wire_reply *reply, const struct packet_fds *fds)
+{
+    for (unsigned tries = 0;; tries++) {
+        int r = wire_send_reply(s->sock, reply, fds);
+        if ((r != -ENOMEM && r != -ENOBUFS) || tries == SEND_TRIES)
+            return r;
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    }
+}
+
+/* More descriptors are on their way to clients that do not read than this user may have open. */
+static int send_without_fds(struct session *s, const wire_reply *refused)
+{
+    wire_error error = wire_error_init();
+    wire_reply reply = wire_reply_init();
+
+    error.code = MMGC_E_LIMIT;
+    error.detail = (char *)"too many of the daemon's file descriptors are on their way to clients that do not read";
+    reply.serial = refused->serial;
+    reply.body_case = WIRE_REPLY(ERROR);
+    reply.error = &error;
+    return send_patiently(s, &reply, NULL);
+}
+
 void session_send(struct session *s, const wire_reply *reply, const struct packet_fds *fds)
 {
     if (s->stage == SESSION_CLOSED)
         return;
-    int r = wire_send_reply(s->sock, reply, fds);
+    int r = send_patiently(s, reply, fds);
+    if (r == -ETOOMANYREFS)
+        r = send_without_fds(s, reply);
     s->sent = true;
     if (r == 0 || s->stage == SESSION_CLOSING)
         return;
     if (r == -EMSGSIZE || r == -EINVAL)
         log_error("a reply of %zu bytes is over its limit", wire_reply_bytes(reply));
-    session_end(s, MMGC_E_OK, "it does not read its replies: %s", strerror(-r));
+    session_end(s, MMGC_E_OK, "its reply cannot be sent: %s", strerror(-r));
 }
 
 void session_send_error(struct session *s, uint32_t serial, enum mmgc_error code, const char *detail)
@@ -328,6 +363,7 @@ static const char *result_sentence(enum wire_result result)
     switch (result) {
     case WIRE_OVERSIZED: return "the message is over its limit";
     case WIRE_UNKNOWN: return "this daemon does not know such a message";
+    case WIRE_NO_MEMORY: return "the daemon is out of memory";
     default: return "a field is not valid";
     }
 }
@@ -348,6 +384,7 @@ static bool take_request(struct session *s)
     case WIRE_MALFORMED: session_end(s, MMGC_E_PROTOCOL, "what came is no message"); break;
     case WIRE_OVERSIZED: error = MMGC_E_TOO_BIG_MESSAGE; break;
     case WIRE_UNKNOWN: error = MMGC_E_UNSUPPORTED; break;
+    case WIRE_NO_MEMORY: error = MMGC_E_SYSTEM_NOMEM; break;
     case WIRE_INVALID: break;
     }
     request_close_fds(s, &fds);
