@@ -130,6 +130,8 @@ static void fill_sizes(wire_heap_facts *facts, const struct shared_heap *h)
     facts->limit_bytes = h->limit_bytes;
     facts->committed_bytes = h->limit_bytes + h->gauges.excess_bytes - MM_MIN(coming, h->limit_bytes);
     facts->resident_bytes = shm_resident_bytes(shm_segment_fd(h->arena));
+    facts->foreign_bytes = h->foreign.bytes;
+    facts->foreign_punched_bytes = h->foreign.punched_bytes;
     facts->granted_bytes = at_load_relaxed(&h->control->granted_bytes);
     facts->metadata_bytes = h->gauges.metadata_bytes;
     facts->live_objects = h->last.live_objects;

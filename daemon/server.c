@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "daemon/committer.h"
+#include "daemon/foreign.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/procfs.h"
@@ -45,6 +46,7 @@ static void stop_last(struct server *server)
     uv_close((uv_handle_t *)&server->on_interrupt, NULL);
     uv_close((uv_handle_t *)&server->on_hangup, NULL);
     uv_close((uv_handle_t *)&server->stop_timer, NULL);
+    foreign_end(server);
 }
 
 void server_session_ended(struct server *server)
@@ -196,6 +198,7 @@ static int listen_to_signals(struct server *server)
     }
     MM_ASSERT(uv_timer_init(&server->loop, &server->stop_timer) == 0);
     server->stop_timer.data = server;
+    foreign_start(server);
     return 0;
 }
 

@@ -38,6 +38,7 @@ struct server {
     bool stopping;
     uv_poll_t listen_poll;
     uv_signal_t on_terminate, on_interrupt, on_hangup;
+    uv_timer_t foreign_timer;                 /* foreign.c */
     uv_timer_t stop_timer;                    /* sessions that do not close by themselves at the end */
 };
 

@@ -111,6 +111,15 @@ uint64_t heap_release_next(struct heap *heap, uint64_t min_bytes, uint64_t max_b
 /* @success: uncommitted, and zero when it is committed next. Otherwise nothing was given back, and it is free memory as before. */
 void heap_release_done(struct heap *heap, uint64_t offset, uint64_t bytes, bool success);
 
+/* what others committed: reads of holes, and locked memory, make pages that nobody was granted (S12) */
+/* What is committed, in bytes; *ret_asked: and what is being committed or given back. */
+uint64_t heap_committed_bytes(const struct heap *heap, uint64_t *ret_asked);
+/* The first row of uncommitted units at or after *@offset, at most @max_bytes: bytes, and where in *@offset; 0: none. */
+uint64_t heap_uncommitted_row(const struct heap *heap, uint64_t max_bytes, uint64_t *offset);
+/* Such a row is left alone by the heap from begin to done, so that a hole can be punched into it. */
+void heap_foreign_begin(struct heap *heap, uint64_t offset, uint64_t bytes);
+void heap_foreign_done(struct heap *heap, uint64_t offset, uint64_t bytes);
+
 /* granting, for one mutator: the call fills @ring entries' worth and records them as its own (the list G of S6) */
 struct heap_mutator *heap_mutator_new(struct heap *heap);            /* NULL: the store is full */
 /* Grants about @bytes of free lines (LINES; holes are never split), whole blocks (BLOCKS), or exactly one run of at least @bytes (LARGE);

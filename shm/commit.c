@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "shm/segment.h"
 #include "shm/units.h"
@@ -170,4 +171,15 @@ uint64_t shm_resident_bytes(int fd)
     struct stat status;
 
     return fstat(fd, &status) < 0 ? 0 : (uint64_t)status.st_blocks * 512;
+}
+
+uint64_t shm_pages_after(int fd, uint64_t from, uint64_t *ret_offset)
+{
+    off_t at = lseek(fd, (off_t)from, SEEK_DATA); /* nobody reads or writes there: the offset is of no interest */
+    off_t end = at < 0 ? at : lseek(fd, at, SEEK_HOLE);
+
+    if (end <= at)
+        return 0;
+    *ret_offset = (uint64_t)at;
+    return (uint64_t)(end - at);
 }

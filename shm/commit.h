@@ -35,3 +35,5 @@ int shm_headroom_under(const char *root, uint64_t *ret_bytes);        /* the sam
 
 /* Bytes of pages that the memfd has now (st_blocks). */
 uint64_t shm_resident_bytes(int fd);
+/* The first row of pages that it has at or after @from: where it begins, and bytes; 0: none. From within a row the rest of it. */
+uint64_t shm_pages_after(int fd, uint64_t from, uint64_t *ret_offset);

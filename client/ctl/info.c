@@ -16,6 +16,8 @@ static const struct column memory_facts[] = {
     { "live at the last collection", "live_bytes",      CELL_BYTES },
     { "committed",                   "committed_bytes", CELL_BYTES },
     { "resident",                    "resident_bytes",  CELL_BYTES },
+    { "touched, never granted",      "foreign_bytes",   CELL_BYTES },
+    { "of that, given back so far",  "foreign_punched_bytes", CELL_BYTES },
     { "metadata",                    "metadata_bytes",  CELL_BYTES },
     { "metadata share of committed", "metadata_share",  CELL_SHARE },
     { "granted since it was made",   "granted_bytes",   CELL_BYTES },
@@ -48,6 +50,8 @@ static void fill_memory(json_t *document, const wire_heap_facts *facts)
     document_count(document, "limit_bytes", facts->limit_bytes);
     document_count(document, "committed_bytes", committed);
     document_count(document, "resident_bytes", facts->resident_bytes);
+    document_count(document, "foreign_bytes", facts->foreign_bytes);
+    document_count(document, "foreign_punched_bytes", facts->foreign_punched_bytes);
     document_count(document, "granted_bytes", facts->granted_bytes);
     document_count(document, "metadata_bytes", facts->metadata_bytes);
     document_real(document, "metadata_share",

@@ -134,7 +134,7 @@ void blocks_release_swept(struct blocks *b, uint32_t first, uint32_t end)
 
 static uint32_t units_taken(const struct blocks *b)
 {
-    return (b->total - b->counts[BLOCK_UNCOMMITTED]) / MM_COMMIT_BLOCKS;
+    return (b->total - b->counts[BLOCK_UNCOMMITTED]) / MM_COMMIT_BLOCKS - b->foreign_units;
 }
 
 static bool is_reserved(const struct blocks *b, uint32_t block)
@@ -235,4 +235,44 @@ void blocks_release_done(struct blocks *b, uint32_t unit, uint32_t count, bool s
         b->unit_hint = MM_MIN(b->unit_hint, unit);
     else
         at_store_relaxed(&b->high, MM_MAX(blocks_high(b), (unit + count) * MM_COMMIT_BLOCKS));
+}
+
+/* what others have committed (S12) */
+
+uint64_t blocks_committed_bytes(const struct blocks *b, uint64_t *ret_asked)
+{
+    uint32_t asked = b->counts[BLOCK_ASKED], had = b->total - b->counts[BLOCK_UNCOMMITTED] - asked;
+
+    *ret_asked = (uint64_t)asked * MM_BLOCK_BYTES;
+    return (uint64_t)had * MM_BLOCK_BYTES;
+}
+
+static bool unit_is_uncommitted(const struct blocks *b, uint32_t unit)
+{
+    return blocks_kind(b, unit * MM_COMMIT_BLOCKS) == BLOCK_UNCOMMITTED; /* B4: then all of it is */
+}
+
+uint32_t blocks_uncommitted_row(const struct blocks *b, uint32_t max, uint32_t *unit)
+{
+    uint32_t end = b->total / MM_COMMIT_BLOCKS, count = 0;
+
+    while (*unit < end && !unit_is_uncommitted(b, *unit))
+        (*unit)++;
+    while (count < max && *unit + count < end && unit_is_uncommitted(b, *unit + count))
+        count++;
+    return count;
+}
+
+void blocks_foreign_begin(struct blocks *b, uint32_t unit, uint32_t count)
+{
+    change_units(b, unit, count, BLOCK_ASKED);
+    b->foreign_units += count;
+}
+
+void blocks_foreign_done(struct blocks *b, uint32_t unit, uint32_t count)
+{
+    MM_ASSERT(blocks_kind(b, unit * MM_COMMIT_BLOCKS) == BLOCK_ASKED && b->foreign_units >= count);
+    change_units(b, unit, count, BLOCK_UNCOMMITTED);
+    b->foreign_units -= count;
+    b->unit_hint = MM_MIN(b->unit_hint, unit);
 }

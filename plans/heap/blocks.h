@@ -50,6 +50,7 @@ struct blocks {
     _Atomic uint32_t high;                   /* no block at or above it is committed; cycles read it beside the heap's caller, who stores it */
     uint32_t units_limit;                    /* commit units that may be committed or asked; more are, after it was lowered */
     uint32_t unit_hint;                      /* no unit below it is uncommitted */
+    uint32_t foreign_units;                  /* ASKED, but never committed: what others put there is being taken out */
     uint32_t counts[BLOCK_KINDS];
     uint32_t hints[BLOCK_KINDS];             /* no free block of that kind below it */
     uint32_t run_count, run_end;             /* no run of that many free blocks reaches above run_end; no claim if they are UINT32_MAX */
@@ -105,5 +106,12 @@ uint64_t blocks_excess_bytes(const struct blocks *b);                 /* committ
 /* The highest row of at least @min and at most @max adjacent commit units below *@unit that are free throughout, made ASKED:
  * how many, and the first in *@unit; 0: there is none. */
 uint32_t blocks_release_next(struct blocks *b, uint32_t min, uint32_t max, uint32_t *unit);
+/* What is committed, in bytes; *ret_asked: and what may be or not. */
+uint64_t blocks_committed_bytes(const struct blocks *b, uint64_t *ret_asked);
+/* The first row of at most @max uncommitted units at or after *@unit, as long as it is: how many, and the first in *@unit. */
+uint32_t blocks_uncommitted_row(const struct blocks *b, uint32_t max, uint32_t *unit);
+/* They become ASKED, and are uncommitted again when done, whatever became of the pages that somebody had touched there. */
+void blocks_foreign_begin(struct blocks *b, uint32_t unit, uint32_t count);
+void blocks_foreign_done(struct blocks *b, uint32_t unit, uint32_t count);
 /* @success: they are the system's. Otherwise they are free again, as if nothing had been. */
 void blocks_release_done(struct blocks *b, uint32_t unit, uint32_t count, bool success);

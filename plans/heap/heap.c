@@ -275,6 +275,30 @@ void heap_release_done(struct heap *h, uint64_t offset, uint64_t bytes, bool suc
     blocks_release_done(&h->blocks, (uint32_t)(offset / MM_COMMIT_BYTES), (uint32_t)(bytes / MM_COMMIT_BYTES), success);
 }
 
+uint64_t heap_committed_bytes(const struct heap *h, uint64_t *ret_asked)
+{
+    return blocks_committed_bytes(&h->blocks, ret_asked);
+}
+
+uint64_t heap_uncommitted_row(const struct heap *h, uint64_t max_bytes, uint64_t *offset)
+{
+    uint32_t unit = (uint32_t)MM_MIN(*offset / MM_COMMIT_BYTES, h->blocks.total / MM_COMMIT_BLOCKS);
+    uint32_t count = blocks_uncommitted_row(&h->blocks, (uint32_t)MM_MIN(max_bytes / MM_COMMIT_BYTES, UINT32_MAX), &unit);
+
+    *offset = (uint64_t)unit * MM_COMMIT_BYTES;
+    return (uint64_t)count * MM_COMMIT_BYTES;
+}
+
+void heap_foreign_begin(struct heap *h, uint64_t offset, uint64_t bytes)
+{
+    blocks_foreign_begin(&h->blocks, (uint32_t)(offset / MM_COMMIT_BYTES), (uint32_t)(bytes / MM_COMMIT_BYTES));
+}
+
+void heap_foreign_done(struct heap *h, uint64_t offset, uint64_t bytes)
+{
+    blocks_foreign_done(&h->blocks, (uint32_t)(offset / MM_COMMIT_BYTES), (uint32_t)(bytes / MM_COMMIT_BYTES));
+}
+
 uint64_t heap_free_bytes(const struct heap *h)
 {
     uint64_t blocks = h->blocks.counts[BLOCK_FREE_CLEAN] + h->blocks.counts[BLOCK_FREE_DIRTY];

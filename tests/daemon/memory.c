@@ -142,7 +142,8 @@ struct memory_sizes memory_sizes(void)
     wire_reply *reply = raw_ask(&memory.admin, &info);
     ck_assert_int_eq(reply->body_case, WIRE_REPLY(HEAP_FACTS));
     const wire_heap_facts *facts = reply->heap_facts;
-    struct memory_sizes s = { facts->limit_bytes, facts->row->used_bytes, facts->committed_bytes, facts->resident_bytes };
+    struct memory_sizes s = { facts->limit_bytes, facts->row->used_bytes, facts->committed_bytes, facts->resident_bytes,
+                              facts->foreign_bytes, facts->foreign_punched_bytes };
     wire_reply_free(reply);
     return s;
 }

@@ -12,7 +12,7 @@ extern struct memory {
     struct raw_thread thread;                 /* the client's */
 } memory;
 struct memory_sizes {
-    uint64_t limit, used, committed, resident;
+    uint64_t limit, used, committed, resident, foreign, punched;
 };
 
 void memory_open(uint64_t bytes, const char *options);        /* of "h", which the client makes; under immix, unless they name a plan */
