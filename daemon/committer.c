@@ -148,13 +148,16 @@ static void process_lost(struct committer *c)
         fail_head(c, -ENOMEM);
 }
 
+/* Of any age: the end of its socket may be seen before the signal, and then another one has been started. We have no other children. */
 static void on_child(uv_signal_t *signal, int number)
 {
     struct committer *c = signal->data;
+    pid_t gone;
 
     (void)number;
-    if (c->pid > 0 && waitpid(c->pid, NULL, WNOHANG) == c->pid)
-        c->pid = 0;
+    while ((gone = waitpid(-1, NULL, WNOHANG)) > 0)
+        if (gone == c->pid)
+            c->pid = 0;
 }
 
 /* ---- orders ---- */
