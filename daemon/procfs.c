@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/procfs.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define SCORE_OF_THE_LAST "-900" /* as in mmgcd.service (S11) */
 
 /* The number behind "@key:" in a file of such lines. */
 static bool parse_line(const char *line, const char *key, uint64_t *ret_value)
@@ -31,6 +35,19 @@ bool procfs_process_read(pid_t pid, struct procfs_process *ret_process)
     (void)fclose(file);
     *ret_process = (struct procfs_process){ .tracer = (pid_t)tracer, .locked_bytes = locked_kib << 10 };
     return true;
+}
+
+bool procfs_kill_us_last(void)
+{
+    char text[16] = "";
+    int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+
+    if (fd < 0)
+        return false;
+    bool ours = read(fd, text, sizeof(text) - 1) > 0 && strtol(text, NULL, 10) == 0;
+    bool done = !ours || pwrite(fd, SCORE_OF_THE_LAST, strlen(SCORE_OF_THE_LAST), 0) > 0;
+    close(fd);
+    return done;
 }
 
 bool procfs_swaps(void)

@@ -12,4 +12,6 @@ struct procfs_process {
 };
 /* False: there is no such process, or it is not ours to look at. */
 bool procfs_process_read(pid_t pid, struct procfs_process *ret_process);
+/* Makes this process the last that the kernel kills for want of memory, unless somebody has said otherwise. False: it may not. */
+bool procfs_kill_us_last(void);
 bool procfs_swaps(void);                      /* the system has somewhere to swap to */

@@ -318,6 +318,8 @@ int server_run(const struct config *config, int ready_fd)
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a segment over RLIMIT_FSIZE is an error of who asked for it */
     harden();
+    if (!procfs_kill_us_last())
+        log_debug("the kernel may kill mmgcd as any other process for want of memory: start it with OOMScoreAdjust=-900");
     server->overflow_uid = overflow_uid();
     if (getrandom(&server->incarnation, sizeof(server->incarnation), 0) < 0)
         server->incarnation = mm_now_ns();

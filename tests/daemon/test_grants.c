@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "shm/units.h"
@@ -181,6 +182,27 @@ START_TEST(the_committer_volunteers_for_the_oom_killer)
 }
 END_TEST
 
+/* Where this test could have done that, too. */
+START_TEST(the_daemon_is_to_be_killed_last)
+{
+    char path[64], text[16] = "";
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        FILE *own = fopen("/proc/self/oom_score_adj", "we");
+        _exit(own != NULL && fputs("-900", own) >= 0 && fclose(own) == 0 ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)daemon_pid(d));
+    FILE *file = fopen(path, "re");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_ptr_nonnull(fgets(text, sizeof(text), file));
+    fclose(file);
+    ck_assert_str_eq(text, WIFEXITED(status) && WEXITSTATUS(status) == 0 ? "-900\n" : "0\n");
+}
+END_TEST
+
 static Suite *grants_suite(void)
 {
     Suite *suite = suite_create("grants");
@@ -198,6 +220,7 @@ static Suite *grants_suite(void)
     tcase_add_test(committer, a_killed_committer_is_replaced);
     tcase_add_test(committer, who_waits_for_a_killed_committer_gets_an_answer);
     tcase_add_test(committer, the_committer_volunteers_for_the_oom_killer);
+    tcase_add_test(committer, the_daemon_is_to_be_killed_last);
     suite_add_tcase(suite, committer);
     return suite;
 }
