@@ -3,7 +3,7 @@
  *   The program's symbol goes before the C library's, so that libuv's calls come here. One that is refused for want of memory (ENOMEM; ENOSPC:
  *   fs.epoll.max_user_watches) is made again until it is not: the loop waits, nothing is lost, and who waits for the loop waits for
  *   memory. Where libuv only looks whether a descriptor can be watched it takes an error: uv_poll_init() then says so, and that its
- *   callers can answer. It marks those by a descriptor of -1 (libuv 1.40 to 1.51); if another version does not, they wait, too. */
+ *   callers can answer. It marks those by a descriptor of -1 (seen with 1.44); if another version does not, they wait, too. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -27,7 +27,8 @@ static epoll_control system_control(void)
     return control;
 }
 
-__attribute__((visibility("default"))) int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+__attribute__((visibility("default"))) int epoll_ctl(int epoll, int operation, int fd,
+                                                     struct epoll_event *event)
 {
     for (unsigned tries = 0;; tries++) {
         int r = system_control()(epoll, operation, fd, event);

@@ -28,7 +28,7 @@ struct foreign_batch {
         uint64_t offset, bytes;
     } rows[FOREIGN_ROWS_MAX];
     unsigned count;
-    int error; /* [pool] until done */
+    int error;              /* [pool] until done */
     uint64_t punched_bytes; /* that there were pages for; [pool] until done */
     bool done;
 };
@@ -51,7 +51,8 @@ static void punch(uv_work_t *work)
     int fd = shm_segment_fd(batch->heap->arena);
 
     for (unsigned i = 0; i < batch->count && batch->error == 0; i++) {
-        uint64_t offset = batch->rows[i].offset, bytes = batch->rows[i].bytes, there = pages_between(fd, offset, offset + bytes);
+        uint64_t offset = batch->rows[i].offset, bytes = batch->rows[i].bytes,
+                 there = pages_between(fd, offset, offset + bytes);
         batch->error = shm_punch(fd, offset, bytes);
         batch->punched_bytes += batch->error == 0 ? there : 0;
     }
@@ -65,7 +66,8 @@ static void on_punched(uv_work_t *work, int status)
     (void)status; /* nobody cancels */
     batch->done = true;
     if (batch->error < 0)
-        log_warning("heap '%s': pages that nobody was granted could not be given back: %s", h->name, strerror(-batch->error));
+        log_warning("heap '%s': pages that nobody was granted could not be given back: %s", h->name,
+                    strerror(-batch->error));
     shared_heap_pump(h);
     shared_heap_unref(h);
 }
@@ -98,7 +100,8 @@ static void find_rows(struct shared_heap *h, struct foreign_batch *batch)
     uint64_t left = BATCH_BYTES, at = 0, page;
 
     while (batch->count < FOREIGN_ROWS_MAX && left >= MM_COMMIT_BYTES) {
-        if (heap_uncommitted_row(h->heap, MM_COMMIT_BYTES, &at) == 0 || shm_pages_after(fd, at, &page) == 0)
+        if (heap_uncommitted_row(h->heap, MM_COMMIT_BYTES, &at) == 0 ||
+            shm_pages_after(fd, at, &page) == 0)
             return;
         at = page / MM_COMMIT_BYTES * MM_COMMIT_BYTES;
         uint64_t first = at, bytes = heap_uncommitted_row(h->heap, left, &first);
@@ -133,7 +136,8 @@ static void say(struct shared_heap *h, uint64_t bytes)
 {
     if (bytes >= WORTH_A_LINE_BYTES && h->foreign.bytes < WORTH_A_LINE_BYTES)
         log_warning("heap '%s': %llu MiB of its arena were touched that nobody was granted: a client reads past its objects, or locks its memory; "
-                    "they go back to the system", h->name, (unsigned long long)(bytes >> 20));
+                    "they go back to the system",
+                    h->name, (unsigned long long)(bytes >> 20));
     h->foreign.bytes = bytes;
 }
 

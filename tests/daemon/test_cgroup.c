@@ -48,7 +48,8 @@ static bool find_above(void)
 
     group.above[0] = '\0';
     while (lines != NULL && fgets(line, sizeof(line), lines) != NULL) {
-        char *controllers = strchr(line, ':'), *path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
+        char *controllers = strchr(line, ':'),
+             *path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
         if (path == NULL)
             continue;
         path[strcspn(path, "\n")] = '\0';
@@ -84,7 +85,8 @@ static bool group_make(uint64_t bytes)
     snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
     if (mkdir(group.folder, 0755) == 0 && put(group.folder, group.limit, text))
         return true;
-    fprintf(stderr, "# left out: no memory cgroup can be made in %s: %s\n", group.above, strerror(errno));
+    fprintf(stderr, "# left out: no memory cgroup can be made in %s: %s\n", group.above,
+            strerror(errno));
     (void)rmdir(group.folder);
     group.folder[0] = '\0';
     return false;
@@ -167,7 +169,8 @@ START_TEST(a_daemon_at_its_limit_answers_with_an_error_and_goes_on)
     ck_assert_msg(code == MMGC_E_SYSTEM_NOMEM, "%s after %u MiB", mmgc_error_name(code), mib);
     ck_assert_uint_ge(mib, 40);
     ck_assert_uint_le(mib, 160);
-    ck_assert_int_eq(daemon_committer_pid(memory.daemon), committer); /* it was asked for no more than there was */
+    ck_assert_int_eq(daemon_committer_pid(memory.daemon),
+                     committer); /* it was asked for no more than there was */
     check_pattern(kept);
     drop_all(mib);
     memory_collect();
@@ -196,12 +199,14 @@ START_TEST(a_committer_that_the_system_kills_is_an_error_and_comes_back)
     ck_assert(put(group.folder, "cgroup.procs", text));
     unsigned mib = keep_all(&code);
     check_daemon(); /* killed while it committed ahead, nobody need have waited: then the next one has filled the heap */
-    ck_assert_msg(code == MMGC_E_SYSTEM_NOMEM || code == MMGC_E_NOMEM, "%s after %u MiB", mmgc_error_name(code), mib);
+    ck_assert_msg(code == MMGC_E_SYSTEM_NOMEM || code == MMGC_E_NOMEM, "%s after %u MiB",
+                  mmgc_error_name(code), mib);
     ck_assert_int_ne(daemon_committer_pid(memory.daemon), committer);
     check_pattern(kept);
     drop_all(mib);
     memory_collect();
-    for (int tick = 0; (code = memory_waste(&memory.thread, 100 * MIB)) != MMGC_E_OK && tick < 100; tick++)
+    for (int tick = 0; (code = memory_waste(&memory.thread, 100 * MIB)) != MMGC_E_OK && tick < 100;
+         tick++)
         usleep(100000);
     ck_assert_msg(code == MMGC_E_OK, "%s though another committer is there", mmgc_error_name(code));
     check_pattern(kept);
@@ -309,8 +314,10 @@ START_TEST(a_client_under_a_small_limit_may_use_a_large_heap)
         for (int i = 0; i < 16; i++) {
             if (memory_waste(&thread, 6 * MIB) != MMGC_E_OK)
                 _exit(3);
-            struct shm_grant run = shm_mutator_ring(thread.m, SHM_GRANT_LARGE)[(at_load_acquire(&thread.m->mail[SHM_GRANT_LARGE].published) - 1) %
-                                                                             shm_ring_capacity(SHM_GRANT_LARGE)];
+            struct shm_grant run = shm_mutator_ring(
+                thread.m,
+                SHM_GRANT_LARGE)[(at_load_acquire(&thread.m->mail[SHM_GRANT_LARGE].published) - 1) %
+                                 shm_ring_capacity(SHM_GRANT_LARGE)];
             memset(c.arena + ((size_t)run.start << MM_GRANULE_LOG) + 8, 0x33, 6 * MIB - 64);
         }
         _exit(0);

@@ -33,12 +33,15 @@ static void await_punched(uint64_t at_least)
     uint64_t begun_ns = mm_now_ns();
     struct memory_sizes now = memory_sizes();
 
-    while ((now.punched < at_least || now.resident > now.committed) && mm_now_ns() - begun_ns < 10 * SECOND_NS) {
+    while ((now.punched < at_least || now.resident > now.committed) &&
+           mm_now_ns() - begun_ns < 10 * SECOND_NS) {
         usleep(20000);
         now = memory_sizes();
     }
-    ck_assert_msg(now.punched >= at_least && now.resident <= now.committed, "%llu MiB punched, %llu resident, %llu committed",
-                  (unsigned long long)(now.punched >> 20), (unsigned long long)(now.resident >> 20), (unsigned long long)(now.committed >> 20));
+    ck_assert_msg(now.punched >= at_least && now.resident <= now.committed,
+                  "%llu MiB punched, %llu resident, %llu committed",
+                  (unsigned long long)(now.punched >> 20), (unsigned long long)(now.resident >> 20),
+                  (unsigned long long)(now.committed >> 20));
 }
 
 static char *keep_a_pattern(void)
@@ -66,7 +69,8 @@ START_TEST(what_a_reader_touches_is_counted_and_given_back)
     open_reader();
     read_all(&reader);
     ck_assert_uint_ge(memory_sizes().resident, HEAP_BYTES - 2 * MIB);
-    while (memory_sizes().foreign + memory_sizes().punched < 64 * MIB && mm_now_ns() - begun_ns < 10 * SECOND_NS)
+    while (memory_sizes().foreign + memory_sizes().punched < 64 * MIB &&
+           mm_now_ns() - begun_ns < 10 * SECOND_NS)
         usleep(5000);
     await_punched(64 * MIB);
     check_pattern(kept);

@@ -32,7 +32,8 @@ static void start_with(int resource, uint64_t bytes)
     ck_assert_int_eq(setrlimit((__rlimit_resource_t)resource, &before), 0);
 }
 
-static int try_heap(const char *name, uint64_t bytes, struct mmgc_client **ret_client, struct mmgc_heap **ret_heap)
+static int try_heap(const char *name, uint64_t bytes, struct mmgc_client **ret_client,
+                    struct mmgc_heap **ret_heap)
 {
     struct mmgc_heap_options options = { .create = true, .max_bytes = bytes };
     int code = mmgc_connect(daemon_socket(d), "limited", ret_client);
@@ -167,8 +168,9 @@ static void with_few_descriptors(void)
         code = try_heap("h", 16 * MIB, &client, &heap);
         if (code == MMGC_OK)
             break;
-        ck_assert_msg(code == MMGC_E_SYSTEM || code == MMGC_E_PROTOCOL || code == MMGC_E_LIMIT || code == MMGC_E_DISCONNECTED, "with %d: %s", room,
-                      mmgc_strerror(code));
+        ck_assert_msg(code == MMGC_E_SYSTEM || code == MMGC_E_PROTOCOL || code == MMGC_E_LIMIT ||
+                          code == MMGC_E_DISCONNECTED,
+                      "with %d: %s", room, mmgc_strerror(code));
         (void)close(held[--n]);
     }
     ck_assert_int_eq(code, MMGC_OK);

@@ -83,7 +83,8 @@ static int push(struct user *u, uint32_t count)
     node->value = u->length + 1;
     mmgc_set(u->t, node, bytes, bytes);
     mmgc_set(u->t, node, next, u->length == 0 ? NULL : mmgc_handle_get(u->t, u->list));
-    int code = u->list.slot == 0 ? mmgc_handle_new(u->t, node, &u->list) : mmgc_handle_set(u->t, u->list, node);
+    int code = u->list.slot == 0 ? mmgc_handle_new(u->t, node, &u->list)
+                                 : mmgc_handle_set(u->t, u->list, node);
     u->length += code == MMGC_OK;
     return code;
 }
@@ -116,7 +117,8 @@ static int check(struct user *u)
             if (bytes[i] != (char)((left - 1) & 0x7f))
                 ck_abort_msg("%s: byte %" PRIu32 " of node %" PRIu32, fault_doing, i, left);
     }
-    ck_assert_msg(left == 0, "%s: %" PRIu32 " of %" PRIu32 " nodes are gone", fault_doing, left, u->length);
+    ck_assert_msg(left == 0, "%s: %" PRIu32 " of %" PRIu32 " nodes are gone", fault_doing, left,
+                  u->length);
     return MMGC_OK;
 }
 
@@ -350,7 +352,8 @@ static int ask(int sock, uint32_t serial, unsigned body_case, void *body)
     if (wire_send_request(sock, &request, NULL) < 0)
         return MMGC_E_DISCONNECTED;
     for (;;) {
-        ck_assert_msg(packet_wait(sock, 20000) == 0, "%s: no answer to %s", fault_doing, wire_request_name(&request));
+        ck_assert_msg(packet_wait(sock, 20000) == 0, "%s: no answer to %s", fault_doing,
+                      wire_request_name(&request));
         if (wire_recv_reply(sock, &reply, NULL) != WIRE_OK)
             return MMGC_E_DISCONNECTED;
         int code = reply->body_case == WIRE_REPLY(ERROR) ? (int)reply->error->code : MMGC_OK;
@@ -383,16 +386,17 @@ int do_inspect(struct user *u)
     wire_collect collect = wire_collect_init();
     wire_heap_resize resize = wire_heap_resize_init();
     const struct question questions[] = {
-        { WIRE_REQUEST(HEAP_LIST), &list },
-        { WIRE_REQUEST(HEAP_INFO), &info },        { WIRE_REQUEST(CLIENTS), &clients },
-        { WIRE_REQUEST(ROOTS), &roots },           { WIRE_REQUEST(VERIFY), &verify },
-        { WIRE_REQUEST(HISTOGRAM), &histogram },   { WIRE_REQUEST(HANDLES), &handle_rows },
-        { WIRE_REQUEST(HEAP_RESIZE), &resize },    { WIRE_REQUEST(COLLECT), &collect },
+        { WIRE_REQUEST(HEAP_LIST), &list },      { WIRE_REQUEST(HEAP_INFO), &info },
+        { WIRE_REQUEST(CLIENTS), &clients },     { WIRE_REQUEST(ROOTS), &roots },
+        { WIRE_REQUEST(VERIFY), &verify },       { WIRE_REQUEST(HISTOGRAM), &histogram },
+        { WIRE_REQUEST(HANDLES), &handle_rows }, { WIRE_REQUEST(HEAP_RESIZE), &resize },
+        { WIRE_REQUEST(COLLECT), &collect },
     };
     int sock = packet_connect(fault_socket), code = sock < 0 ? MMGC_E_NO_DAEMON : fault_hello(sock, 1);
 
     (void)u;
-    info.name = clients.heap = roots.heap = verify.heap = histogram.heap = handle_rows.heap = collect.heap = resize.heap = (char *)ASKED;
+    info.name = clients.heap = roots.heap = verify.heap = histogram.heap = handle_rows.heap =
+        collect.heap = resize.heap = (char *)ASKED;
     resize.limit_bytes = HEAP_BYTES;
     for (uint32_t i = 0; i < MM_ARRAY_LEN(questions) && code == MMGC_OK; i++)
         code = ask(sock, i + 2, questions[i].body_case, questions[i].body);
@@ -414,11 +418,13 @@ void user_prepare(struct user *u, const char *heap)
 }
 
 const struct step asker_steps[] = {
-    { "connect", do_connect },     { "open", do_open },           { "types", do_types },       { "attach", do_attach },
-    { "fill", do_fill },           { "names", do_names },         { "handles", do_handles },   { "leases", do_leases },
-    { "hold", do_hold },           { "guardians", do_guardians }, { "notices", do_notices },   { "stow", do_stow },
-    { "reserve", do_reserve },     { "waste", do_waste },         { "collect", do_collect },   { "inspect", do_inspect },
-    { "check", do_check },         { "detach", do_detach },       { "leave", do_leave },       { "destroy", do_destroy },
+    { "connect", do_connect },     { "open", do_open },       { "types", do_types },
+    { "attach", do_attach },       { "fill", do_fill },       { "names", do_names },
+    { "handles", do_handles },     { "leases", do_leases },   { "hold", do_hold },
+    { "guardians", do_guardians }, { "notices", do_notices }, { "stow", do_stow },
+    { "reserve", do_reserve },     { "waste", do_waste },     { "collect", do_collect },
+    { "inspect", do_inspect },     { "check", do_check },     { "detach", do_detach },
+    { "leave", do_leave },         { "destroy", do_destroy },
 };
 const struct step bystander_steps[] = {
     { "own waste", do_waste },
@@ -426,4 +432,5 @@ const struct step bystander_steps[] = {
     { "own collect", do_collect },
     { "own check", do_check },
 };
-const size_t asker_step_count = MM_ARRAY_LEN(asker_steps), bystander_step_count = MM_ARRAY_LEN(bystander_steps);
+const size_t asker_step_count = MM_ARRAY_LEN(asker_steps),
+             bystander_step_count = MM_ARRAY_LEN(bystander_steps);

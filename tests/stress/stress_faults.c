@@ -27,14 +27,15 @@
 #include "tests/support/stress.h"
 
 #define OWN "own"
-#define POINTS_A_WAY 12u      /* of each kind, by default */
-#define RECOVERY_S 4.0        /* after a failed commit none is tried for a second */
+#define POINTS_A_WAY 12u /* of each kind, by default */
+#define RECOVERY_S 4.0   /* after a failed commit none is tried for a second */
 #define STORM_NS UINT64_C(50000000)
-#define STORMS 4u             /* of each kind */
+#define STORMS 4u /* of each kind */
 #define START_LIMIT_S 20.0
-#define COMMITTER_S 20.0      /* until another has come: half a second, on a machine that does nothing else */
+#define COMMITTER_S \
+    20.0 /* until another has come: half a second, on a machine that does nothing else */
 #define STARTS_A_WAY 6u
-#define POOL_THREADS 4u       /* libuv's */
+#define POOL_THREADS 4u /* libuv's */
 #define CASE_LIMIT_S 150.0
 
 static const struct fault_row rows[] = FAULT_ROWS;
@@ -60,15 +61,16 @@ static bool is_plausible(int code)
 
 static bool connection_is_lost(const struct user *u)
 {
-    return u->client == NULL || mmgc_ping(u->client) != MMGC_OK || (u->heap != NULL && mmgc_type_bytes(u->heap, &(mmgc_type){ 0 }) == MMGC_E_DISCONNECTED);
+    return u->client == NULL || mmgc_ping(u->client) != MMGC_OK ||
+           (u->heap != NULL && mmgc_type_bytes(u->heap, &(mmgc_type){ 0 }) == MMGC_E_DISCONNECTED);
 }
 
 static void check_daemon(void)
 {
     int status;
     if (waitpid(daemon_pid(d), &status, WNOHANG) == daemon_pid(d))
-        ck_abort_msg("%s: the daemon has died: wait status %#x, the last failed call was made at %#" PRIx64, fault_doing, (unsigned)status,
-                     (uint64_t)faults->last_caller);
+        ck_abort_msg("%s: the daemon has died: wait status %#x, the last failed call was made at %#" PRIx64,
+                     fault_doing, (unsigned)status, (uint64_t)faults->last_caller);
 }
 
 static unsigned refusals; /* answers that were a code, all told */
@@ -83,12 +85,16 @@ static bool step_run(const struct step *step, struct user *u, bool may_be_lost)
         if (code == MMGC_OK)
             return true;
         refusals++;
-        ck_assert_msg(is_plausible(code), "%s says %s (%s)", step->name, mmgc_error_name((enum mmgc_error)code), mmgc_error_detail());
-        bool lost = code == MMGC_E_DISCONNECTED && step->run != do_inspect && (step->run == do_connect || connection_is_lost(u));
-        ck_assert_msg(!lost || may_be_lost, "%s: the connection of one who had no part in it is lost", step->name);
+        ck_assert_msg(is_plausible(code), "%s says %s (%s)", step->name,
+                      mmgc_error_name((enum mmgc_error)code), mmgc_error_detail());
+        bool lost = code == MMGC_E_DISCONNECTED && step->run != do_inspect &&
+                    (step->run == do_connect || connection_is_lost(u));
+        ck_assert_msg(!lost || may_be_lost,
+                      "%s: the connection of one who had no part in it is lost", step->name);
         if (lost)
             return false;
-        ck_assert_msg(mm_now_ns() - begun_ns < (uint64_t)(RECOVERY_S * 1e9), "%s: still %s (%s) when the fault is over", step->name,
+        ck_assert_msg(mm_now_ns() - begun_ns < (uint64_t)(RECOVERY_S * 1e9),
+                      "%s: still %s (%s) when the fault is over", step->name,
                       mmgc_error_name((enum mmgc_error)code), mmgc_error_detail());
         usleep(2000);
     }
@@ -125,9 +131,11 @@ static void replace_committer(void)
     fault_doing = "the committer's death";
     ck_assert_int_gt(old, 0);
     ck_assert_int_eq(kill(old, SIGKILL), 0);
-    for (uint64_t begun_ns = mm_now_ns(); daemon_committer_pid(d) == old || daemon_committer_pid(d) <= 0; usleep(2000)) {
+    for (uint64_t begun_ns = mm_now_ns();
+         daemon_committer_pid(d) == old || daemon_committer_pid(d) <= 0; usleep(2000)) {
         check_daemon();
-        ck_assert_msg(mm_now_ns() - begun_ns < (uint64_t)(COMMITTER_S * 1e9), "no other committer has come");
+        ck_assert_msg(mm_now_ns() - begun_ns < (uint64_t)(COMMITTER_S * 1e9),
+                      "no other committer has come");
     }
 }
 
@@ -228,7 +236,8 @@ static void check_aftermath(const char *point)
     inspect_open(&look, daemon_socket(d));
     inspect_verify(&look, OWN);
     inspect_close(&look);
-    ck_assert_msg(daemon_await_fds(d, usual_fds), "%s: the daemon has %d descriptors, before it had %d", point, daemon_fd_count(d), usual_fds);
+    ck_assert_msg(daemon_await_fds(d, usual_fds), "%s: the daemon has %d descriptors, before it had %d",
+                  point, daemon_fd_count(d), usual_fds);
 }
 
 static bool every(void)
@@ -253,7 +262,8 @@ static bool try_point(enum fault_kind kind, unsigned way, uint64_t at)
 {
     char point[96];
 
-    snprintf(point, sizeof(point), "%s number %" PRIu64 " fails with %s", rows[kind].name, at, strerrorname_np(rows[kind].ways[way]));
+    snprintf(point, sizeof(point), "%s number %" PRIu64 " fails with %s", rows[kind].name, at,
+             strerrorname_np(rows[kind].ways[way]));
     if (getenv("MMGC_FAULTS_KIND") != NULL)
         fprintf(stderr, "# %s\n", point);
     arm(FAULTS_ONE, kind, way, at);
@@ -277,8 +287,10 @@ START_TEST(whichever_call_fails_the_daemon_lives_and_nothing_is_lost)
     uint64_t points = every() ? calls : MM_MIN(calls, (uint64_t)POINTS_A_WAY);
     for (unsigned way = 0; way < ways_of(kind); way++)
         for (uint64_t i = 0; i < points; i++, tried++) /* each way somewhere else */
-            hit += try_point(kind, way, 1 + (i * calls + way * calls / ways_of(kind) / 2) / points % calls);
-    fprintf(stderr, "# %s: %" PRIu64 " calls, %u points tried, %u met, %u refusals\n", rows[kind].name, calls, tried, hit, refusals);
+            hit += try_point(kind, way,
+                             1 + (i * calls + way * calls / ways_of(kind) / 2) / points % calls);
+    fprintf(stderr, "# %s: %" PRIu64 " calls, %u points tried, %u met, %u refusals\n",
+            rows[kind].name, calls, tried, hit, refusals);
 }
 END_TEST
 
@@ -290,10 +302,13 @@ static const struct {
     uint64_t kinds;
 } shortages[] = {
     { "malloc() and its kin", BIT(MALLOC) | BIT(CALLOC) | BIT(REALLOC) | BIT(STRDUP) | BIT(MEMALIGN) },
-    { "memory", BIT(MALLOC) | BIT(CALLOC) | BIT(REALLOC) | BIT(STRDUP) | BIT(MEMALIGN) | BIT(MMAP) | BIT(MPROTECT) | BIT(MADVISE) |
-                    BIT(FOPEN) | BIT(FSTAT) | BIT(FALLOCATE) | BIT(THREAD) | BIT(SPAWN) },
-    { "file descriptors", BIT(MEMFD) | BIT(OPEN) | BIT(FOPEN) | BIT(ACCEPT) | BIT(SOCKETPAIR) | BIT(SOCKET) | BIT(GETSOCKOPT) | BIT(EVENTFD) | BIT(PIPE) },
-    { "the kernel's own memory", BIT(SENDMSG) | BIT(RECVMSG) | BIT(ACCEPT) | BIT(EPOLL_CTL) | BIT(BARRIER) | BIT(MADVISE) | BIT(MMAP) },
+    { "memory", BIT(MALLOC) | BIT(CALLOC) | BIT(REALLOC) | BIT(STRDUP) | BIT(MEMALIGN) | BIT(MMAP) |
+                    BIT(MPROTECT) | BIT(MADVISE) | BIT(FOPEN) | BIT(FSTAT) | BIT(FALLOCATE) |
+                    BIT(THREAD) | BIT(SPAWN) },
+    { "file descriptors", BIT(MEMFD) | BIT(OPEN) | BIT(FOPEN) | BIT(ACCEPT) | BIT(SOCKETPAIR) |
+                              BIT(SOCKET) | BIT(GETSOCKOPT) | BIT(EVENTFD) | BIT(PIPE) },
+    { "the kernel's own memory", BIT(SENDMSG) | BIT(RECVMSG) | BIT(ACCEPT) | BIT(EPOLL_CTL) |
+                                     BIT(BARRIER) | BIT(MADVISE) | BIT(MMAP) },
     { "all but what is waited for", ALL_KINDS & ~BIT(EPOLL_CTL) & ~BIT(SENDMSG) & ~BIT(BARRIER) },
     { "everything", ALL_KINDS },
 };
@@ -327,7 +342,8 @@ START_TEST(what_is_out_for_a_moment_loses_nothing)
     if (_i < FAULT_KIND_COUNT)
         met = storms_of(UINT64_C(1) << _i, name = rows[_i].name);
     else
-        met = storms_of(shortages[_i - FAULT_KIND_COUNT].kinds, name = shortages[_i - FAULT_KIND_COUNT].name);
+        met = storms_of(shortages[_i - FAULT_KIND_COUNT].kinds,
+                        name = shortages[_i - FAULT_KIND_COUNT].name);
     fprintf(stderr, "# %s: %u storms met, %u refusals\n", name, met, refusals - before);
 }
 END_TEST
@@ -352,7 +368,8 @@ static void start_begin(struct start *s)
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)dup2(log, STDOUT_FILENO);
         (void)dup2(log, STDERR_FILENO);
-        execl(daemon_program(), "mmgcd", "--foreground", "--socket", s->socket, "--threads", "2", (char *)NULL);
+        execl(daemon_program(), "mmgcd", "--foreground", "--socket", s->socket, "--threads", "2",
+              (char *)NULL);
         _exit(127);
     }
     preload(false);
@@ -362,7 +379,8 @@ static void start_begin(struct start *s)
 /* True: it answers. False: it has ended, *ret_status. */
 static bool start_await(const struct start *s, int *ret_status)
 {
-    for (uint64_t begun_ns = mm_now_ns(); mm_now_ns() - begun_ns < (uint64_t)(START_LIMIT_S * 1e9); usleep(1000)) {
+    for (uint64_t begun_ns = mm_now_ns(); mm_now_ns() - begun_ns < (uint64_t)(START_LIMIT_S * 1e9);
+         usleep(1000)) {
         int sock = packet_connect(s->socket);
         bool answers = sock >= 0 && fault_hello(sock, 1) == MMGC_OK;
         if (sock >= 0)
@@ -386,16 +404,18 @@ static bool start_end(struct start *s)
         disarm();
         kill(s->pid, SIGTERM);
         ck_assert_int_eq(waitpid(s->pid, &status, 0), s->pid);
-        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: it ended with wait status %#x", fault_doing, (unsigned)status);
+        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+                      "%s: it ended with wait status %#x", fault_doing, (unsigned)status);
     }
     int log = open(s->log, O_RDONLY);
     ssize_t got = log < 0 ? 0 : read(log, text, sizeof(text) - 1);
     if (log >= 0)
         close(log);
     text[got < 0 ? 0 : got] = '\0';
-    ck_assert_msg(started || (WIFEXITED(status) && WEXITSTATUS(status) != 0 && strstr(text, "mmgcd: ") != NULL),
-                  "%s: it ended with wait status %#x, the last failed call made at %#" PRIx64 ", and said: %s", fault_doing, (unsigned)status,
-                  (uint64_t)faults->last_caller, text);
+    ck_assert_msg(
+        started || (WIFEXITED(status) && WEXITSTATUS(status) != 0 && strstr(text, "mmgcd: ") != NULL),
+        "%s: it ended with wait status %#x, the last failed call made at %#" PRIx64 ", and said: %s",
+        fault_doing, (unsigned)status, (uint64_t)faults->last_caller, text);
     snprintf(command, sizeof(command), "rm -rf '%s'", s->directory);
     ck_assert_int_eq(system(command), 0);
     return started;
@@ -417,13 +437,15 @@ START_TEST(a_start_that_fails_says_why)
     arm(FAULTS_COUNT, 0, 0, 0);
     start_begin(&s);
     ck_assert(start_end(&s));
-    uint64_t calls = faults->calls[kind], points = every() ? calls : MM_MIN(calls, (uint64_t)STARTS_A_WAY);
+    uint64_t calls = faults->calls[kind],
+             points = every() ? calls : MM_MIN(calls, (uint64_t)STARTS_A_WAY);
     for (unsigned way = 0; way < ways_of(kind); way++)
         for (uint64_t i = 0; i < points; i++) {
             uint64_t at = 1 + (i * calls + way * calls / ways_of(kind) / 2) / points % calls;
             if (start_excepts(kind, at, calls))
                 continue;
-            snprintf(point, sizeof(point), "at the start %s number %" PRIu64 " fails with %s", rows[kind].name, at, strerrorname_np(rows[kind].ways[way]));
+            snprintf(point, sizeof(point), "at the start %s number %" PRIu64 " fails with %s",
+                     rows[kind].name, at, strerrorname_np(rows[kind].ways[way]));
             fault_doing = point;
             arm(FAULTS_ONE, kind, way, at);
             start_begin(&s);
@@ -431,14 +453,16 @@ START_TEST(a_start_that_fails_says_why)
             disarm();
             tried++;
         }
-    fprintf(stderr, "# start: %s: %" PRIu64 " calls, %u points tried, %u starts\n", rows[kind].name, calls, tried, began);
+    fprintf(stderr, "# start: %s: %" PRIu64 " calls, %u points tried, %u starts\n", rows[kind].name,
+            calls, tried, began);
 }
 END_TEST
 
 static Suite *make(void)
 {
     Suite *suite = suite_create("faults");
-    TCase *one = tcase_create("one call"), *storm = tcase_create("storm"), *start = tcase_create("start");
+    TCase *one = tcase_create("one call"), *storm = tcase_create("storm"),
+          *start = tcase_create("start");
     const char *only = getenv("MMGC_FAULTS_KIND");
     int wanted = 0;
 
@@ -446,15 +470,18 @@ static Suite *make(void)
     tcase_set_timeout(one, every() ? 36000 : CASE_LIMIT_S);
     while (only != NULL && wanted < FAULT_KIND_COUNT && strcmp(only, rows[wanted].name) != 0)
         wanted++;
-    tcase_add_loop_test(one, whichever_call_fails_the_daemon_lives_and_nothing_is_lost, only == NULL ? 0 : wanted, only == NULL ? FAULT_KIND_COUNT : wanted + 1);
+    tcase_add_loop_test(one, whichever_call_fails_the_daemon_lives_and_nothing_is_lost,
+                        only == NULL ? 0 : wanted, only == NULL ? FAULT_KIND_COUNT : wanted + 1);
     suite_add_tcase(suite, one);
     tcase_add_checked_fixture(storm, set_up, tear_down);
     stress_limit(storm, CASE_LIMIT_S);
-    tcase_add_loop_test(storm, what_is_out_for_a_moment_loses_nothing, only == NULL ? 0 : wanted, only == NULL ? FAULT_KIND_COUNT + (int)MM_ARRAY_LEN(shortages) : wanted + 1);
+    tcase_add_loop_test(storm, what_is_out_for_a_moment_loses_nothing, only == NULL ? 0 : wanted,
+                        only == NULL ? FAULT_KIND_COUNT + (int)MM_ARRAY_LEN(shortages) : wanted + 1);
     suite_add_tcase(suite, storm);
     tcase_add_checked_fixture(start, make_faults, drop_faults);
     tcase_set_timeout(start, every() ? 36000 : CASE_LIMIT_S);
-    tcase_add_loop_test(start, a_start_that_fails_says_why, only == NULL ? 0 : wanted, only == NULL ? FAULT_KIND_COUNT : wanted + 1);
+    tcase_add_loop_test(start, a_start_that_fails_says_why, only == NULL ? 0 : wanted,
+                        only == NULL ? FAULT_KIND_COUNT : wanted + 1);
     suite_add_tcase(suite, start);
     return suite;
 }

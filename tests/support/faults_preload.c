@@ -47,7 +47,8 @@ static bool is_committer(void)
     long got = fd < 0 ? 0 : syscall(SYS_read, fd, line, sizeof(line));
 
     for (long i = 0; i < got && !found; i++)
-        found = (i == 0 || line[i - 1] == '\0') && strncmp(line + i, "--committer-process", (size_t)(got - i)) == 0;
+        found = (i == 0 || line[i - 1] == '\0') &&
+                strncmp(line + i, "--committer-process", (size_t)(got - i)) == 0;
     if (fd >= 0)
         (void)syscall(SYS_close, fd);
     return found;
@@ -60,7 +61,8 @@ __attribute__((constructor)) static void open_faults(void)
     if (path == NULL || is_committer())
         return;
     int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
-    void *page = (void *)syscall(SYS_mmap, NULL, sizeof(*faults), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *page =
+        (void *)syscall(SYS_mmap, NULL, sizeof(*faults), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (fd >= 0)
         (void)syscall(SYS_close, fd);
     if (page != MAP_FAILED)
@@ -100,19 +102,19 @@ static bool fails(enum fault_kind kind, unsigned ways, const void *caller, int *
 }
 
 #define ANY_WAY FAULT_WAYS_MAX
-#define FAIL(kind, ways, result)                                              \
-    do {                                                                      \
-        int fault_error;                                                      \
+#define FAIL(kind, ways, result) \
+    do { \
+        int fault_error; \
         if (fails((kind), (ways), __builtin_return_address(0), &fault_error)) { \
-            errno = fault_error;                                              \
-            return (result);                                                  \
-        }                                                                     \
+            errno = fault_error; \
+            return (result); \
+        } \
     } while (0)
 /* The C library's own; looked up at the first call. */
-#define REAL(name)                                                            \
-    static __typeof__(&name) real;                                            \
-    if (real == NULL)                                                         \
-        real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+#define REAL(name) \
+    static __typeof__(&name) real; \
+    if (real == NULL) \
+    real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
 /* ---- memory ---- */
 
@@ -276,7 +278,8 @@ SHOWN ssize_t readlink(const char *path, char *ret, size_t bytes)
 }
 
 /* With _FILE_OFFSET_BITS=64 programs ask for these. */
-SHOWN void *mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset) __attribute__((alias("mmap")));
+SHOWN void *mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
+    __attribute__((alias("mmap")));
 SHOWN int ftruncate64(int fd, off_t bytes) __attribute__((alias("ftruncate")));
 SHOWN int fallocate64(int fd, int mode, off_t offset, off_t bytes) __attribute__((alias("fallocate")));
 SHOWN int open64(const char *path, int flags, ...) __attribute__((alias("open")));
@@ -360,8 +363,9 @@ SHOWN int pipe2(int ret[2], int flags)
 
 /* ---- processes, threads ---- */
 
-SHOWN int posix_spawn(pid_t *ret_pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
-                      char *const argv[], char *const environment[])
+SHOWN int posix_spawn(pid_t *ret_pid, const char *path, const posix_spawn_file_actions_t *actions,
+                      const posix_spawnattr_t *attributes, char *const argv[],
+                      char *const environment[])
 {
     REAL(posix_spawn);
     int error;
@@ -371,7 +375,8 @@ SHOWN int posix_spawn(pid_t *ret_pid, const char *path, const posix_spawn_file_a
     return real(ret_pid, path, actions, attributes, argv, environment);
 }
 
-SHOWN int pthread_create(pthread_t *ret_thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
+SHOWN int pthread_create(pthread_t *ret_thread, const pthread_attr_t *attributes,
+                         void *(*run)(void *), void *argument)
 {
     REAL(pthread_create);
     int error;
