@@ -22,6 +22,7 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "daemon/spare.h"
 
 /* ---- the thread ---- */
 
@@ -190,8 +191,8 @@ static void release_task(struct collector_task *t)
         mutator_unref(t->mutators[i]);
     for (size_t i = 0; i < t->session_count; i++)
         session_unref(t->sessions[i]);
-    free(t->mutators);
-    free(t->sessions);
+    spare_free(t->mutators);
+    spare_free(t->sessions);
     free(t->histogram);
     *t = (struct collector_task){ 0 };
 }
@@ -259,7 +260,8 @@ int collector_start(struct shared_heap *heap)
     return 0;
 }
 
-/* The threads to wait for, and the dead whose memory is not sealed yet. */
+/* The threads to wait for, and the dead whose memory is not sealed yet. Of the spare memory: a heap that ends must do so, and nobody may come by
+ * who would try again. */
 static int take_snapshot(struct shared_heap *h, struct collector_task *t)
 {
     struct mutator *m;
@@ -268,11 +270,11 @@ static int take_snapshot(struct shared_heap *h, struct collector_task *t)
 
     TAILQ_FOREACH(m, &h->seals, in_seals)
     seals++;
-    t->mutators = calloc(h->mutator_count + seals + 1, sizeof(t->mutators[0]));
-    t->sessions = calloc(h->session_count + 1, sizeof(t->sessions[0]));
+    t->mutators = spare_calloc(h->mutator_count + seals + 1, sizeof(t->mutators[0]));
+    t->sessions = spare_calloc(h->session_count + 1, sizeof(t->sessions[0]));
     if (t->mutators == NULL || t->sessions == NULL) {
-        free(t->mutators);
-        free(t->sessions);
+        spare_free(t->mutators);
+        spare_free(t->sessions);
         *t = (struct collector_task){ 0 };
         return -ENOMEM;
     }
