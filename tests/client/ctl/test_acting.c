@@ -66,6 +66,7 @@ START_TEST(gc_says_when_the_heap_ignores_it)
     world.ignores = true;
     RUN(0, "gc", "trees");
     ck_assert_str_eq(run.out, "trees: not collected: ignore_system_gc is on\n");
+    ctl_run_free(&run);
     RUN(0, "gc", "trees", "--json");
     assert_has(run.out, "\"ignored\": true");
 }
