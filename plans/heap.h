@@ -306,12 +306,18 @@ bool heap_take_swept(struct heap *heap);                             /* what it 
 void heap_end_count(struct heap *heap);
 void heap_end_cycle(struct heap *heap, struct heap_collection *ret); /* what the whole cycle did */
 
+#define HEAP_FAULT_ROWS 16u
+struct heap_fault_row {
+    enum heap_fault fault;
+    uint32_t object, ref;                     /* granules; 0: of none in particular */
+    uint64_t header;                          /* of the object, as it stood there when the world was stopped; 0: of none */
+};
 struct heap_verdict {
     uint64_t objects, references, faults;
+    uint64_t root_faults;                     /* of those: in roots, which are their clients' own. Without them the heap is whole */
     uint64_t reachable_objects, reachable_bytes;         /* of those, what the roots reach: the others are garbage */
-    enum heap_fault first_fault;
-    uint32_t first_object;                    /* granule */
-    uint32_t first_ref;                       /* granule */
+    uint32_t row_count;
+    struct heap_fault_row rows[HEAP_FAULT_ROWS];         /* the faults at the lowest addresses, in their order */
 };
 /* Checks every space's invariants, that every reference of every object (VO or parsed in G) and every exact root is null or an object,
  * and that what the roots reach is known. 0, or -ENOMEM. */
