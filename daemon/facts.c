@@ -67,18 +67,14 @@ enum handled request_heap_list(struct request *r)
 
 /* ---- one heap ---- */
 
-static uint32_t handles_of(const struct session *s)
+static uint32_t handles_in(const struct session_counts *counts)
 {
-    struct session_counts counts = session_count_racy(s);
-
-    return counts.of[SHM_ROW_STRONG] + counts.of[SHM_ROW_WEAK] + counts.of[SHM_ROW_SOFT];
+    return counts->of[SHM_ROW_STRONG] + counts->of[SHM_ROW_WEAK] + counts->of[SHM_ROW_SOFT];
 }
 
-static uint32_t leases_of(const struct session *s)
+static uint32_t leases_in(const struct session_counts *counts)
 {
-    struct session_counts counts = session_count_racy(s);
-
-    return counts.of[SHM_ROW_SHARED] + counts.of[SHM_ROW_EXCLUSIVE] + counts.of[SHM_ROW_REVOKED];
+    return counts->of[SHM_ROW_SHARED] + counts->of[SHM_ROW_EXCLUSIVE] + counts->of[SHM_ROW_REVOKED];
 }
 
 static uint64_t handle_count(const struct shared_heap *h)
@@ -87,7 +83,10 @@ static uint64_t handle_count(const struct shared_heap *h)
     uint64_t count = 0;
 
     TAILQ_FOREACH(s, &h->sessions, in_heap)
-    count += handles_of(s);
+    {
+        struct session_counts counts = session_count_racy(s);
+        count += handles_in(&counts);
+    }
     return count;
 }
 
@@ -246,6 +245,7 @@ static bool fill_client(struct client_page *page, size_t index, struct session *
 {
     size_t count = MM_MIN(s->mutator_count, THREAD_ROWS_MAX), i = 0;
     wire_client_row *row = page->row_pointers[index] = &page->rows[index];
+    struct session_counts counts = session_count_racy(s);
     struct mutator *m;
 
     page->threads[index] = calloc(count + 1, sizeof(page->threads[index][0]));
@@ -268,8 +268,8 @@ static bool fill_client(struct client_page *page, size_t index, struct session *
     row->heap = s->heap == NULL ? (char *)"" : s->heap->name;
     row->read_only = s->read_only;
     row->connected_ms = (mm_now_ns() - s->connected_ns) / NS_PER_MS;
-    row->handles = handles_of(s);
-    row->leases = leases_of(s);
+    row->handles = handles_in(&counts);
+    row->leases = leases_in(&counts);
     row->threads = page->thread_pointers[index];
     row->n_threads = i;
     row->thread_count = s->mutator_count;
