@@ -136,7 +136,7 @@ void heap_mutator_seal(struct heap *heap, struct heap_mutator *m, const struct h
 
 /* What a client has logged: @count entries, hostile words, read once each; its own may be read while it runs, before they are
  * told as drained, and the last of them at each stop before the heap is collected. */
-void heap_log_drain(struct heap *heap, struct shm_log_entry *entries, size_t count);
+void heap_log_drain(struct heap *heap, struct shm_log_entry MM_NODEREF *entries, size_t count);
 /* Some that should have been logged were not: the next collection looks at everything. */
 void heap_log_lost(struct heap *heap);
 struct heap_log_totals {                      /* since the heap was made */
@@ -158,7 +158,7 @@ struct heap_roots {                           /* one row a thread, handle table,
     _Atomic uint32_t *words;                  /* granules; 0 is skipped */
     uint32_t count;
     _Atomic uint32_t *tags;                   /* TABLE: shm/session.h has them and who writes them; else NULL */
-    const struct shm_row_note *notes;         /* the same; NULL: when soft ones were last used is not known: each counts as used at this very moment */
+    const struct shm_row_note MM_NODEREF *notes;      /* the same; NULL: when soft ones were last used is not known: each counts as used at this very moment */
 };
 /* Neither root nor nothing. */
 static inline bool heap_root_is_weak(enum heap_root_kind kind)
