@@ -23,6 +23,7 @@
 #define STACK_BYTES_MIN (UINT64_C(64) << 10)
 #define STACK_BYTES_MAX (UINT64_C(1) << 30) /* the root area is half as large, and sparse */
 
+/* Nobody else has it yet. */
 static void publish(struct shm_mutator *words, uint32_t id, uint32_t root_capacity)
 {
     words->version = SHM_MUTATOR_VERSION;
@@ -60,7 +61,7 @@ int mutator_new(struct mutator **ret_mutator, struct session *session, const wir
     m->since_task = session->heap->collector.begun;
     for (size_t i = 0; i < SHM_GRANT_CLASSES; i++)
         m->wait[i] = (struct grant_wait){ .mutator = m, .class = (enum shm_grant_class)i };
-    publish(m->words, m->id, m->root_capacity);
+    publish(shm_segment_address(m->segment), m->id, m->root_capacity);
     TAILQ_INSERT_TAIL(&session->mutators, m, in_session);
     session->mutator_count++;
     TAILQ_INSERT_TAIL(&session->heap->mutators, m, in_heap);
@@ -159,14 +160,14 @@ void mutator_retire(struct mutator *m)
 /* ---- its words ---- */
 
 /* Where a client's pointer lies in the arena, in granules; 0 if it lies elsewhere. */
-static uint32_t place(char *const *pointer, uintptr_t base, uint64_t arena_bytes)
+static uint32_t place(char *const MM_NODEREF *pointer, uintptr_t base, uint64_t arena_bytes)
 {
     uint64_t offset = (uintptr_t)__atomic_load_n(pointer, __ATOMIC_RELAXED) - base;
 
     return offset > arena_bytes ? 0 : (uint32_t)(offset >> MM_GRANULE_LOG);
 }
 
-static void view_bump(const struct shm_bump *bump, uintptr_t base, uint64_t arena_bytes,
+static void view_bump(const struct shm_bump MM_NODEREF *bump, uintptr_t base, uint64_t arena_bytes,
                       uint32_t *ret_cursor, uint32_t *ret_limit)
 {
     *ret_cursor = place(&bump->cursor, base, arena_bytes);
@@ -174,7 +175,7 @@ static void view_bump(const struct shm_bump *bump, uintptr_t base, uint64_t aren
 }
 
 /* Of LINES while the thread has a hold open: where it was parked (shm/mutator.h). */
-static const struct shm_bump *bump_of(struct shm_mutator *words, enum shm_grant_class class, uint64_t held)
+static const struct shm_bump MM_NODEREF *bump_of(struct shm_mutator MM_NODEREF *words, enum shm_grant_class class, uint64_t held)
 {
     bool parked = class == SHM_GRANT_LINES && held != 0;
 
@@ -183,7 +184,7 @@ static const struct shm_bump *bump_of(struct shm_mutator *words, enum shm_grant_
 
 void mutator_view(const struct mutator *m, uint64_t arena_bytes, struct heap_mutator_view *ret_view)
 {
-    struct shm_mutator *words = m->words;
+    struct shm_mutator MM_NODEREF *words = m->words;
     uintptr_t base = (uintptr_t)__atomic_load_n(&words->base, __ATOMIC_RELAXED);
 
     ret_view->hold_rows = words->hold_rows; /* read where they are needed, each once (M1) */
@@ -206,7 +207,7 @@ static const _Atomic uint64_t *log_bits(const struct shared_heap *heap)
 }
 
 static void drain(struct mutator *m, struct shared_heap *heap,
-                  void (*of_the_living)(struct drain *d, struct shm_mutator *words, struct heap *heap))
+                  void (*of_the_living)(struct drain *d, struct shm_mutator MM_NODEREF *words, struct heap *heap))
 {
     if (heap->log_segment == NULL)
         return;

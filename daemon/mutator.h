@@ -44,7 +44,7 @@ struct mutator {
     char name[WIRE_LABEL_MAX + 1];            /* [const] */
     uint32_t root_capacity;                   /* [const] our own word for it, not the segment's */
     struct shm_segment *segment;
-    struct shm_mutator *words;                /* hostile */
+    struct shm_mutator MM_NODEREF *words;                /* hostile */
     struct heap_mutator *record;              /* [lock: heap] NULL until its first grant and after its seal */
     struct drain drain;                       /* [lock: heap] of its ring of logged stores */
     uint64_t since_task;                      /* [const] collector tasks begun when it attached: newer than a running one? */

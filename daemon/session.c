@@ -257,9 +257,10 @@ int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_on
     int r = shm_segment_new(&s->segment, sizeof(struct shm_session), label);
     if (r < 0)
         return r;
-    s->words = shm_segment_address(s->segment);
-    s->words->version = SHM_SESSION_VERSION;
-    s->words->row_limit = s->server->config.max_handles;
+    struct shm_session *fresh = shm_segment_address(s->segment); /* nobody else has it yet */
+    fresh->version = SHM_SESSION_VERSION;
+    fresh->row_limit = s->server->config.max_handles;
+    s->words = fresh;
     s->heap = shared_heap_ref(heap);
     s->read_only = read_only;
     leases_enter(heap, s);

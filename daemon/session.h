@@ -47,7 +47,7 @@ struct session {
     struct shared_heap *heap;                 /* NULL: none open; a reference */
     bool read_only;
     struct shm_segment *segment;
-    struct shm_session *words;                /* hostile */
+    struct shm_session MM_NODEREF *words;                /* hostile */
     uint64_t since_task;                      /* as a mutator's */
     struct session_mutators mutators;
     unsigned mutator_count;

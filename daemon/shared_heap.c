@@ -332,10 +332,27 @@ static void post(struct shared_heap *h, enum collector_work work)
     shared_heap_task_done(h, &failed);
 }
 
+static bool inspection_is_wanted(const struct shared_heap *h)
+{
+    return !TAILQ_EMPTY(&h->inspections) || h->quarantine.doubted;
+}
+
+/* Those that somebody waits for first. */
+static enum collector_work next_inspection(struct shared_heap *h)
+{
+    h->inspecting = TAILQ_FIRST(&h->inspections);
+    if (h->inspecting == NULL) {
+        h->quarantine.doubted = false;
+        return WORK_VERIFY;
+    }
+    TAILQ_REMOVE(&h->inspections, h->inspecting, link);
+    return (enum collector_work)h->inspecting->work;
+}
+
 /* By turns with inspections: a client that never stops asking for collections would keep them waiting for ever. */
 static bool collection_is_next(const struct shared_heap *h)
 {
-    return h->promised > h->completed && (!h->collected_last || TAILQ_EMPTY(&h->inspections));
+    return h->promised > h->completed && (!h->collected_last || !inspection_is_wanted(h));
 }
 
 static void start_next(struct shared_heap *h)
@@ -359,11 +376,9 @@ static void start_next(struct shared_heap *h)
     } else if (collection_is_next(h)) {
         h->collected_last = true;
         post(h, WORK_COLLECT);
-    } else if (!TAILQ_EMPTY(&h->inspections)) {
+    } else if (inspection_is_wanted(h)) {
         h->collected_last = false;
-        h->inspecting = TAILQ_FIRST(&h->inspections);
-        TAILQ_REMOVE(&h->inspections, h->inspecting, link);
-        post(h, (enum collector_work)h->inspecting->work);
+        post(h, next_inspection(h));
     }
 }
 
@@ -449,14 +464,6 @@ void shared_heap_end(struct shared_heap *h)
     trigger_end(h);
     patience_end(h);
     shared_heap_pump(h);
-}
-
-void shared_heap_quarantine(struct shared_heap *h, const char *why)
-{
-    if (!h->corrupt)
-        log_error("heap '%s' is quarantined: %s", h->name, why);
-    h->corrupt = true;
-    at_store_release(&h->control->corrupt, 1);
 }
 
 void shared_heap_drain_locked(struct shared_heap *h)

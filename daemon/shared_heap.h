@@ -21,6 +21,7 @@
 #include "daemon/names.h"
 #include "daemon/notices.h"
 #include "daemon/patience.h"
+#include "daemon/quarantine.h"
 #include "daemon/release.h"
 #include "daemon/request.h"
 #include "daemon/stows.h"
@@ -64,6 +65,7 @@ struct shared_heap {
     bool ending, end_posted;
     bool collects;                            /* [const] its plan ever does */
     bool corrupt;                             /* quarantined; control says it to clients */
+    struct quarantine quarantine;
     uint64_t max_bytes;                       /* [const] */
     uint64_t limit_bytes;                     /* what may be in use */
 
@@ -99,7 +101,7 @@ struct shared_heap {
     struct grant_queue waiting;               /* for memory */
     struct request_queue deferred;            /* for the lock */
     struct request_queue inspections;         /* a verify or histogram that waits for its turn */
-    struct request *inspecting;               /* whose task the collector has */
+    struct request *inspecting;               /* whose task the collector has; NULL: its own doubt's */
     bool collected_last;                      /* the last task was a collection */
 
     unsigned commits_in_flight;
@@ -146,6 +148,5 @@ void shared_heap_end(struct shared_heap *h);
 bool shared_heap_may_open(const struct shared_heap *h, const struct session *s, bool read_only);
 bool shared_heap_may_destroy(const struct shared_heap *h, const struct session *s);
 void shared_heap_read_gauges(struct shared_heap *h);          /* if the lock is to be had; else they stay */
-void shared_heap_quarantine(struct shared_heap *h, const char *why);
 void shared_heap_drain_locked(struct shared_heap *h);         /* what its threads, which run, have logged by now */
 void shared_heap_show_barrier(struct shared_heap *h);         /* what clients are to log. To log more: world stopped */

@@ -50,7 +50,7 @@
     X(ATTACHED,             64, 1, 1)     \
     X(NAME_VALUE,           64, 0, 0)     \
     X(COLLECT_STARTED,      64, 0, 0)     \
-    X(VERDICT,            2048, 0, 0)     \
+    X(VERDICT,           16384, 0, 0)     \
     X(HISTOGRAM_ROWS,    65536, 0, 0)     \
     X(CLIENT_ROWS,       65536, 0, 0)     \
     X(ROOT_ROWS,         65536, 0, 0)     \

@@ -57,6 +57,8 @@
     X(verify, Verify, VERIFY)                  \
     X(verdict, Verdict, VERDICT)               \
     X(histogram, Histogram, HISTOGRAM)         \
+    X(fault_row, FaultRow, FAULT_ROW)          \
+    X(quarantine, Quarantine, QUARANTINE)      \
     X(histogram_row, HistogramRow, HISTOGRAM_ROW)    \
     X(histogram_rows, HistogramRows, HISTOGRAM_ROWS) \
     X(clients, Clients, CLIENTS)               \

@@ -25,6 +25,13 @@ _Noreturn void mm_assert_failed(const char *what, const char *file, int line);
 #define MM_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define MM_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MM_MAX(a, b) ((a) > (b) ? (a) : (b))
+/* What it points to is for others to write: see foreign.h. */
+#if defined(__clang__) && defined(MM_CHECK_FOREIGN)
+#define MM_NODEREF __attribute__((noderef))
+#else
+#define MM_NODEREF
+#endif
+
 #define MM_LIKELY(x) __builtin_expect(!!(x), 1)
 #define MM_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define MM_CACHE_LINE 64

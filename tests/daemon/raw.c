@@ -278,3 +278,18 @@ void raw_collect_wait(struct raw *c, uint64_t number)
         usleep(TICK_US);
     }
 }
+
+char *raw_make_cells(struct raw_thread *t, uint32_t type, int count)
+{
+    struct shm_grant *span = shm_mutator_ring(t->m, SHM_GRANT_LINES);
+    char *start = t->client->arena + 8 * (uint64_t)span->start,
+         *end = start + 8 * (uint64_t)span->granules;
+
+    memset(start, 0, (size_t)(end - start));
+    t->m->lines = (struct shm_bump){ start, end, end };
+    for (int i = 0; i < count; i++) {
+        *(uint64_t *)(void *)t->m->lines.cursor = type;
+        t->m->lines.cursor += 16;
+    }
+    return start + 8;
+}

@@ -63,6 +63,7 @@ uint32_t raw_type(struct raw *c, const char *name, uint32_t fixed_bytes, size_t 
 enum mmgc_error raw_grant(struct raw_thread *t, enum shm_grant_class class, uint64_t bytes);
 void raw_grant_send(struct raw_thread *t, enum shm_grant_class class, uint64_t bytes);
 enum mmgc_error raw_grant_wait(struct raw_thread *t, enum shm_grant_class class);
+char *raw_make_cells(struct raw_thread *t, uint32_t type, int count);        /* of 16 bytes, in the first span that it was granted; the first one's payload */
 void raw_enter(struct raw_thread *t);         /* as mmgc_enter(): waits while a stop is under way */
 void raw_leave(struct raw_thread *t);
 uint64_t raw_collect_begin(struct raw *c, const char *heap);  /* its number */

@@ -73,8 +73,9 @@ uint64_t inspect_verify(struct inspect *ask, const char *heap)
     expect(reply, WIRE_REPLY(VERDICT), "verify");
     const wire_verdict *v = reply->verdict;
     ck_assert_msg(v->clean && v->faults == 0,
-                  "heap %s is not clean: %" PRIu64 " faults, first: %s, object %x, reference %x",
-                  heap, v->faults, v->first_fault, v->object, v->ref);
+                  "heap %s is not clean: %" PRIu64 " faults, first: %s, object %x, reference %x", heap, v->faults,
+                  v->n_rows > 0 ? v->rows[0]->fault : "none", v->n_rows > 0 ? v->rows[0]->object : 0,
+                  v->n_rows > 0 ? v->rows[0]->ref : 0);
     uint64_t objects = v->objects;
     wire_reply_free(reply);
     return objects;

@@ -317,9 +317,16 @@ static bool answer_collect(int sock, const wire_request *request, struct world *
 
 static bool answer_verify(int sock, const wire_request *request, const struct world *world)
 {
+    wire_fault_row row = wire_fault_row_init(), *rows[] = { &row };
+    wire_quarantine quarantine = wire_quarantine_init();
     wire_verdict verdict = wire_verdict_init();
     wire_reply reply = wire_reply_init();
 
+    row.fault = (char *)"a reference outside\nthe arena";
+    row.object = 16;
+    row.ref = 4096;
+    row.header = UINT64_C(0xfedcba9876543210);
+    row.type = (char *)"node";
     verdict.clean = !world->faulty;
     verdict.objects = 100;
     verdict.references = 250;
@@ -327,9 +334,15 @@ static bool answer_verify(int sock, const wire_request *request, const struct wo
     verdict.reachable_bytes = 6144;
     if (world->faulty) {
         verdict.faults = 3;
-        verdict.first_fault = (char *)"a reference outside\nthe arena";
-        verdict.object = 16;
-        verdict.ref = 4096;
+        verdict.rows = rows;
+        verdict.n_rows = 1;
+        verdict.quarantine = &quarantine;
+        quarantine.why = (char *)"a second\ntrace";
+        quarantine.age_ms = 7000;
+        quarantine.collections = 12;
+        quarantine.writers = (char *)"web (pid 7)";
+        quarantine.rows = rows;
+        quarantine.n_rows = 1;
     }
     reply.body_case = WIRE_REPLY(VERDICT);
     reply.verdict = &verdict;
