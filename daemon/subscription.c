@@ -21,10 +21,17 @@ static struct notice_waiting *waiting_at(struct subscription *sub, unsigned i)
 static void on_late(uv_timer_t *timer)
 {
     struct session *s = timer->data;
+    struct subscription *sub = at_load_relaxed(&s->subscription);
 
-    session_end(s, MMGC_E_NO_NOTICES, "notice %llu was not taken within %llu ms",
-                (unsigned long long)waiting_at(at_load_relaxed(&s->subscription), 0)->number,
-                (unsigned long long)(at_load_relaxed(&s->subscription)->deadline_ns / NS_PER_MS));
+    if (session_overslept(s)) {
+        for (unsigned i = 0; i < sub->count; i++)
+            waiting_at(sub, i)->sent_ns = mm_now_ns();
+        session_time(s, on_late, sub->deadline_ns);
+    } else {
+        session_end(s, MMGC_E_NO_NOTICES, "notice %llu was not taken within %llu ms",
+                    (unsigned long long)waiting_at(sub, 0)->number,
+                    (unsigned long long)(sub->deadline_ns / NS_PER_MS));
+    }
 }
 
 /* U1 */
@@ -35,8 +42,8 @@ static void watch_oldest(struct session *s, struct subscription *sub)
         return;
     }
     uint64_t waited_ns = mm_now_ns() - waiting_at(sub, 0)->sent_ns;
-    uint64_t left_ns = sub->deadline_ns - MM_MIN(waited_ns, sub->deadline_ns);
-    (void)uv_timer_start(&s->timer, on_late, left_ns / NS_PER_MS + 1, 0);
+
+    session_time(s, on_late, sub->deadline_ns - MM_MIN(waited_ns, sub->deadline_ns));
 }
 
 void subscription_sent(struct session *s, struct subscription *sub, uint64_t bytes)
