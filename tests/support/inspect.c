@@ -142,14 +142,27 @@ enum mmgc_error inspect_collect(struct inspect *ask, const char *heap)
     return error;
 }
 
-struct inspect_heap inspect_heap(struct inspect *ask, const char *heap)
+static wire_reply *ask_info(struct inspect *ask, const char *heap)
 {
     wire_heap_info info = wire_heap_info_init();
     info.name = (char *)heap;
     wire_request request = wire_request_init();
     request.body_case = WIRE_REQUEST(HEAP_INFO);
     request.heap_info = &info;
-    wire_reply *reply = inspect_ask(ask, &request);
+    return inspect_ask(ask, &request);
+}
+
+bool inspect_has_heap(struct inspect *ask, const char *heap)
+{
+    wire_reply *reply = ask_info(ask, heap);
+    bool has = reply->body_case == WIRE_REPLY(HEAP_FACTS);
+    wire_reply_free(reply);
+    return has;
+}
+
+struct inspect_heap inspect_heap(struct inspect *ask, const char *heap)
+{
+    wire_reply *reply = ask_info(ask, heap);
     expect(reply, WIRE_REPLY(HEAP_FACTS), "info");
     const wire_heap_facts *facts = reply->heap_facts;
     ck_assert_ptr_nonnull(facts->row);
@@ -169,12 +182,7 @@ struct inspect_heap inspect_heap(struct inspect *ask, const char *heap)
 
 uint64_t inspect_pauses(struct inspect *ask, const char *heap, const char *kind)
 {
-    wire_heap_info info = wire_heap_info_init();
-    info.name = (char *)heap;
-    wire_request request = wire_request_init();
-    request.body_case = WIRE_REQUEST(HEAP_INFO);
-    request.heap_info = &info;
-    wire_reply *reply = inspect_ask(ask, &request);
+    wire_reply *reply = ask_info(ask, heap);
     expect(reply, WIRE_REPLY(HEAP_FACTS), "info");
     uint64_t count = 0;
     for (size_t i = 0; i < reply->heap_facts->n_pauses; i++)
@@ -276,6 +284,19 @@ struct inspect_rest inspect_rest(struct inspect *ask, uint32_t pid)
     rest.handles = count_rows(ask, pid, false, &none);
     rest.leases = count_rows(ask, pid, true, &rest.waiters);
     return rest;
+}
+
+void inspect_destroy(struct inspect *ask, const char *heap)
+{
+    wire_heap_destroy destroy = wire_heap_destroy_init();
+    destroy.name = (char *)heap;
+    destroy.force = true;
+    wire_request request = wire_request_init();
+    request.body_case = WIRE_REQUEST(HEAP_DESTROY);
+    request.heap_destroy = &destroy;
+    wire_reply *reply = inspect_ask(ask, &request);
+    expect(reply, WIRE_REPLY(DONE), "destroy");
+    wire_reply_free(reply);
 }
 
 enum mmgc_error inspect_delegate(struct inspect *ask, const char *heap)

@@ -32,6 +32,7 @@ struct inspect_heap {
     bool corrupt;
 };
 struct inspect_heap inspect_heap(struct inspect *ask, const char *heap);
+bool inspect_has_heap(struct inspect *ask, const char *heap);
 /* Collections of a kind: "full", "young". */
 uint64_t inspect_pauses(struct inspect *ask, const char *heap, const char *kind);
 /* Polls until the heap has this many sessions: a death is noticed a little after it happened. Fails after 10 s. */
@@ -50,5 +51,7 @@ struct inspect_rest {
     uint32_t sessions, handles, leases, waiters; /* waiters: for leases, of anybody, in the rows of all */
 };
 struct inspect_rest inspect_rest(struct inspect *ask, uint32_t pid);
+/* Ends the heap, whoever has it open. */
+void inspect_destroy(struct inspect *ask, const char *heap);
 /* Becomes the delegate of @heap, and answers nothing. */
 enum mmgc_error inspect_delegate(struct inspect *ask, const char *heap);
