@@ -251,23 +251,6 @@ static void apply(void *context, const struct mmgc_notice *notice, const struct 
             table->at[i] = to[i];
 }
 
-static void turn_notice(struct player *p)
-{
-    struct table *table = p->state;
-
-    for (unsigned i = 0; i < 300; i++)
-        (void)make(p, SHADOW_BYTES, 1 + rng_below(&p->rng, 300));
-    if (rng_one_in(&p->rng, 3))
-        EXPECT_OK(mmgc_gc(p->e.t));
-    EXPECT_OK(mmgc_notices_apply(table->notices, p->e.t, apply, table));
-    for (uint32_t i = 0; i < WATCHED; i++) {
-        uint32_t at = mmgc_ref_of(p->e.t, mmgc_handle_get(p->e.t, table->handles[i])).granule;
-        EXPECT(table->at[i] == 0 || table->at[i] == at, "object %" PRIu32 " is at %" PRIx32 ", and not at %" PRIx32 " as we were told", i, at,
-               table->at[i]);
-        table->at[i] = at;
-    }
-}
-
 static void end_notice(struct player *p)
 {
     struct table *table = p->state;
@@ -276,6 +259,30 @@ static void end_notice(struct player *p)
     for (uint32_t i = 0; i < WATCHED; i++)
         EXPECT_OK(mmgc_handle_drop(p->e.heap, table->handles[i]));
     free(table);
+}
+
+static void turn_notice(struct player *p)
+{
+    struct table *table = p->state;
+    int r;
+
+    for (unsigned i = 0; i < 300; i++)
+        (void)make(p, SHADOW_BYTES, 1 + rng_below(&p->rng, 300));
+    if (rng_one_in(&p->rng, 3))
+        EXPECT_OK(mmgc_gc(p->e.t));
+    r = mmgc_notices_apply(table->notices, p->e.t, apply, table);
+    if (r == MMGC_E_NO_NOTICES) { /* it was stopped while others collected more often than the daemon keeps notices of */
+        end_notice(p);
+        begin_notice(p);
+        return;
+    }
+    EXPECT(r == MMGC_OK, "notices: %s", mmgc_strerror(r));
+    for (uint32_t i = 0; i < WATCHED; i++) {
+        uint32_t at = mmgc_ref_of(p->e.t, mmgc_handle_get(p->e.t, table->handles[i])).granule;
+        EXPECT(table->at[i] == 0 || table->at[i] == at, "object %" PRIu32 " is at %" PRIx32 ", and not at %" PRIx32 " as we were told", i, at,
+               table->at[i]);
+        table->at[i] = at;
+    }
 }
 
 /* ---- chains, some of which are stowed -------------------------------------------------------------------------------- */
