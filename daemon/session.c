@@ -181,11 +181,14 @@ static void on_hello_late(uv_timer_t *timer)
     struct session *s = timer->data;
     uint64_t limit_ns = s->server->config.hello_timeout_ns;
 
-    if (session_overslept(s))
+    session_ref(s);
+    session_hear(s);
+    if (s->stage == SESSION_NEW && session_overslept(s))
         session_time(s, on_hello_late, limit_ns);
-    else
+    else if (s->stage == SESSION_NEW)
         session_end(s, MMGC_E_TIMEOUT, "no Hello within %llu ms",
                     (unsigned long long)(limit_ns / NS_PER_MS));
+    session_unref(s);
 }
 
 /* ---- beginning ---- */
@@ -391,13 +394,8 @@ static void drain(struct session *s)
     }
 }
 
-static void on_sock(uv_poll_t *poll, int status, int events)
+void session_hear(struct session *s)
 {
-    struct session *s = poll->data;
-
-    (void)events;
-    if (status < 0)
-        s->events = 0; /* libuv has stopped it; the error is what the read says it is */
     session_ref(s);
     if (s->stage == SESSION_CLOSING)
         drain(s);
@@ -407,6 +405,16 @@ static void on_sock(uv_poll_t *poll, int status, int events)
                 break;
     session_listen(s);
     session_unref(s);
+}
+
+static void on_sock(uv_poll_t *poll, int status, int events)
+{
+    struct session *s = poll->data;
+
+    (void)events;
+    if (status < 0)
+        s->events = 0; /* libuv has stopped it; the error is what the read says it is */
+    session_hear(s);
 }
 
 /* ---- what others ask of it ---- */

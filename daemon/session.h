@@ -74,8 +74,9 @@ struct session *session_unref(struct session *s);
 void session_send(struct session *s, const wire_reply *reply, const struct packet_fds *fds);
 /* Its timer, anew. What it fires for is done only if !session_overslept(). */
 void session_time(struct session *s, uv_timer_cb late, uint64_t after_ns);
-/* It has fired so late that this process did not run: what the peer has sent is not read yet, or it slept, too. Then it is to be started again (S15). */
+/* It has fired so late that this process did not run, and maybe the peer neither: it is to be started again (S15). */
 bool session_overslept(const struct session *s);
+void session_hear(struct session *s);        /* what lies in its socket, before it is judged by what it has not said; may end it */
 void session_listen(struct session *s);      /* watches for what it may do next: after deferred has changed */
 void session_send_error(struct session *s, uint32_t serial, enum mmgc_error code, const char *detail);
 

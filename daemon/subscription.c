@@ -18,20 +18,32 @@ static struct notice_waiting *waiting_at(struct subscription *sub, unsigned i)
     return &sub->waiting[(sub->first + i) % NOTICES_WAITING_MAX];
 }
 
+/* What was sent before this process slept counts from now. */
+static void begin_again(struct subscription *sub)
+{
+    for (unsigned i = 0; i < sub->count; i++)
+        waiting_at(sub, i)->sent_ns = mm_now_ns();
+}
+
 static void on_late(uv_timer_t *timer)
 {
     struct session *s = timer->data;
     struct subscription *sub = at_load_relaxed(&s->subscription);
+    uint64_t number = waiting_at(sub, 0)->number;
+    bool overslept = session_overslept(s);
 
-    if (session_overslept(s)) {
-        for (unsigned i = 0; i < sub->count; i++)
-            waiting_at(sub, i)->sent_ns = mm_now_ns();
-        session_time(s, on_late, sub->deadline_ns);
-    } else {
-        session_end(s, MMGC_E_NO_NOTICES, "notice %llu was not taken within %llu ms",
-                    (unsigned long long)waiting_at(sub, 0)->number,
-                    (unsigned long long)(sub->deadline_ns / NS_PER_MS));
+    session_ref(s);
+    if (overslept)
+        begin_again(sub);
+    session_hear(s);
+    if (s->stage < SESSION_CLOSING && sub->count > 0 && waiting_at(sub, 0)->number == number) {
+        if (overslept)
+            session_time(s, on_late, sub->deadline_ns);
+        else
+            session_end(s, MMGC_E_NO_NOTICES, "notice %llu was not taken within %llu ms", (unsigned long long)number,
+                        (unsigned long long)(sub->deadline_ns / NS_PER_MS));
     }
+    session_unref(s);
 }
 
 /* U1 */
@@ -42,7 +54,6 @@ static void watch_oldest(struct session *s, struct subscription *sub)
         return;
     }
     uint64_t waited_ns = mm_now_ns() - waiting_at(sub, 0)->sent_ns;
-
     session_time(s, on_late, sub->deadline_ns - MM_MIN(waited_ns, sub->deadline_ns));
 }
 
