@@ -33,6 +33,7 @@
 #define CLOSING_MS 1000u
 #define REFUSED_MAX 64u /* above max_sessions, being told so */
 #define NS_PER_MS UINT64_C(1000000)
+#define OVERSLEPT_NS (100 * NS_PER_MS)
 
 static void on_sock(uv_poll_t *poll, int status, int events);
 
@@ -136,7 +137,7 @@ void session_end(struct session *s, enum mmgc_error why, const char *format, ...
     if (why == MMGC_E_OK)
         session_closed(s); /* the peer is gone, or wants nothing more */
     else
-        uv_timer_start(&s->timer, on_closing_over, CLOSING_MS, 0);
+        session_time(s, on_closing_over, CLOSING_MS * NS_PER_MS);
     session_listen(s);
     session_unref(s);
 }
@@ -162,11 +163,32 @@ static void on_pidfd(uv_poll_t *poll, int status, int events)
         session_end(s, MMGC_E_OK, "its process has ended");
 }
 
+/* ---- its timer ---- */
+
+void session_time(struct session *s, uv_timer_cb late, uint64_t after_ns)
+{
+    s->timer_due_ns = mm_now_ns() + after_ns;
+    (void)uv_timer_start(&s->timer, late, after_ns / NS_PER_MS + 1, 0);
+}
+
+bool session_overslept(const struct session *s)
+{
+    return mm_now_ns() > s->timer_due_ns + OVERSLEPT_NS;
+}
+
 static void on_hello_late(uv_timer_t *timer)
 {
-    session_end(timer->data, MMGC_E_TIMEOUT, "no Hello within %llu ms",
-                (unsigned long long)(((struct session *)timer->data)->server->config.hello_timeout_ns /
-                                     NS_PER_MS));
+    struct session *s = timer->data;
+    uint64_t limit_ns = s->server->config.hello_timeout_ns;
+
+    session_ref(s);
+    session_hear(s);
+    if (s->stage == SESSION_NEW && session_overslept(s))
+        session_time(s, on_hello_late, limit_ns);
+    else if (s->stage == SESSION_NEW)
+        session_end(s, MMGC_E_TIMEOUT, "no Hello within %llu ms",
+                    (unsigned long long)(limit_ns / NS_PER_MS));
+    session_unref(s);
 }
 
 /* ---- beginning ---- */
@@ -197,7 +219,7 @@ static int watch(struct session *s)
     }
     s->sock_poll.data = s->timer.data = s->pidfd_poll.data = s;
     watch_for(s, UV_READABLE);
-    uv_timer_start(&s->timer, on_hello_late, s->server->config.hello_timeout_ns / NS_PER_MS, 0);
+    session_time(s, on_hello_late, s->server->config.hello_timeout_ns);
     return 0;
 }
 
@@ -373,13 +395,8 @@ static void drain(struct session *s)
     }
 }
 
-static void on_sock(uv_poll_t *poll, int status, int events)
+void session_hear(struct session *s)
 {
-    struct session *s = poll->data;
-
-    (void)events;
-    if (status < 0)
-        s->events = 0; /* libuv has stopped it; the error is what the read says it is */
     session_ref(s);
     if (s->stage == SESSION_CLOSING)
         drain(s);
@@ -389,6 +406,16 @@ static void on_sock(uv_poll_t *poll, int status, int events)
                 break;
     session_listen(s);
     session_unref(s);
+}
+
+static void on_sock(uv_poll_t *poll, int status, int events)
+{
+    struct session *s = poll->data;
+
+    (void)events;
+    if (status < 0)
+        s->events = 0; /* libuv has stopped it; the error is what the read says it is */
+    session_hear(s);
 }
 
 /* ---- what others ask of it ---- */

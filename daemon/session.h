@@ -35,6 +35,7 @@ struct session {
     uv_poll_t sock_poll, pidfd_poll;
     int events;                               /* what sock_poll watches for; 0: nothing */
     uv_timer_t timer;                         /* for Hello, then for notices (subscription.c), then for the end of CLOSING */
+    uint64_t timer_due_ns;                    /* session_time() */
     unsigned handles;                         /* of libuv that must close before the memory may go */
     struct ucred peer;                        /* [const] */
     char name[WIRE_LABEL_MAX + 1];
@@ -71,6 +72,11 @@ struct session *session_unref(struct session *s);
 
 /* Sends; a peer that does not read its replies is ended. */
 void session_send(struct session *s, const wire_reply *reply, const struct packet_fds *fds);
+/* Its timer, anew. What it fires for is done only if !session_overslept(). */
+void session_time(struct session *s, uv_timer_cb late, uint64_t after_ns);
+/* It has fired so late that this process did not run, and maybe the peer neither: it is to be started again (S15). */
+bool session_overslept(const struct session *s);
+void session_hear(struct session *s);        /* what lies in its socket, before it is judged by what it has not said; may end it */
 void session_listen(struct session *s);      /* watches for what it may do next: after deferred has changed */
 void session_send_error(struct session *s, uint32_t serial, enum mmgc_error code, const char *detail);
 

@@ -2,15 +2,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "shm/futex.h"
 #include "tests/daemon/raw.h"
+#include "tests/daemon/sleeper.h"
 #include "tests/support/runner.h"
 
-#define HEAP_BYTES (UINT64_C(16) << 20)
+#define HEAP_BYTES SLEEPER_HEAP_BYTES
 #define NS_PER_MS UINT64_C(1000000)
 
 static wire_reply *info_of(struct raw *c, const char *heap)
@@ -124,51 +123,12 @@ START_TEST(who_waits_for_memory_behind_a_stalled_stop_is_told)
 }
 END_TEST
 
-/* Forks a process that opens heap h, attaches, enters and sleeps. */
-enum sleeper { OUTSIDE, INSIDE, READING };
-static pid_t sleeper_start(const struct daemon *d, enum sleeper kind)
-{
-    int ready[2];
-    char byte;
-
-    ck_assert_int_eq(pipe(ready), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        struct raw c;
-        struct raw_thread t;
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        raw_start(&c, d, "sleeper");
-        c.read_only = kind == READING;
-        raw_open(&c, "h", HEAP_BYTES);
-        raw_attach(&t, &c, "sleeping");
-        if (kind != OUTSIDE)
-            raw_enter(&t);
-        (void)!write(ready[1], "", 1);
-        for (;;)
-            pause();
-    }
-    close(ready[1]);
-    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
-    close(ready[0]);
-    return pid;
-}
-
-static void sleeper_reap(pid_t pid, bool killed_by_daemon)
-{
-    int status;
-
-    if (!killed_by_daemon)
-        kill(pid, SIGKILL);
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-}
-
 START_TEST(a_killed_client_is_seen_within_100_ms)
 {
     struct daemon *d = daemon_start(NULL);
     struct raw c;
 
-    pid_t pid = sleeper_start(d, INSIDE);
+    pid_t pid = sleeper_start(d, &(struct sleeper_options){ .kind = INSIDE });
     raw_start(&c, d, "waiting");
     raw_open(&c, "h", HEAP_BYTES);
     uint64_t number = raw_collect_begin(&c, ""); /* cannot go on: the sleeper is inside */
@@ -193,7 +153,7 @@ START_TEST(by_policy_the_late_process_is_killed)
         daemon_start("[daemon]\nthreads = 2\nstop_deadline = 100ms\nstop_policy = kill\n");
     struct raw c;
 
-    pid_t pid = sleeper_start(d, INSIDE);
+    pid_t pid = sleeper_start(d, &(struct sleeper_options){ .kind = INSIDE });
     raw_start(&c, d, "waiting");
     raw_open(&c, "h", HEAP_BYTES);
     raw_collect_wait(&c, raw_collect_begin(&c, ""));
@@ -212,7 +172,7 @@ START_TEST(a_reader_that_does_not_stop_is_killed)
 
     raw_start(&c, d, "owner");
     raw_open(&c, "h", HEAP_BYTES);
-    pid_t pid = sleeper_start(d, READING);
+    pid_t pid = sleeper_start(d, &(struct sleeper_options){ .kind = READING });
     raw_collect_wait(&c, raw_collect_begin(&c, ""));
     sleeper_reap(pid, true);
     ck_assert_uint_eq(at_load_acquire(&c.control->abandoned_stops), 0);
@@ -226,7 +186,7 @@ START_TEST(who_sleeps_outside_delays_nobody)
     struct daemon *d = daemon_start(NULL);
     struct raw c;
 
-    pid_t pid = sleeper_start(d, OUTSIDE);
+    pid_t pid = sleeper_start(d, &(struct sleeper_options){ .kind = OUTSIDE });
     kill(pid, SIGSTOP);
     raw_start(&c, d, "quick");
     raw_open(&c, "h", HEAP_BYTES);
