@@ -281,7 +281,7 @@ bool facts_may_see(const struct session *asker, const struct session *s, const s
 {
     if (s->stage >= SESSION_CLOSING || (only != NULL && s->heap != only))
         return false;
-    return asker->peer.uid == s->peer.uid || asker->peer.uid == 0 ||
+    return asker->peer.uid == s->peer.uid || asker->peer.administrator ||
            (s->heap != NULL && shared_heap_may_open(s->heap, asker, true));
 }
 

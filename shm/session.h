@@ -74,7 +74,7 @@ struct shm_row_note {                        /* [C] hostile */
 struct shm_session {
     _Atomic uint64_t magic;                  /* [D] release-stored last */
     uint32_t version, features;              /* [D] constant */
-    uint32_t row_limit;                      /* [D] constant: rows it may use; at most SHM_ROWS_MAX */
+    _Atomic uint32_t row_limit;              /* [D] rows it may use: raised when it asks for more; at most SHM_ROWS_MAX */
     uint32_t lease_holder;                   /* [D] constant: who it is in shm/lease.h; 0: it can lease nothing */
 
     alignas(MM_CACHE_LINE) _Atomic uint32_t go;      /* [D] raised at every resume; this client's threads futex-wait on it (S4) */
