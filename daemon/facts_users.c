@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* facts_users.c - Facts: what each user has and may have. Administrators are told of all, others of themselves. */
 #include "daemon/facts.h"
+#include "daemon/lease_quota.h"
 #include "daemon/request.h"
 #include "daemon/server.h"
 #include "daemon/session.h"
 
 #define PAGE_ROWS 128u
 
-static wire_user_row row_of(const struct account *a)
+static wire_user_row row_of(const struct server *server, const struct account *a)
 {
     wire_user_row row = wire_user_row_init();
     const uint64_t *have = a->have, *most = a->limits.most;
@@ -24,7 +25,7 @@ static wire_user_row row_of(const struct account *a)
     row.max_threads = most[QUOTA_THREADS];
     row.handles = have[QUOTA_HANDLES];
     row.max_handles = most[QUOTA_HANDLES];
-    row.leases = have[QUOTA_LEASES];
+    row.leases = lease_quota_count(server, a);
     row.max_leases = most[QUOTA_LEASES];
     row.types = have[QUOTA_TYPES];
     row.max_types = most[QUOTA_TYPES];
@@ -33,6 +34,7 @@ static wire_user_row row_of(const struct account *a)
     row.connections_per_second = a->limits.connections_per_second;
     row.refused = a->refused;
     row.held_back = a->held_back;
+    row.trusted = a->trusted;
     return row;
 }
 
@@ -53,7 +55,7 @@ static void fill(wire_user_rows *page, wire_user_row rows[PAGE_ROWS], const stru
             page->more = true;
             return;
         }
-        rows[page->n_rows] = row_of(q->accounts[i]);
+        rows[page->n_rows] = row_of(asker->server, q->accounts[i]);
         page->rows[page->n_rows] = &rows[page->n_rows];
         page->n_rows++;
     }

@@ -32,6 +32,7 @@ struct account {
     uint64_t have[QUOTA_KINDS];
     unsigned debtors;                         /* charges that name it */
     struct bucket requests, connections, complaints;
+    bool leases_full;                         /* lease_quota.h: its sessions are told that no lease may begin */
     uint64_t refused;                         /* times that one of the limits was in the way */
     uint64_t held_back;                       /* times that a connection had to wait for requests_per_second */
     struct held_sessions held;                /* throttle.h */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/committer.h"
+#include "daemon/lease_quota.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/procfs.h"
@@ -42,6 +43,7 @@ static void stop_last(struct server *server)
     uv_close((uv_handle_t *)&server->on_hangup, NULL);
     uv_close((uv_handle_t *)&server->stop_timer, NULL);
     throttle_close(server);
+    lease_quota_close(server);
 }
 
 void server_session_ended(struct server *server)
@@ -211,6 +213,7 @@ static int server_init(struct server *server)
     }
     listen_to_signals(server); /* before anybody can know that we are here */
     throttle_init(server);
+    lease_quota_init(server);
     quota_init(&server->quota, &server->config);
     return listener_open(server);
 }

@@ -45,6 +45,7 @@ struct server {
     uv_poll_t listen_poll;
     uv_timer_t listen_timer;                  /* it rests: somebody connects too often */
     uv_signal_t on_terminate, on_interrupt, on_hangup;
+    uv_timer_t lease_timer;                   /* lease_quota.h */
     uv_timer_t stop_timer;                    /* sessions that do not close by themselves at the end */
 };
 

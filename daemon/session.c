@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/admission.h"
+#include "daemon/lease_quota.h"
 #include "daemon/log.h"
 #include "daemon/notices.h"
 #include "daemon/request.h"
@@ -279,7 +280,8 @@ static void give_rows(struct session *s, uint32_t rows)
     if (!charges_take(&s->charges, QUOTA_HANDLES, rows))
         return;
     s->row_limit += rows;
-    at_store_release(&s->words->row_limit, s->row_limit);
+    at_store_release(&s->words->row_limit, s->row_limit); /* pairs with rows_allowed() of client/row.c */
+    lease_quota_rows_given(s);
 }
 
 bool session_more_rows(struct session *s, uint32_t *ret_wanted)
@@ -307,6 +309,7 @@ int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_on
     s->heap = shared_heap_ref(heap);
     s->read_only = read_only;
     leases_enter(heap, s);
+    lease_quota_enter(s);
     at_store_release(&s->words->magic, SHM_SESSION_MAGIC); /* pairs with the client's acquire */
     (void)packet_pass_fds(s->sock, true);                  /* pidfds of threads */
     s->since_task = heap->collector.begun;
@@ -469,6 +472,13 @@ struct session_counts session_count_racy(const struct session *s)
     for (uint32_t i = 1, end = session_rows_racy(s); i < end; i++)
         counts.of[shm_row_kind(at_load_relaxed(&s->words->row_tags[i]))]++;
     return counts;
+}
+
+uint32_t session_leases_racy(const struct session *s)
+{
+    struct session_counts counts = session_count_racy(s);
+
+    return counts.of[SHM_ROW_SHARED] + counts.of[SHM_ROW_EXCLUSIVE] + counts.of[SHM_ROW_REVOKED];
 }
 
 void session_roots(const struct session *s, struct heap_roots *ret_row)

@@ -92,5 +92,6 @@ struct session_counts {
     uint32_t of[SHM_ROW_KINDS];
 };
 struct session_counts session_count_racy(const struct session *s);
+uint32_t session_leases_racy(const struct session *s);        /* of those, the ones that are leases */
 uint32_t session_rows_racy(const struct session *s);         /* rows from here on were never used; at most SHM_ROWS_MAX */
 void session_wake(struct session *s);                         /* go + 1 and a wake: after each resume (S4) */
