@@ -263,7 +263,10 @@ static void explain(const struct account *a, enum quota_kind kind, uint64_t coun
     }
     number(kind, count, more);
     number(kind, a->limits.most[kind], most);
-    if (a->have[kind] >= a->limits.most[kind])
+    if (a->have[kind] > a->limits.most[kind])
+        snprintf(ret_why, QUOTA_WHY_MAX, "%s has %s %s, more than the %s that %s of [%s] allows", a->who, have, nouns[kind], most, key_of(kind),
+                 a->section);
+    else if (a->have[kind] == a->limits.most[kind])
         snprintf(ret_why, QUOTA_WHY_MAX, "%s has %s %s, as many as %s of [%s] allows", a->who, have, nouns[kind], key_of(kind), a->section);
     else
         snprintf(ret_why, QUOTA_WHY_MAX, "%s has %s %s, %s more are above the %s that %s of [%s] allows", a->who, have, nouns[kind], more, most,
