@@ -298,7 +298,7 @@ START_TEST(a_process_of_another_pid_namespace_is_served_and_its_end_is_seen)
     d = NULL;
     ck_assert_int_eq(unshare(CLONE_NEWPID), 0);
     d = daemon_start(NULL); /* the first process of it */
-    int back = open("/proc/1/ns/pid", O_RDONLY | O_CLOEXEC);
+    int back = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
     raw_start(&c, d, "outside");
     ck_assert(row_has_pid(&c, 0));
     raw_open(&c, "h", HEAP_BYTES);
