@@ -66,6 +66,8 @@ enum handled request_attach(struct request *r)
         return answer_errno(r, error, "attaching a thread");
     if (r->fds.count > 0 && mutator_watch(m, r->fds.fd[0]) == 0)
         r->fds.fd[0] = -1;
+    else
+        charges_give_back(&m->charges, QUOTA_FILES, 1);
     warn_of_locked_memory(s);
 
     struct packet_fds fds = { .fd = { shm_segment_fd(m->segment) }, .count = 1 };
