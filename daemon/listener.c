@@ -21,7 +21,7 @@
 #include "daemon/session.h"
 #include "proto/packet.h"
 
-#define ACCEPTS_A_TURN 16
+#define ACCEPTS_A_TURN 4
 #define REST_MS 2u
 #define DIRECTORY_MODE 0755u
 

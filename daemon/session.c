@@ -27,7 +27,8 @@
 
 #define SEND_BUFFER_BYTES (1 << 20)
 #define DEFERRED_MAX 32u
-#define REQUESTS_A_TURN 16 /* then the other sessions have theirs */
+#define REQUESTS_A_TURN 16 /* or so long, then the other sessions have theirs */
+#define TURN_NS UINT64_C(50000)
 #define CLOSING_MS 1000u
 #define ROWS_FIRST 1024u
 #define NS_PER_MS UINT64_C(1000000)
@@ -428,6 +429,17 @@ static void drain(struct session *s)
     }
 }
 
+/* What came, for a turn. */
+static void take_requests(struct session *s)
+{
+    uint64_t since_ns = mm_now_ns();
+
+    for (int i = 0; i < REQUESTS_A_TURN && s->stage < SESSION_CLOSING; i++)
+        if (s->deferred >= DEFERRED_MAX || congested(s) || !throttle_lets(s) || !take_request(s) ||
+            mm_now_ns() - since_ns > TURN_NS)
+            return;
+}
+
 static void on_sock(uv_poll_t *poll, int status, int events)
 {
     struct session *s = poll->data;
@@ -439,9 +451,7 @@ static void on_sock(uv_poll_t *poll, int status, int events)
     if (s->stage == SESSION_CLOSING)
         drain(s);
     else
-        for (int i = 0; i < REQUESTS_A_TURN && s->stage < SESSION_CLOSING; i++)
-            if (s->deferred >= DEFERRED_MAX || congested(s) || !throttle_lets(s) || !take_request(s))
-                break;
+        take_requests(s);
     session_listen(s);
     session_unref(s);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* throttle.c - Throttle: who waits, and the timer that ends it.
  *   T1  a session is in its account's list <=> held; an account is in the throttle's list <=> its own is not empty
- *   T2  while anybody is held the timer is set, for when the first of them may go on, and for a millisecond at least: below that, it would
+ *   T2  while anybody is held the timer is set, for when the first of them may go on, and for TICK_MS at least: below that, it would
  *       be the loop that is kept busy */
 #include "daemon/throttle.h"
 
@@ -13,6 +13,7 @@
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 #define WAKES_A_TURN 64u
+#define TICK_MS UINT64_C(4)
 
 static void on_timer(uv_timer_t *timer);
 
@@ -28,7 +29,9 @@ static void set_timer(struct server *server, uint64_t now_ns) /* T2 */
         first_ns = MM_MIN(first_ns, bucket_ready_ns(&a->requests, &rate, now_ns));
     }
     if (first_ns != UINT64_MAX)
-        uv_timer_start(&t->timer, on_timer, first_ns <= now_ns ? 1 : (first_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS, 0);
+        uv_timer_start(
+            &t->timer, on_timer,
+            MM_MAX((first_ns - MM_MIN(first_ns, now_ns) + NS_PER_MS - 1) / NS_PER_MS, TICK_MS), 0);
 }
 
 static void release(struct session *s) /* T1 */

@@ -40,7 +40,7 @@ struct user_limits {
     X("max_handles",           most[QUOTA_HANDLES],     most,       "4194304",   0, 4294967295, NULL,   "places for handles, leases, guards and watches, of all of them") \
     X("max_leases",            most[QUOTA_LEASES],      most,       "262144",    0, 4294967295, NULL,   "leases of all of them") \
     X("max_types",             most[QUOTA_TYPES],       most,       "65536",     0, 4294967295, NULL,   "types that one user may have defined, in all heaps") \
-    X("requests_per_second",   requests_per_second,     most,       "20000",     1, 10000000, NULL,     "requests; what comes faster is read later") \
+    X("requests_per_second",   requests_per_second,     most,       "10000",     1, 10000000, NULL,     "requests; what comes faster is read later") \
     X("connections_per_second", connections_per_second, most,       "500",       1, 10000000, NULL,     "new connections; what comes faster is turned away")
 /* clang-format on */
 

@@ -33,7 +33,8 @@ static int remove_stale(const char *path)
     return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-#define BACKLOG 1024 /* as of mmgcd.socket: enough for all to come back at once; in a flood others wait behind it */
+#define BACKLOG \
+    256 /* as of mmgcd.socket: who comes when it is full waits in connect(2), with a turn of its own; in a flood others wait behind all of it */
 
 static int bind_and_listen(int sock, const char *path, const struct sockaddr_un *address,
                            socklen_t bytes, unsigned mode)
