@@ -56,9 +56,10 @@ static enum admission refuse_stranger(struct server *server, int sock, const str
         log_warning("a process (pid %d) is refused, since its user is not known in the daemon's user namespace: it comes as %u. If the two "
                     "containers are to share heaps, map the same users in both",
                     (int)peer->pid, (unsigned)peer->uid);
-    admission_turn_away(sock, MMGC_E_DENIED,
-                        "user %u is not of this user namespace: connect as a user that the daemon's namespace knows, and not as nobody",
-                        (unsigned)peer->uid);
+    admission_turn_away(
+        sock, MMGC_E_DENIED,
+        "user %u is not of this user namespace: connect as a user that the daemon's namespace knows, and not as nobody",
+        (unsigned)peer->uid);
     return TURNED_AWAY;
 }
 
@@ -67,7 +68,9 @@ static enum admission refuse_invisible(struct server *server, int sock, const st
     if (may_log(server))
         log_warning("a process of user %u is refused: it is of another pid namespace, and this kernel gives no pidfd of it (Linux 6.5 does)",
                     (unsigned)peer->uid);
-    admission_turn_away(sock, MMGC_E_DENIED, "your process is of another pid namespace, where the daemon cannot see it: share one, or use Linux 6.5 or newer");
+    admission_turn_away(
+        sock, MMGC_E_DENIED,
+        "your process is of another pid namespace, where the daemon cannot see it: share one, or use Linux 6.5 or newer");
     return TURNED_AWAY;
 }
 
@@ -86,7 +89,9 @@ static enum admission refuse_haste(struct account *a, int sock, uint64_t now_ns)
 {
     char why[QUOTA_WHY_MAX];
 
-    snprintf(why, sizeof(why), "%s connects more often than the %" PRIu64 " times a second that connections_per_second of [%s] allows: keep a connection, or wait",
+    snprintf(why, sizeof(why),
+             "%s connects more often than the %" PRIu64
+             " times a second that connections_per_second of [%s] allows: keep a connection, or wait",
              a->who, a->limits.connections_per_second, a->section);
     a->refused++;
     if (account_may_complain(a, now_ns))
@@ -97,23 +102,28 @@ static enum admission refuse_haste(struct account *a, int sock, uint64_t now_ns)
 
 static bool is_crowded(const struct server *server, bool administrator)
 {
-    return server->session_count >= server->config.max_sessions + (administrator ? ADMISSION_KEPT_SESSIONS : 0);
+    return server->session_count >=
+           server->config.max_sessions + (administrator ? ADMISSION_KEPT_SESSIONS : 0);
 }
 
 /* Charges it, or turns it away. */
-static bool charge(struct server *server, int sock, const struct peer *peer, struct account *a, struct charges *c)
+static bool charge(struct server *server, int sock, const struct peer *peer, struct account *a,
+                   struct charges *c)
 {
     char why[QUOTA_WHY_MAX];
 
     charges_init(c, a);
     if (is_crowded(server, peer->administrator))
-        admission_turn_away(sock, MMGC_E_LIMIT, "there are %u sessions, the most there may be (max_sessions of [daemon])", server->session_count);
+        admission_turn_away(sock, MMGC_E_LIMIT,
+                            "there are %u sessions, the most there may be (max_sessions of [daemon])",
+                            server->session_count);
     else if (!peer->administrator && !reserve_refill())
         admission_turn_away(sock, MMGC_E_SYSTEM_NOMEM, "the daemon is out of memory");
     else if (!charges_take(c, QUOTA_SESSIONS, 1))
         admission_turn_away(sock, MMGC_E_LIMIT, "%s", account_explain(a, QUOTA_SESSIONS, 1, why));
     else if (!charges_take_files(c, SESSION_FILES, peer->administrator))
-        admission_turn_away(sock, MMGC_E_LIMIT, "%s", account_explain(a, QUOTA_FILES, SESSION_FILES, why));
+        admission_turn_away(sock, MMGC_E_LIMIT, "%s",
+                            account_explain(a, QUOTA_FILES, SESSION_FILES, why));
     else
         return true;
     charges_fini(c);
@@ -121,7 +131,8 @@ static bool charge(struct server *server, int sock, const struct peer *peer, str
 }
 
 /* The last thing that may fail: a file descriptor, of which the reserve has some. */
-static enum admission find_process(struct server *server, int sock, const struct peer *peer, int *ret_pidfd)
+static enum admission find_process(struct server *server, int sock, const struct peer *peer,
+                                   int *ret_pidfd)
 {
     int pidfd = peer_pidfd(sock);
 
@@ -133,7 +144,8 @@ static enum admission find_process(struct server *server, int sock, const struct
     return pidfd < 0 && peer->pid == 0 ? refuse_invisible(server, sock, peer) : ADMITTED;
 }
 
-enum admission admission_judge(struct server *server, int sock, struct peer *ret_peer, int *ret_pidfd, struct charges *ret_charges)
+enum admission admission_judge(struct server *server, int sock, struct peer *ret_peer,
+                               int *ret_pidfd, struct charges *ret_charges)
 {
     uint64_t now_ns = mm_now_ns();
 
@@ -152,7 +164,8 @@ enum admission admission_judge(struct server *server, int sock, struct peer *ret
         return TURNED_AWAY;
     }
     enum admission admission = TURNED_AWAY;
-    if (charge(server, sock, ret_peer, a, ret_charges) && (admission = find_process(server, sock, ret_peer, ret_pidfd)) != ADMITTED)
+    if (charge(server, sock, ret_peer, a, ret_charges) &&
+        (admission = find_process(server, sock, ret_peer, ret_pidfd)) != ADMITTED)
         charges_fini(ret_charges);
     if (admission != ADMITTED)
         peer_fini(ret_peer);

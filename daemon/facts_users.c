@@ -44,7 +44,8 @@ static bool may_see(const struct session *asker, const struct account *a)
 }
 
 /* Rows from @from_uid on, until the page is full. */
-static void fill(wire_user_rows *page, wire_user_row rows[PAGE_ROWS], const struct session *asker, uint64_t from_uid)
+static void fill(wire_user_rows *page, wire_user_row rows[PAGE_ROWS], const struct session *asker,
+                 uint64_t from_uid)
 {
     const struct quota *q = &asker->server->quota;
 

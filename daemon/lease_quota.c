@@ -21,9 +21,9 @@ uint64_t lease_quota_count(const struct server *server, const struct account *a)
     const struct session *s;
     uint64_t count = 0;
 
-    TAILQ_FOREACH(s, &server->sessions, in_server)
-    if (s->charges.account == a && s->heap != NULL)
-        count += session_leases_racy(s);
+    TAILQ_FOREACH (s, &server->sessions, in_server)
+        if (s->charges.account == a && s->heap != NULL)
+            count += session_leases_racy(s);
     return count;
 }
 
@@ -41,9 +41,9 @@ static void tell_all(struct server *server, const struct account *a, bool may)
 {
     struct session *s;
 
-    TAILQ_FOREACH(s, &server->sessions, in_server)
-    if (s->charges.account == a)
-        tell(s, may);
+    TAILQ_FOREACH (s, &server->sessions, in_server)
+        if (s->charges.account == a)
+            tell(s, may);
 }
 
 static void look_at(struct server *server, struct account *a)

@@ -20,15 +20,20 @@
 #include "shm/base.h"
 
 #define FILES_KEPT_MAX 64u
-#define FILES_LOOKED_AT 1024 /* at the start no higher one is open */
+#define FILES_LOOKED_AT 1024    /* at the start no higher one is open */
 #define REQUEST_DEPTH_SHARE 10u /* of a second: how much may come at once */
 #define COMPLAINTS ((struct bucket_rate){ .per_second = 1, .depth = 3 })
 
 /* What people call it, by kind. */
 static const char *const nouns[QUOTA_KINDS] = {
-    [QUOTA_HEAPS] = "heaps",   [QUOTA_BYTES] = "in heaps", [QUOTA_SESSIONS] = "connections",
-    [QUOTA_THREADS] = "threads", [QUOTA_HANDLES] = "places for handles", [QUOTA_LEASES] = "leases",
-    [QUOTA_TYPES] = "types",   [QUOTA_FILES] = "of the daemon's file descriptors",
+    [QUOTA_HEAPS] = "heaps",
+    [QUOTA_BYTES] = "in heaps",
+    [QUOTA_SESSIONS] = "connections",
+    [QUOTA_THREADS] = "threads",
+    [QUOTA_HANDLES] = "places for handles",
+    [QUOTA_LEASES] = "leases",
+    [QUOTA_TYPES] = "types",
+    [QUOTA_FILES] = "of the daemon's file descriptors",
 };
 
 /* ---- accounts ---------------------------------------------------------------------------------------------------- */
@@ -38,7 +43,8 @@ static void configure(struct account *a)
     const struct user_section *section;
 
     config_user(a->quota->config, a->uid, &a->limits, &section);
-    snprintf(a->section, sizeof(a->section), "user%s%s", section == NULL ? "" : " ", section == NULL ? "" : section->name);
+    snprintf(a->section, sizeof(a->section), "user%s%s", section == NULL ? "" : " ",
+             section == NULL ? "" : section->name);
     if (section == NULL)
         snprintf(a->who, sizeof(a->who), "user %u", (unsigned)a->uid);
     else
@@ -72,7 +78,8 @@ static void forget_idle(struct quota *q, uint64_t now_ns)
 
     for (size_t i = 0; i < q->count; i++) {
         struct account *a = q->accounts[i];
-        if (a->debtors == 0 && bucket_is_full(&a->requests, now_ns) && bucket_is_full(&a->connections, now_ns))
+        if (a->debtors == 0 && bucket_is_full(&a->requests, now_ns) &&
+            bucket_is_full(&a->connections, now_ns))
             free(a);
         else
             q->accounts[kept++] = a;
@@ -97,7 +104,8 @@ static struct account *account_new(struct quota *q, uid_t uid)
 static bool grow(struct quota *q)
 {
     size_t capacity = MM_MAX(q->capacity * 2, (size_t)16);
-    struct account **more = q->count < q->capacity ? q->accounts : reallocarray(q->accounts, capacity, sizeof(more[0]));
+    struct account **more =
+        q->count < q->capacity ? q->accounts : reallocarray(q->accounts, capacity, sizeof(more[0]));
 
     if (more == NULL)
         return false;
@@ -127,7 +135,8 @@ struct bucket_rate account_request_rate(const struct account *a)
 {
     uint64_t rate = a->limits.requests_per_second;
 
-    return (struct bucket_rate){ .per_second = rate, .depth = MM_MAX(rate / REQUEST_DEPTH_SHARE, UINT64_C(1)) };
+    return (struct bucket_rate){ .per_second = rate,
+                                 .depth = MM_MAX(rate / REQUEST_DEPTH_SHARE, UINT64_C(1)) };
 }
 
 struct bucket_rate account_connection_rate(const struct account *a)
@@ -239,7 +248,8 @@ void charges_fini(struct charges *c)
 static const char *key_of(enum quota_kind kind)
 {
     for (size_t i = 0; i < user_option_table.count; i++)
-        if (user_option_table.rows[i].offset == offsetof(struct user_limits, most) + kind * sizeof(uint64_t))
+        if (user_option_table.rows[i].offset ==
+            offsetof(struct user_limits, most) + kind * sizeof(uint64_t))
             return user_option_table.rows[i].key;
     return "";
 }
@@ -251,29 +261,34 @@ static void number(enum quota_kind kind, uint64_t value, char ret_text[OPTION_TE
     config_value_print(type, NULL, &value, sizeof(value), ret_text, OPTION_TEXT_MAX);
 }
 
-static void explain(const struct account *a, enum quota_kind kind, uint64_t count, char ret_why[QUOTA_WHY_MAX])
+static void explain(const struct account *a, enum quota_kind kind, uint64_t count,
+                    char ret_why[QUOTA_WHY_MAX])
 {
     char have[OPTION_TEXT_MAX], more[OPTION_TEXT_MAX], most[OPTION_TEXT_MAX];
 
     number(kind, a->have[kind], have);
     if (kind == QUOTA_FILES) {
-        snprintf(ret_why, QUOTA_WHY_MAX, "%s has %s %s, as many as are left for others or kept for administrators (%" PRIu64 " of %" PRIu64 " are in use)",
+        snprintf(ret_why, QUOTA_WHY_MAX,
+                 "%s has %s %s, as many as are left for others or kept for administrators (%" PRIu64
+                 " of %" PRIu64 " are in use)",
                  a->who, have, nouns[kind], a->quota->files, a->quota->files_max);
         return;
     }
     number(kind, count, more);
     number(kind, a->limits.most[kind], most);
     if (a->have[kind] > a->limits.most[kind])
-        snprintf(ret_why, QUOTA_WHY_MAX, "%s has %s %s, more than the %s that %s of [%s] allows", a->who, have, nouns[kind], most, key_of(kind),
-                 a->section);
+        snprintf(ret_why, QUOTA_WHY_MAX, "%s has %s %s, more than the %s that %s of [%s] allows",
+                 a->who, have, nouns[kind], most, key_of(kind), a->section);
     else if (a->have[kind] == a->limits.most[kind])
-        snprintf(ret_why, QUOTA_WHY_MAX, "%s has %s %s, as many as %s of [%s] allows", a->who, have, nouns[kind], key_of(kind), a->section);
+        snprintf(ret_why, QUOTA_WHY_MAX, "%s has %s %s, as many as %s of [%s] allows", a->who, have,
+                 nouns[kind], key_of(kind), a->section);
     else
-        snprintf(ret_why, QUOTA_WHY_MAX, "%s has %s %s, %s more are above the %s that %s of [%s] allows", a->who, have, nouns[kind], more, most,
-                 key_of(kind), a->section);
+        snprintf(ret_why, QUOTA_WHY_MAX, "%s has %s %s, %s more are above the %s that %s of [%s] allows",
+                 a->who, have, nouns[kind], more, most, key_of(kind), a->section);
 }
 
-const char *account_explain(struct account *a, enum quota_kind kind, uint64_t count, char ret_why[QUOTA_WHY_MAX])
+const char *account_explain(struct account *a, enum quota_kind kind, uint64_t count,
+                            char ret_why[QUOTA_WHY_MAX])
 {
     explain(a, kind, count, ret_why);
     a->refused++;

@@ -55,7 +55,8 @@ bool reserve_refill(void)
     if (atomic_load_explicit(&kept, memory_order_acquire) != NULL)
         return true;
     void *block = malloc(RESERVE_BYTES);
-    if (block != NULL && !atomic_compare_exchange_strong_explicit(&kept, &none, block, memory_order_acq_rel, memory_order_acquire))
+    if (block != NULL && !atomic_compare_exchange_strong_explicit(
+                             &kept, &none, block, memory_order_acq_rel, memory_order_acquire))
         free(block); /* only the loop fills it: it was there after all */
     return block != NULL;
 }

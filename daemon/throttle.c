@@ -23,8 +23,7 @@ static void set_timer(struct server *server, uint64_t now_ns) /* T2 */
     uint64_t first_ns = UINT64_MAX;
     struct account *a;
 
-    TAILQ_FOREACH(a, &t->accounts, in_throttle)
-    {
+    TAILQ_FOREACH (a, &t->accounts, in_throttle) {
         struct bucket_rate rate = account_request_rate(a);
         first_ns = MM_MIN(first_ns, bucket_ready_ns(&a->requests, &rate, now_ns));
     }
@@ -87,7 +86,8 @@ bool throttle_lets(struct session *s)
     struct bucket_rate rate = account_request_rate(a);
     uint64_t now_ns;
 
-    if (rate.per_second == BUCKET_UNBOUNDED || bucket_tokens(&a->requests, &rate, now_ns = mm_now_ns()) > 0)
+    if (rate.per_second == BUCKET_UNBOUNDED ||
+        bucket_tokens(&a->requests, &rate, now_ns = mm_now_ns()) > 0)
         return true;
     bool first = TAILQ_EMPTY(&a->held);
     TAILQ_INSERT_TAIL(&a->held, s, in_held);

@@ -20,7 +20,8 @@ static_assert(MM_ARRAY_LEN(rows) <= 64, "a layer has a bit for each");
 
 const struct option_table user_option_table = { "user", rows, MM_ARRAY_LEN(rows) };
 
-bool user_layer_set(struct user_layer *layer, const struct option_row *row, const char *text, const char **ret_why)
+bool user_layer_set(struct user_layer *layer, const struct option_row *row, const char *text,
+                    const char **ret_why)
 {
     return option_layer_set(&user_option_table, &layer->said, &layer->values, row, text, ret_why);
 }

@@ -75,7 +75,8 @@ static void add_user(json_t *users, const wire_user_row *user)
 }
 
 /* One page into @users; uids ascend, or the daemon would keep us for ever. */
-static enum mmgc_error ask_page(struct ctl *ctl, json_t *document, json_t *users, uint64_t *from, bool *ret_more)
+static enum mmgc_error ask_page(struct ctl *ctl, json_t *document, json_t *users, uint64_t *from,
+                                bool *ret_more)
 {
     wire_users body = wire_users_init();
     wire_request request = wire_request_init();
@@ -149,11 +150,10 @@ static void users_show(const struct ctl *ctl, const json_t *document)
     table_show(users, have_columns, MM_ARRAY_LEN(have_columns), 0, ctl->options.bytes);
     ctl_show_omitted(document);
     putchar('\n');
-    json_array_foreach(users, i, user)
-        add_limits(limits, user, ctl->options.bytes);
+    json_array_foreach(users, i, user) add_limits(limits, user, ctl->options.bytes);
     table_show(limits, most_columns, MM_ARRAY_LEN(most_columns), 0, ctl->options.bytes);
-    printf("\n%" PRIu64 " of %" PRIu64 " file descriptors are in use\n", document_get_count(document, "files"),
-           document_get_count(document, "max_files"));
+    printf("\n%" PRIu64 " of %" PRIu64 " file descriptors are in use\n",
+           document_get_count(document, "files"), document_get_count(document, "max_files"));
 }
 
 const struct ctl_command ctl_users = {

@@ -16,7 +16,8 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define TICKS 2500 /* of 2 ms */
 
-static const struct raw_user one = { .uid = 12345, .gid = 12345 }, other = { .uid = 12346, .gid = 12346 };
+static const struct raw_user one = { .uid = 12345, .gid = 12345 },
+                             other = { .uid = 12346, .gid = 12346 };
 static struct daemon *d;
 
 /* A daemon whose own user, who is ours, has these limits, too. */
@@ -24,7 +25,8 @@ static void start_with(const char *limits)
 {
     char config[512];
 
-    snprintf(config, sizeof(config), "[daemon]\nthreads = 2\n[user %u]\n%s", (unsigned)geteuid(), limits);
+    snprintf(config, sizeof(config), "[daemon]\nthreads = 2\n[user %u]\n%s", (unsigned)geteuid(),
+             limits);
     d = daemon_start(config);
 }
 
@@ -89,7 +91,8 @@ START_TEST(a_quota_of_heaps_that_is_used_up_names_user_limit_and_value)
     raw_open(&c[0], "a", 4 * MIB);
     raw_open(&c[1], "b", 4 * MIB);
     ck_assert_int_eq(raw_try_open(&c[2], "c", 4 * MIB), MMGC_E_LIMIT);
-    snprintf(words, sizeof(words), "user %u (%u) has 2 heaps, as many as", (unsigned)geteuid(), (unsigned)geteuid());
+    snprintf(words, sizeof(words), "user %u (%u) has 2 heaps, as many as", (unsigned)geteuid(),
+             (unsigned)geteuid());
     expect_detail(&c[2], words);
     expect_detail(&c[2], of_our_section("max_heaps"));
     ck_assert(daemon_log_has(d, words));
@@ -259,7 +262,9 @@ START_TEST(a_connection_has_no_more_rows_than_the_daemon_gives_to_one)
     char config[128];
     struct raw c;
 
-    snprintf(config, sizeof(config), "[daemon]\nthreads = 2\nmax_handles = 1200\n[user %u]\nmax_handles = 5000\n", (unsigned)geteuid());
+    snprintf(config, sizeof(config),
+             "[daemon]\nthreads = 2\nmax_handles = 1200\n[user %u]\nmax_handles = 5000\n",
+             (unsigned)geteuid());
     d = daemon_start(config);
     raw_start(&c, d, "web");
     raw_open(&c, "a", 4 * MIB);
@@ -366,7 +371,8 @@ START_TEST(a_flood_by_one_connection_starves_no_grant_of_another_of_the_same_use
         uint64_t before_ns = mm_now_ns();
         ck_assert_int_eq(raw_grant(&t, SHM_GRANT_LINES, 4096), MMGC_E_OK);
         worst_ns = MM_MAX(worst_ns, mm_now_ns() - before_ns);
-        at_store_release(&t.m->mail[SHM_GRANT_LINES].taken, at_load_acquire(&t.m->mail[SHM_GRANT_LINES].published));
+        at_store_release(&t.m->mail[SHM_GRANT_LINES].taken,
+                         at_load_acquire(&t.m->mail[SHM_GRANT_LINES].published));
         for (int k = 0; k < 60; k++)
             wire_reply_free(raw_receive(&flood, NULL));
     }
@@ -388,7 +394,8 @@ static bool knock(struct raw *c)
     wire_reply *reply = raw_receive(c, NULL);
     ck_assert_ptr_nonnull(reply);
     bool in = reply->body_case == WIRE_REPLY(WELCOME);
-    ck_assert(in || (reply->error->code == MMGC_E_LIMIT && strstr(reply->error->detail, "connections_per_second of [user") != NULL));
+    ck_assert(in || (reply->error->code == MMGC_E_LIMIT &&
+                     strstr(reply->error->detail, "connections_per_second of [user") != NULL));
     wire_reply_free(reply);
     return in;
 }
@@ -617,7 +624,8 @@ END_TEST
 static Suite *quota_suite(void)
 {
     Suite *suite = suite_create("quota");
-    TCase *has = tcase_create("has"), *often = tcase_create("often"), *several = tcase_create("several"), *again = tcase_create("again");
+    TCase *has = tcase_create("has"), *often = tcase_create("often"),
+          *several = tcase_create("several"), *again = tcase_create("again");
 
     tcase_add_test(has, a_quota_of_heaps_that_is_used_up_names_user_limit_and_value);
     tcase_add_test(has, a_heap_counts_with_its_maximum);
@@ -632,10 +640,12 @@ static Suite *quota_suite(void)
     tcase_add_test(often, a_flood_by_one_connection_starves_no_grant_of_another_of_the_same_user);
     tcase_add_test(often, connections_that_come_too_fast_are_turned_away_with_a_reason);
     tcase_add_test(several, each_user_has_a_quota_of_its_own_and_root_has_none);
-    tcase_add_test(several, a_flood_of_connections_leaves_file_descriptors_for_others_and_for_administrators);
+    tcase_add_test(several,
+                   a_flood_of_connections_leaves_file_descriptors_for_others_and_for_administrators);
     tcase_add_test(several, users_are_listed_with_what_they_have_and_may_have);
     tcase_add_test(again, a_hangup_reads_the_quotas_again_and_takes_nothing_away);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* whose shadow has no room under such a limit */
+#if !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__) /* whose shadow has no room under such a limit */
     tcase_add_test(again, a_request_without_memory_fails_alone);
 #endif
     TCase *all[] = { has, often, several, again };

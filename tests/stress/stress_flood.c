@@ -26,7 +26,8 @@
 #define PERIOD_US 500u
 #define NS_PER_US 1000u
 
-static const struct raw_user victim = { .uid = 12346, .gid = 12346 }, flooder = { .uid = 12345, .gid = 12345 };
+static const struct raw_user victim = { .uid = 12346, .gid = 12346 },
+                             flooder = { .uid = 12345, .gid = 12345 };
 
 struct latencies {
     uint64_t ns[SAMPLES_MAX];
@@ -37,8 +38,11 @@ struct latencies {
 
 static void become(const struct raw_user *user)
 {
-    EXPECT(setresgid(user->gid, user->gid, user->gid) == 0 && setresuid(user->uid, user->uid, user->uid) == 0, "setresuid");
-    EXPECT(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() != 1, "the test is gone"); /* which a new uid has undone */
+    EXPECT(setresgid(user->gid, user->gid, user->gid) == 0 &&
+               setresuid(user->uid, user->uid, user->uid) == 0,
+           "setresuid");
+    EXPECT(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() != 1,
+           "the test is gone"); /* which a new uid has undone */
 }
 
 /* A connection that has said Hello; -1: it was turned away. */
@@ -54,7 +58,8 @@ static int greet(const char *path)
     hello_body.client_name = (char *)"flood";
     hello.serial = 1;
     bool in = wire_send_request(sock, &hello, NULL) == 0 && packet_wait(sock, 5000) == 0 &&
-              wire_recv_reply(sock, &reply, NULL) == WIRE_OK && reply->body_case == WIRE_REPLY(WELCOME);
+              wire_recv_reply(sock, &reply, NULL) == WIRE_OK &&
+              reply->body_case == WIRE_REPLY(WELCOME);
     wire_reply_free(reply);
     if (!in)
         close(sock);
@@ -160,8 +165,9 @@ static uint64_t us_at(const struct latencies *l, double share)
 
 static void print(const char *when, const struct latencies *l)
 {
-    fprintf(stderr, "# grants %s: %zu, median %lu us, p90 %lu us, p99 %lu us, longest %lu us\n", when, l->count, (unsigned long)us_at(l, 0.5),
-            (unsigned long)us_at(l, 0.9), (unsigned long)us_at(l, 0.99), (unsigned long)us_at(l, 1));
+    fprintf(stderr, "# grants %s: %zu, median %lu us, p90 %lu us, p99 %lu us, longest %lu us\n",
+            when, l->count, (unsigned long)us_at(l, 0.5), (unsigned long)us_at(l, 0.9),
+            (unsigned long)us_at(l, 0.99), (unsigned long)us_at(l, 1));
 }
 
 /* How long grants take while @target is flooded. */
