@@ -5,6 +5,7 @@
  *            is IN may wait for it: the daemon's loop answers at once, also while a stop is pending.
  *   Errors   MMGC_OK or an MMGC_E_ code, its case kept by error_set()                                   */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/packet.h"
@@ -16,6 +17,8 @@ struct connection {
     unsigned generation;                     /* [const] fork_generation when it was opened */
     _Atomic uint32_t serial;                 /* of the last request */
     _Atomic int broken;                      /* 0, or the code that every later call gets; the first reason stays */
+    _Atomic bool told;                       /* release-stored once last_word is written */
+    char last_word[192];                     /* what the daemon said of it, in words; the lock's holder writes it, once */
     _Atomic uint64_t refused;                /* serial << 32 | code: the last error for a request that awaits no reply */
     pthread_mutex_t lock;                    /* one round trip: who holds it receives */
 };

@@ -72,11 +72,6 @@ static uint32_t handles_in(const struct session_counts *counts)
     return counts->of[SHM_ROW_STRONG] + counts->of[SHM_ROW_WEAK] + counts->of[SHM_ROW_SOFT];
 }
 
-static uint32_t leases_in(const struct session_counts *counts)
-{
-    return counts->of[SHM_ROW_SHARED] + counts->of[SHM_ROW_EXCLUSIVE] + counts->of[SHM_ROW_REVOKED];
-}
-
 static uint64_t handle_count(const struct shared_heap *h)
 {
     const struct session *s;
@@ -269,7 +264,7 @@ static bool fill_client(struct client_page *page, size_t index, struct session *
     row->read_only = s->read_only;
     row->connected_ms = (mm_now_ns() - s->connected_ns) / NS_PER_MS;
     row->handles = handles_in(&counts);
-    row->leases = leases_in(&counts);
+    row->leases = session_counts_leases(&counts);
     row->threads = page->thread_pointers[index];
     row->n_threads = i;
     row->thread_count = s->mutator_count;
@@ -281,7 +276,7 @@ bool facts_may_see(const struct session *asker, const struct session *s, const s
 {
     if (s->stage >= SESSION_CLOSING || (only != NULL && s->heap != only))
         return false;
-    return asker->peer.uid == s->peer.uid || asker->peer.uid == 0 ||
+    return asker->peer.uid == s->peer.uid || asker->peer.administrator ||
            (s->heap != NULL && shared_heap_may_open(s->heap, asker, true));
 }
 
@@ -315,17 +310,14 @@ static bool fill_clients(struct client_page *page, wire_reply *reply, struct ses
 enum handled request_clients(struct request *r)
 {
     const wire_clients *clients = r->message->clients;
-    struct shared_heap *only = NULL;
+    struct shared_heap *only = clients->heap[0] == '\0' ? NULL : request_heap_meant(r, clients->heap);
+    if (only == NULL && clients->heap[0] != '\0')
+        return HANDLED;
     struct client_page *page = calloc(1, sizeof(*page));
     wire_client_rows rows = wire_client_rows_init();
     wire_reply reply = wire_reply_init();
     bool filled = false;
 
-    if (clients->heap[0] != '\0' &&
-        (only = registry_find(&r->session->server->heaps, clients->heap)) == NULL) {
-        free(page);
-        return answer_error(r, MMGC_E_NO_HEAP, "'%s'", clients->heap);
-    }
     reply.serial = r->message->serial;
     reply.body_case = WIRE_REPLY(CLIENT_ROWS);
     reply.client_rows = &rows;

@@ -33,7 +33,7 @@ static void publish(struct shm_mutator *words, uint32_t id, uint32_t root_capaci
     at_store_release(&words->magic, SHM_MUTATOR_MAGIC); /* pairs with the client's acquire */
 }
 
-int mutator_new(struct mutator **ret_mutator, struct session *session, const wire_attach *attach)
+int mutator_new(struct mutator **ret_mutator, struct session *session, const wire_attach *attach, struct charges *charges)
 {
     uint64_t stack = MM_MAX(attach->stack_bytes, STACK_BYTES_MIN);
     char label[64];
@@ -51,6 +51,8 @@ int mutator_new(struct mutator **ret_mutator, struct session *session, const wir
         return r;
     }
     m->refs = 1;
+    m->charges = *charges;
+    *charges = (struct charges){ 0 };
     m->id = ++session->next_thread;
     m->exact = attach->exact;
     m->tid = attach->tid;
@@ -82,6 +84,7 @@ struct mutator *mutator_unref(struct mutator *m)
         return NULL;
     MM_ASSERT(m->record == NULL && !m->watched);
     shm_segment_unref(m->segment);
+    charges_fini(&m->charges);
     session_unref(m->session);
     free(m);
     return NULL;
@@ -150,6 +153,7 @@ void mutator_retire(struct mutator *m)
     grants_forget(h, m);
     TAILQ_REMOVE(&session->mutators, m, in_session);
     session->mutator_count--;
+    charges_give_back(&m->charges, QUOTA_THREADS, 1);
     TAILQ_REMOVE(&h->mutators, m, in_heap);
     h->mutator_count--;
     if (m->watched)

@@ -17,7 +17,7 @@
 static int send_message(int sock, const ProtobufCMessage *message, size_t max,
                         const struct packet_fds *fds)
 {
-    uint8_t small[1024], *bytes = small;
+    uint8_t small[2048], *bytes = small; /* an Error, and most that is said, needs no memory that could be missing */
     size_t count = protobuf_c_message_get_packed_size(message);
 
     if (max == 0)
@@ -70,8 +70,10 @@ enum wire_result wire_parse_request(const void *bytes, size_t count, wire_reques
         return WIRE_INVALID;
     }
     wire_request *request = mmgc__wire__request__unpack(NULL, count, bytes);
-    if (request == NULL)
-        return WIRE_MALFORMED; /* the scan leaves it nothing to refuse but a system without memory */
+    if (request == NULL) { /* the scan leaves it nothing to refuse but a system without memory */
+        *ret_error = MMGC_E_SYSTEM_NOMEM;
+        return WIRE_INVALID;
+    }
     *ret_error = wire_request_check(request);
     if (*ret_error != MMGC_E_OK) {
         wire_request_free(request);

@@ -88,7 +88,11 @@
     X(handle_rows, HandleRows, HANDLE_ROWS)    \
     X(lease_wait, LeaseWait, LEASE_WAIT)       \
     X(lease_released, LeaseReleased, LEASE_RELEASED) \
-    X(lease_revoke, LeaseRevoke, LEASE_REVOKE)
+    X(lease_revoke, LeaseRevoke, LEASE_REVOKE) \
+    X(more_rows, MoreRows, MORE_ROWS)          \
+    X(users, Users, USERS)                     \
+    X(user_row, UserRow, USER_ROW)             \
+    X(user_rows, UserRows, USER_ROWS)
 
 #define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
     typedef Mmgc__Wire__##Gen wire_##c;                                              \
@@ -118,7 +122,7 @@ enum wire_result {
     WIRE_MALFORMED,                           /* not a message: the peer cannot be understood; or a reply without its fds */
     WIRE_UNKNOWN,                             /* a message without a body known here (a newer peer); *ret_serial is set */
     WIRE_INVALID,                             /* understood, but a field breaks its limit (name too long ...); *ret_serial, *ret_error
-                                               * set. Or, LIMIT: this process had no room for the packet's fds */
+                                               * set. Or, LIMIT: this process had no room for the packet's fds; SYSTEM_NOMEM: none for it */
 };
 /* @ret_fds, then the caller's, has as many fds as the message's kind takes (Attach 0 or 1, HeapOpened 3 to 5, Attached 1, Notice 0 or 1, others none);
  * surplus ones are closed. Empty unless WIRE_OK; NULL: all are closed. */

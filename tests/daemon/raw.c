@@ -2,9 +2,11 @@
 #include "tests/daemon/raw.h"
 
 #include <check.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shm/futex.h"
@@ -123,6 +125,36 @@ void raw_hello(struct raw *c, const char *name)
 void raw_start(struct raw *c, const struct daemon *d, const char *name)
 {
     raw_connect(c, d);
+    raw_hello(c, name);
+}
+
+bool raw_is_root(void)
+{
+    if (geteuid() == 0)
+        return true;
+    fprintf(stderr, "# skipped: it takes root to be two users\n");
+    return false;
+}
+
+void raw_connect_as(struct raw *c, const struct daemon *d, const struct raw_user *user)
+{
+    gid_t groups[64], gid = getegid();
+    int count = getgroups(64, groups);
+
+    ck_assert_int_ge(count, 0);
+    ck_assert_int_eq(chmod(daemon_directory(d), 0755), 0);
+    ck_assert_int_eq(setgroups((size_t)user->group_count, user->groups), 0);
+    ck_assert_int_eq(setegid(user->gid), 0);
+    ck_assert_int_eq(seteuid(user->uid), 0);
+    raw_connect(c, d);
+    ck_assert_int_eq(seteuid(0), 0);
+    ck_assert_int_eq(setegid(gid), 0);
+    ck_assert_int_eq(setgroups((size_t)count, groups), 0);
+}
+
+void raw_start_as(struct raw *c, const struct daemon *d, const char *name, const struct raw_user *user)
+{
+    raw_connect_as(c, d, user);
     raw_hello(c, name);
 }
 

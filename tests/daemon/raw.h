@@ -44,6 +44,17 @@ void raw_close(struct raw *c);
 void raw_hello(struct raw *c, const char *name);
 void raw_start(struct raw *c, const struct daemon *d, const char *name);      /* both */
 
+/* Who connects. Only root can be somebody else: raw_is_root() says whether this test is, and on stderr if it is not. */
+struct raw_user {
+    uid_t uid;
+    gid_t gid;
+    gid_t groups[4];                          /* supplementary ones */
+    int group_count;
+};
+bool raw_is_root(void);
+void raw_connect_as(struct raw *c, const struct daemon *d, const struct raw_user *user);
+void raw_start_as(struct raw *c, const struct daemon *d, const char *name, const struct raw_user *user);
+
 void raw_send(struct raw *c, wire_request *request);          /* sets its serial */
 wire_reply *raw_receive(struct raw *c, struct packet_fds *ret_fds);           /* NULL: the end. Waits */
 /* One round trip, events passed over. The caller frees. */

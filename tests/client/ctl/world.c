@@ -270,6 +270,36 @@ static bool answer_leases(int sock, const wire_request *request, struct world *w
     return fake_reply(sock, request, &reply);
 }
 
+/* Root, whom nothing bounds, and 4242, who has as many heaps as it may: one a page. */
+static bool answer_users(int sock, const wire_request *request, const struct world *world)
+{
+    bool second = request->users->from_uid > 0;
+    wire_user_row row = wire_user_row_init(), *rows[] = { &row };
+    wire_user_rows page = wire_user_rows_init();
+    wire_reply reply = wire_reply_init();
+
+    row.uid = second && !world->circles ? 4242 : 0;
+    row.section = (char *)"user";
+    row.heaps = 2;
+    row.bytes = 6 << 20;
+    row.sessions = 3;
+    row.files = 17;
+    row.refused = second ? 5 : 0;
+    row.trusted = !second;
+    row.max_heaps = second ? 2 : UINT64_MAX;
+    row.max_bytes = second ? 64 << 20 : UINT64_MAX;
+    row.max_sessions = row.max_threads = row.max_handles = row.max_leases = row.max_types = second ? 100 : UINT64_MAX;
+    row.requests_per_second = row.connections_per_second = second ? 1000 : UINT64_MAX;
+    page.rows = rows;
+    page.n_rows = 1;
+    page.more = !second || world->circles;
+    page.files = 60;
+    page.max_files = 1024;
+    reply.body_case = WIRE_REPLY(USER_ROWS);
+    reply.user_rows = &page;
+    return fake_reply(sock, request, &reply);
+}
+
 static bool answer_revoke(int sock, const wire_request *request, struct world *world)
 {
     const wire_lease_revoke *revoke = request->lease_revoke;
@@ -383,6 +413,7 @@ bool world_answer(int sock, const wire_request *request, void *context)
     case WIRE_REQUEST(HANDLES):
         return request->handles->leases ? answer_leases(sock, request, world) : answer_handles(sock, request, world);
     case WIRE_REQUEST(LEASE_REVOKE): return answer_revoke(sock, request, world);
+    case WIRE_REQUEST(USERS): return answer_users(sock, request, world);
     case WIRE_REQUEST(PING): return fake_done(sock, request);
     case WIRE_REQUEST(HEAP_DESTROY):
         if (world->busy && !request->heap_destroy->force)
