@@ -9,7 +9,7 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 
-#define LOOP_SHARE 4u /* a user's requests take 1/4 of the loop at most */
+#define LOOP_SHARE 8u /* a user's requests take an eighth of the loop at most */
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 #define WAKES_A_TURN 64u

@@ -2,8 +2,8 @@
 #pragma once
 /* Throttle: requests_per_second. Who sends more is not refused but read later: its socket fills up, and its own sends wait.
  *   Why      a refusal would have to be sent, is an error that no program expects of a grant, and makes who floods try at once again
- *   Cost     a request takes a token, and one more for each quarter of the time between two tokens that the loop spent on it: so all that
- *            a user asks for takes a quarter of the loop at most, however dear it is
+ *   Cost     a request takes a token, and one more for each eighth of the time between two tokens that the loop spent on it: so all that
+ *            a user asks for takes an eighth of the loop at most, however dear it is
  *   Turns    connections of one user that wait are read again in the order in which they came to wait, one a token
  *   Threads  loop                                                                                           */
 #include <stdbool.h>
