@@ -12,6 +12,7 @@
 #include "tests/fuzz/heap_world.h"
 #include "tests/fuzz/storm.h"
 #include "tests/plans/objects.h"
+#include "tests/support/wild.h"
 
 #define ARENA_BYTES (UINT64_C(4) << 20)
 #define CALLS_MAX 300u
@@ -655,11 +656,11 @@ size_t fuzz_good_input(size_t i, uint8_t *bytes, size_t capacity)
     if (i >= (size_t)4 * PLAN_COUNT || capacity < 2 + 2 * sizeof(script))
         return 0;
     bytes[0] = (uint8_t)(i % PLAN_COUNT);
-    bytes[1] = i < PLAN_COUNT ? 1 : (uint8_t)storm_random(&state);
+    bytes[1] = i < PLAN_COUNT ? 1 : (uint8_t)wild_random(&state);
     memcpy(bytes + 2, script, sizeof(script));
     if (i < (size_t)2 * PLAN_COUNT)
         return 2 + sizeof(script);
     for (size_t k = 0; k < sizeof(script); k++) /* others, by chance */
-        bytes[2 + sizeof(script) + k] = (uint8_t)(storm_random(&state) >> 24);
+        bytes[2 + sizeof(script) + k] = (uint8_t)(wild_random(&state) >> 24);
     return 2 + 2 * sizeof(script);
 }

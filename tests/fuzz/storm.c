@@ -4,7 +4,8 @@
 #include <stdbool.h>
 
 #include "shm/base.h"
-#include "shm/object.h"
+#include "shm/units.h"
+#include "tests/support/wild.h"
 
 #if defined(__clang__)
 #define UNSEEN __attribute__((no_sanitize("coverage"))) /* what looks is not looked at */
@@ -13,7 +14,6 @@
 #endif
 
 #define GRANULES (UINT32_C(4) << 20 >> MM_GRANULE_LOG) /* about as many as an arena has here */
-#define TYPES 8u
 
 static struct {
     char *begin, *end;
@@ -37,39 +37,6 @@ void storm_area_add(void *at, size_t bytes)
     areas[area_count++].end = (char *)at + bytes;
 }
 
-UNSEEN uint64_t storm_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state * UINT64_C(0x2545f4914f6cdd1d);
-}
-
-UNSEEN static uint32_t below(uint64_t *state, uint64_t n)
-{
-    return (uint32_t)((storm_random(state) >> 32) * n >> 32);
-}
-
-UNSEEN static uint32_t wild_granule(uint64_t *state)
-{
-    return below(state, 8) == 0 ? (uint32_t)storm_random(state) : below(state, GRANULES + 10);
-}
-
-UNSEEN uint64_t storm_word(uint64_t *state)
-{
-    static const uint64_t edges[] = { 0, 1, 7, 0xff, 0x100, UINT32_MAX, UINT64_C(1) << 31, UINT64_C(1) << 32, UINT64_MAX };
-
-    switch (below(state, 8)) {
-    case 0: return storm_random(state);
-    case 1: return object_header(below(state, TYPES), below(state, 100));
-    case 2: return object_header(below(state, TYPES), (uint32_t)storm_random(state));
-    case 3: return object_header_moved(wild_granule(state));
-    case 4: return edges[below(state, sizeof(edges) / sizeof(edges[0]))];
-    case 5: return below(state, 5000);
-    default: return wild_granule(state) | (uint64_t)wild_granule(state) << 32;
-    }
-}
-
 UNSEEN static void store(char *at, uint64_t word)
 {
     at_store_relaxed((_Atomic uint64_t *)(void *)at, word);
@@ -77,7 +44,7 @@ UNSEEN static void store(char *at, uint64_t word)
 
 UNSEEN static char *any_place(uint32_t area, uint64_t *state)
 {
-    return areas[area].begin + 8 * (size_t)below(state, (uint64_t)(areas[area].end - areas[area].begin) / 8);
+    return areas[area].begin + 8 * (size_t)wild_below(state, (uint64_t)(areas[area].end - areas[area].begin) / 8);
 }
 
 void storm_scribble(uint32_t area, uint64_t seed, uint32_t count)
@@ -85,14 +52,14 @@ void storm_scribble(uint32_t area, uint64_t seed, uint32_t count)
     uint64_t state = seed | 1;
 
     for (uint32_t i = 0; i < count; i++)
-        store(any_place(area % area_count, &state), storm_word(&state));
+        store(any_place(area % area_count, &state), wild_word(&state, GRANULES));
 }
 
 void storm_begin(uint64_t seed, uint32_t gap, uint32_t writes)
 {
     storm.state = seed | 1;
     storm.gap = gap;
-    storm.until = 1 + below(&storm.state, gap);
+    storm.until = 1 + wild_below(&storm.state, gap);
     storm.written = 0;
     storm.left = area_count == 0 ? 0 : writes;
 }
@@ -107,12 +74,12 @@ uint32_t storm_end(void)
 UNSEEN static void strike_near(char *at, char *begin, char *end)
 {
     char *word = begin + ((at - begin) & ~(ptrdiff_t)7);
-    ptrdiff_t away = ((ptrdiff_t)below(&storm.state, 9) - 4) * 8;
-    uint64_t with = storm_word(&storm.state);
+    ptrdiff_t away = ((ptrdiff_t)wild_below(&storm.state, 9) - 4) * 8;
+    uint64_t with = wild_word(&storm.state, GRANULES);
 
-    if (below(&storm.state, 3) == 0 && word + away >= begin && word + away < end)
+    if (wild_below(&storm.state, 3) == 0 && word + away >= begin && word + away < end)
         word += away;
-    if (below(&storm.state, 3) == 0)
+    if (wild_below(&storm.state, 3) == 0)
         at_store_relaxed((_Atomic uint32_t *)(void *)(word + (at - begin) % 8 / 4 * 4), (uint32_t)with);
     else
         store(word, with);
@@ -122,7 +89,7 @@ UNSEEN static bool is_time(void)
 {
     if (storm.left == 0 || --storm.until > 0)
         return false;
-    storm.until = 1 + below(&storm.state, 2 * (uint64_t)storm.gap);
+    storm.until = 1 + wild_below(&storm.state, 2 * (uint64_t)storm.gap);
     storm.left--;
     storm.written++;
     return true;
@@ -130,9 +97,9 @@ UNSEEN static bool is_time(void)
 
 UNSEEN static void strike_anywhere(void)
 {
-    uint32_t area = below(&storm.state, 2) == 0 ? 0 : below(&storm.state, area_count);
+    uint32_t area = wild_below(&storm.state, 2) == 0 ? 0 : wild_below(&storm.state, area_count);
 
-    store(any_place(area, &storm.state), storm_word(&storm.state));
+    store(any_place(area, &storm.state), wild_word(&storm.state, GRANULES));
 }
 
 uint64_t __real_mm_now_ns(void);
@@ -155,7 +122,7 @@ UNSEEN static inline void look(const void *at)
             continue;
         if (!is_time())
             return;
-        if (below(&storm.state, 8) == 0)
+        if (wild_below(&storm.state, 8) == 0)
             strike_anywhere();
         else
             strike_near((char *)(uintptr_t)at, areas[i].begin, areas[i].end);

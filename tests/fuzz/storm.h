@@ -18,8 +18,5 @@ void storm_area_add(void *at, size_t bytes);
 void storm_begin(uint64_t seed, uint32_t gap, uint32_t writes);
 uint32_t storm_end(void);                    /* how many there were */
 
-/* What a client might store: references, headers, numbers at their limits, anything. *@state is the seed, never 0, and moves on. */
-uint64_t storm_word(uint64_t *state);
-uint64_t storm_random(uint64_t *state);
-/* Stores such words to @count places of one area. */
+/* Stores what a client might (tests/support/wild.h) to @count places of one area. */
 void storm_scribble(uint32_t area, uint64_t seed, uint32_t count);
