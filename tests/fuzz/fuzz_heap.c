@@ -390,6 +390,8 @@ static void collect(uint32_t how)
     int r = heap_collect_stw(world.fake.heap, world.fake.engine, &stop, &done);
     MM_ASSERT(r == 0 || r == -ENOMEM || (r == -ENOTSUP && !heap_plan_collects(world.fake.heap)));
     MM_ASSERT(r != 0 || done.live_objects <= ARENA_BYTES / MM_GRANULE_BYTES);
+    enum heap_cycle cycle = heap_cycle(world.fake.heap); /* a stop without roots ends what it cannot go on with: who waits sees an end */
+    MM_ASSERT(r != 0 || !stop.roots_overflowed || cycle == HEAP_CYCLE_NONE || cycle == HEAP_CYCLE_SWEEPING);
     for (uint64_t i = 0; rows != NULL && i < MM_MIN(at_load_relaxed(&moves.count), moves.capacity); i++)
         MM_ASSERT(rows[i].from < ARENA_BYTES / 8 && rows[i].to < ARENA_BYTES / 8);
     free(rows);
