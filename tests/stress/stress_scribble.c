@@ -139,8 +139,7 @@ static void *scribble(void *arg)
             scribble_once(s);
         come_out(s);
         pthread_mutex_unlock(&s->lock);
-        if (wild_below(&s->writer_rng, 4) == 0)
-            usleep(wild_below(&s->writer_rng, 200));
+        usleep(wild_below(&s->writer_rng, 300)); /* the collector should have a turn, too */
     }
     return NULL;
 }
@@ -394,11 +393,12 @@ static void fill_moves(struct scribbler *s, wire_request *r, struct bodies *b)
 
 static void fill_looking(struct scribbler *s, wire_request *r, struct bodies *b)
 {
-    switch (below(s, 12)) {
-    case 0:
+    if (below(s, 100) == 0) { /* finds something, as a rule, and quarantines */
         b->verify = wire_verify_init();
-        raw_fill(r, WIRE_REQUEST(VERIFY), &b->verify); /* finds something, as a rule, and quarantines */
+        raw_fill(r, WIRE_REQUEST(VERIFY), &b->verify);
         return;
+    }
+    switch (below(s, 11)) {
     case 1:
         b->histogram = wire_histogram_init();
         raw_fill(r, WIRE_REQUEST(HISTOGRAM), &b->histogram);
@@ -532,7 +532,7 @@ static bool turn(struct scribbler *s)
     take_notices(s);
     if (!read_answers(s))
         return false;
-    if (below(s, 3) > 0)
+    for (uint32_t n = below(s, 8); n > 0; n--)
         collect(s);
     if (below(s, 50) == 0)
         attach_another(s);
