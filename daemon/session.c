@@ -406,7 +406,7 @@ uint32_t session_rows_racy(const struct session *s)
 {
     uint32_t high = s->words == NULL ? 0 : at_load_acquire(&s->words->row_high);
 
-    return MM_MIN(high, SHM_ROWS_MAX);
+    return MM_MIN(high, s->server->config.max_handles); /* its own word for that is row_limit, which it may forget */
 }
 
 struct session_counts session_count_racy(const struct session *s)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "daemon/server.h"
 #include "daemon/session.h"
 #include "tests/fuzz/storm.h"
 
@@ -170,7 +171,8 @@ struct heap_stop heap_world_stop(struct heap_world *w)
     static struct heap_roots rows[2 * HEAP_WORLD_CLIENTS + 2];
     static struct heap_mutator *records[HEAP_WORLD_CLIENTS];
     static struct heap_mutator_view views[HEAP_WORLD_CLIENTS];
-    struct session session = { .words = w->rows };
+    static struct server server = { .config.max_handles = SHM_ROWS_MAX };
+    struct session session = { .words = w->rows, .server = &server };
     struct heap_stop stop = { .roots = rows, .mutators = records, .views = views };
 
     memset(views, 0, sizeof(views));
