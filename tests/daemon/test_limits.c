@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -155,6 +157,43 @@ START_TEST(rows_beyond_max_handles_hold_nothing)
 }
 END_TEST
 
+static uint64_t allocated(int fd)
+{
+    struct stat status;
+
+    ck_assert_int_eq(fstat(fd, &status), 0);
+    return (uint64_t)status.st_blocks * 512;
+}
+
+/* To read what nobody has written would allocate it, and charge it to the daemon (soundness S12). */
+START_TEST(roots_that_are_only_claimed_cost_no_memory)
+{
+    struct daemon *d = daemon_start(NULL);
+    struct packet_fds fds;
+    struct raw c;
+    RAW(attach, ATTACH, attach);
+
+    raw_start(&c, d, "claiming");
+    raw_open(&c, "h", HEAP_BYTES);
+    attach_body.stack_bytes = UINT64_C(1) << 30;
+    attach.serial = ++c.serial;
+    ck_assert_int_eq(wire_send_request(c.sock, &attach, NULL), 0);
+    wire_reply *reply = raw_receive(&c, &fds);
+    struct shm_mutator *m = mmap(NULL, reply->attached->mutator_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds.fd[0], 0);
+    ck_assert(m != MAP_FAILED);
+    wire_reply_free(reply);
+    for (uint32_t i = 0; i < 3; i++) { /* all of them, and behind a few that were written */
+        at_store_relaxed(&m->root_count, UINT32_MAX - 1);
+        raw_collect_wait(&c, raw_collect_begin(&c, ""));
+        ck_assert_uint_lt(allocated(fds.fd[0]), UINT64_C(4) << 20);
+        m->roots[1024 * i] = 1;
+    }
+    packet_fds_close(&fds);
+    raw_close(&c);
+    daemon_stop(d);
+}
+END_TEST
+
 /* A daemon with few file descriptors turns clients away instead of leaving them in the queue, and recovers. */
 START_TEST(out_of_file_descriptors_is_an_error_too)
 {
@@ -230,6 +269,7 @@ static Suite *limits_suite(void)
     tcase_add_test(limits, heaps_and_threads_have_limits);
     tcase_add_test(limits, names_have_a_limit);
     tcase_add_test(limits, rows_beyond_max_handles_hold_nothing);
+    tcase_add_test(limits, roots_that_are_only_claimed_cost_no_memory);
     tcase_add_test(limits, out_of_file_descriptors_is_an_error_too);
     tcase_add_test(limits, a_client_that_reads_no_replies_waits_alone);
     suite_add_tcase(suite, limits);
