@@ -30,8 +30,9 @@ static void setup(void)
 {
     char config[160];
 
-    snprintf(config, sizeof(config), "[daemon]\nthreads = 1\nhello_timeout = %ums\nmax_sessions = %u\nlog_level = error\n", HELLO_MS,
-             SESSIONS_MAX);
+    snprintf(config, sizeof(config),
+             "[daemon]\nthreads = 1\nhello_timeout = %ums\nmax_sessions = %u\nlog_level = error\n",
+             HELLO_MS, SESSIONS_MAX);
     d = daemon_start(config);
     raw_start(&other, d, "other");
     raw_open(&other, "others", HEAP_BYTES);
@@ -51,7 +52,8 @@ static void other_is_served(void)
 /* As before it all began, but for what libuv keeps for its pool. */
 static void no_fd_is_left(void)
 {
-    ck_assert_msg(daemon_await_fds(d, fds_before + 1), "the daemon has %d fds, and had %d", daemon_fd_count(d), fds_before);
+    ck_assert_msg(daemon_await_fds(d, fds_before + 1), "the daemon has %d fds, and had %d",
+                  daemon_fd_count(d), fds_before);
 }
 
 static void teardown(void)
@@ -295,7 +297,10 @@ static int send_with(const struct raw *c, const void *bytes, size_t length, int 
 {
     char control[CMSG_SPACE(KERNELS_FDS * sizeof(int))] __attribute__((aligned(8))) = { 0 };
     struct iovec part = { .iov_base = (void *)bytes, .iov_len = length };
-    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
+    struct msghdr message = { .msg_iov = &part,
+                              .msg_iovlen = 1,
+                              .msg_control = control,
+                              .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
     struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
 
     rights->cmsg_level = SOL_SOCKET;
@@ -384,7 +389,8 @@ START_TEST(what_is_refused_keeps_no_fds_either)
         raw_open(&c, "others", 0);
         int fd = odd_fd(&c, i);
         const char *text = i % 4 == 3 ? large : texts[i % 4];
-        ck_assert_int_eq(send_with(&c, text, i % 4 == 3 ? sizeof(large) : strlen(text), fd, 1 + (size_t)i * 6), 0);
+        ck_assert_int_eq(
+            send_with(&c, text, i % 4 == 3 ? sizeof(large) : strlen(text), fd, 1 + (size_t)i * 6), 0);
         close(fd);
         wire_reply_free(raw_receive(&c, NULL));
         raw_close(&c);

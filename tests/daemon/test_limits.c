@@ -179,7 +179,8 @@ START_TEST(roots_that_are_only_claimed_cost_no_memory)
     attach.serial = ++c.serial;
     ck_assert_int_eq(wire_send_request(c.sock, &attach, NULL), 0);
     wire_reply *reply = raw_receive(&c, &fds);
-    struct shm_mutator *m = mmap(NULL, reply->attached->mutator_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds.fd[0], 0);
+    struct shm_mutator *m =
+        mmap(NULL, reply->attached->mutator_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds.fd[0], 0);
     ck_assert(m != MAP_FAILED);
     wire_reply_free(reply);
     for (uint32_t i = 0; i < 3; i++) { /* all of them, and behind a few that were written */

@@ -516,7 +516,8 @@ static void take_all(struct raw_thread *t, enum shm_grant_class class)
  * clients run, too, and gets it when they are known again. */
 START_TEST(roots_that_do_not_fit_cost_others_an_error_and_not_their_answer)
 {
-    static const char *const options[] = { "plan=immix", "plan=concurrentimmix", "plan=concurrentstickyimmix", "plan=lxr" };
+    static const char *const options[] = { "plan=immix", "plan=concurrentimmix",
+                                           "plan=concurrentstickyimmix", "plan=lxr" };
     struct daemon *d = daemon_start(NULL);
     struct raw overflowing, other;
     struct raw_thread t, filling;
@@ -531,7 +532,8 @@ START_TEST(roots_that_do_not_fit_cost_others_an_error_and_not_their_answer)
     raw_attach(&filling, &other, "filling");
     for (int round = 0; round < 3; round++) {
         at_store_relaxed(&t.m->root_count, SHM_ROOTS_OVERFLOW);
-        for (int grants = 0; (error = raw_grant(&filling, SHM_GRANT_LINES, 262144)) == MMGC_E_OK; grants++) {
+        for (int grants = 0; (error = raw_grant(&filling, SHM_GRANT_LINES, 262144)) == MMGC_E_OK;
+             grants++) {
             take_all(&filling, SHM_GRANT_LINES);
             ck_assert_int_lt(grants, 1000);
         }

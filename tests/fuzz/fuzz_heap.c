@@ -17,7 +17,7 @@
 #define ARENA_BYTES (UINT64_C(4) << 20)
 #define CALLS_MAX 300u
 #define RECENT 64u
-#define WORK_MAX 12000u                      /* objects made and words scribbled by one input */
+#define WORK_MAX 12000u /* objects made and words scribbled by one input */
 #define HOLD_NODES (MM_LINE_BYTES / NODE_BYTES)
 
 static struct heap_world world;
@@ -88,7 +88,8 @@ static bool in_arena(uint64_t granule)
 /* A place that may be stale by now: to the heap one more lie. */
 static void link_one(uint32_t from, uint32_t i, uint32_t to)
 {
-    uint32_t granule = recent[from % RECENT].granule, refs = refs_of(recent[from % RECENT].type, recent[from % RECENT].length);
+    uint32_t granule = recent[from % RECENT].granule,
+             refs = refs_of(recent[from % RECENT].type, recent[from % RECENT].length);
 
     if (refs > 0 && in_arena(granule) && in_arena((uint64_t)granule + i % refs / 2))
         fake_set(&world.fake, granule, i % refs, to);
@@ -110,7 +111,9 @@ static void call_make(void)
     struct heap_client *c = honest();
     uint32_t count = 1 + take() % 64, type = 1 + take() % 5, length = take();
 
-    length = type == types.node || type == types.wide ? 0 : length < 0xf8 ? length % 32 : length * 61;
+    length = type == types.node || type == types.wide ? 0
+             : length < 0xf8                          ? length % 32
+                                                      : length * 61;
     for (uint32_t i = 0; i < count; i++)
         make(c, type, length, recent_one(recent_count + i * 7));
 }
@@ -121,7 +124,8 @@ static void call_make_many(void)
     uint32_t count = 4 * take(), keep = 1 + take();
 
     for (uint32_t i = 0; i < count; i++)
-        make(c, i % keep == 0 ? types.refs : types.node, i % keep == 0 ? 20 : 0, i % keep == 0 ? recent_one(i) : 0);
+        make(c, i % keep == 0 ? types.refs : types.node, i % keep == 0 ? 20 : 0,
+             i % keep == 0 ? recent_one(i) : 0);
 }
 
 static void call_make_still(void)
@@ -132,7 +136,8 @@ static void call_make_still(void)
     if (c == NULL || !spend(1))
         return;
     immortals += forever;
-    uint32_t granule = fake_new_in(c->fake, forever ? SHM_GRANT_IMMORTAL : SHM_GRANT_NONMOVING, types.node, 0);
+    uint32_t granule =
+        fake_new_in(c->fake, forever ? SHM_GRANT_IMMORTAL : SHM_GRANT_NONMOVING, types.node, 0);
     if (granule != 0)
         remember(granule, types.node, 0);
 }
@@ -230,7 +235,8 @@ static uint64_t lie_word(void)
 static void call_poke_arena(void)
 {
     uint32_t what = take();
-    uint64_t granule = what < 0xc0 ? (uint64_t)recent_one(what) + take() % 8 - 1 : take32() % (ARENA_BYTES / MM_GRANULE_BYTES);
+    uint64_t granule = what < 0xc0 ? (uint64_t)recent_one(what) + take() % 8 - 1
+                                   : take32() % (ARENA_BYTES / MM_GRANULE_BYTES);
 
     if (in_arena(granule))
         at_store_relaxed((_Atomic uint64_t *)fake_at(&world.fake, (uint32_t)granule), lie_word());
@@ -261,8 +267,9 @@ static void lie_of_bump(struct shm_mutator *words, unsigned class)
     struct shm_bump *bump = class == SHM_GRANT_LINES ? &words->lines : &words->bumps[class];
     uint32_t what = take();
     char *place = what % 4 == 0 ? (char *)(uintptr_t)lie_word()
-                  : what % 4 == 1 ? world.fake.base + 8 * (uint64_t)(take32() % (ARENA_BYTES / 8))
-                                  : (char *)((uintptr_t)bump->cursor + 8 * (uintptr_t)(int16_t)take16());
+                  : what % 4 == 1
+                      ? world.fake.base + 8 * (uint64_t)(take32() % (ARENA_BYTES / 8))
+                      : (char *)((uintptr_t)bump->cursor + 8 * (uintptr_t)(int16_t)take16());
 
     if ((what & 0x10) != 0)
         bump->cursor = place;
@@ -276,11 +283,17 @@ static void lie_of_log(struct shm_mutator *words)
     uint32_t what = take();
 
     at_store_relaxed(&entry->object, (what & 8) != 0 ? take32() : recent_one(take()));
-    at_store_relaxed(&entry->offset, (what & 16) != 0 ? take32() : (what & 32) != 0 ? SHM_LOG_KEEP : take());
+    at_store_relaxed(&entry->offset, (what & 16) != 0   ? take32()
+                                     : (what & 32) != 0 ? SHM_LOG_KEEP
+                                                        : take());
     at_store_relaxed(&entry->old, lie_word());
     switch (what % 4) {
-    case 0: at_store_relaxed(&words->log.pushed, at_load_relaxed(&words->log.pushed) + take()); return;
-    case 1: at_store_relaxed(&words->log.tentative, at_load_relaxed(&words->log.pushed) + take() % 3); return;
+    case 0:
+        at_store_relaxed(&words->log.pushed, at_load_relaxed(&words->log.pushed) + take());
+        return;
+    case 1:
+        at_store_relaxed(&words->log.tentative, at_load_relaxed(&words->log.pushed) + take() % 3);
+        return;
     case 2: at_store_relaxed(&words->log.lost, take()); return;
     default: at_store_relaxed(&words->log.pushed, take32()); return;
     }
@@ -297,11 +310,17 @@ static void call_lie(void)
     (void)heap_world_stop(&world); /* what is not lied about is up to date */
     c->lied = true;
     switch (what % 10) {
-    case 0: at_store_relaxed(&words->mail[class].taken, at_load_relaxed(&words->mail[class].taken) + take() - 4); return;
+    case 0:
+        at_store_relaxed(&words->mail[class].taken,
+                         at_load_relaxed(&words->mail[class].taken) + take() - 4);
+        return;
     case 1: at_store_relaxed(&words->mail[class].taken, take32()); return;
     case 2:
     case 3: lie_of_bump(words, class); return;
-    case 4: words->base = (char *)(uintptr_t)((uintptr_t)world.fake.base + 8 * (intptr_t)(int32_t)take32()); return;
+    case 4:
+        words->base =
+            (char *)(uintptr_t)((uintptr_t)world.fake.base + 8 * (intptr_t)(int32_t)take32());
+        return;
     case 5: at_store_relaxed(&words->held, lie_word()); return;
     case 6: at_store_relaxed(&words->hold_rows[take() % SHM_HOLD_CAPACITY], lie_word()); return;
     case 7: at_store_relaxed(&words->root_count, (take() & 1) != 0 ? take16() : take32()); return;
@@ -318,7 +337,9 @@ static void call_lie_of_rows(void)
     case 0: at_store_relaxed(&world.rows->row_words[row], (uint32_t)lie_word()); return;
     case 1: at_store_relaxed(&world.rows->row_tags[row], (uint32_t)lie_word()); return;
     case 2: at_store_relaxed(&world.rows->row_notes[row].since_ns, lie_word()); return;
-    default: at_store_relaxed(&world.rows->row_high, what == 0xff ? UINT32_MAX : take16() % 8192); return;
+    default:
+        at_store_relaxed(&world.rows->row_high, what == 0xff ? UINT32_MAX : take16() % 8192);
+        return;
     }
 }
 
@@ -375,7 +396,8 @@ static void collect(uint32_t how)
 {
     struct shm_move *rows = NULL;
     struct heap_moves moves = { .room = room_for_moves, .context = &rows };
-    struct heap_stow stows[2] = { { .root = recent_one(how >> 4) }, { .root = recent_one(how >> 3) + (how >> 6) } };
+    struct heap_stow stows[2] = { { .root = recent_one(how >> 4) },
+                                  { .root = recent_one(how >> 3) + (how >> 6) } };
     struct heap_collection done = { 0 };
 
     struct heap_stop stop = heap_world_stop(&world);
@@ -390,8 +412,10 @@ static void collect(uint32_t how)
     int r = heap_collect_stw(world.fake.heap, world.fake.engine, &stop, &done);
     MM_ASSERT(r == 0 || r == -ENOMEM || (r == -ENOTSUP && !heap_plan_collects(world.fake.heap)));
     MM_ASSERT(r != 0 || done.live_objects <= ARENA_BYTES / MM_GRANULE_BYTES);
-    enum heap_cycle cycle = heap_cycle(world.fake.heap); /* a stop without roots ends what it cannot go on with: who waits sees an end */
-    MM_ASSERT(r != 0 || !stop.roots_overflowed || cycle == HEAP_CYCLE_NONE || cycle == HEAP_CYCLE_SWEEPING);
+    /* A stop without roots ends what it cannot go on with: who waits sees an end. */
+    enum heap_cycle cycle = heap_cycle(world.fake.heap);
+    MM_ASSERT(r != 0 || !stop.roots_overflowed || cycle == HEAP_CYCLE_NONE ||
+              cycle == HEAP_CYCLE_SWEEPING);
     for (uint64_t i = 0; rows != NULL && i < MM_MIN(at_load_relaxed(&moves.count), moves.capacity); i++)
         MM_ASSERT(rows[i].from < ARENA_BYTES / 8 && rows[i].to < ARENA_BYTES / 8);
     free(rows);
@@ -522,7 +546,8 @@ static void call_release(void)
     uint64_t offset = ARENA_BYTES;
     bool success = take() % 4 != 0;
 
-    for (uint64_t bytes; (bytes = heap_release_next(world.fake.heap, UINT64_C(2) << 20, ARENA_BYTES, &offset)) > 0;) {
+    for (uint64_t bytes;
+         (bytes = heap_release_next(world.fake.heap, UINT64_C(2) << 20, ARENA_BYTES, &offset)) > 0;) {
         if (success)
             memset(world.fake.base + offset, 0, bytes);
         heap_release_done(world.fake.heap, offset, bytes, success);
@@ -572,18 +597,21 @@ static void call_hold(void)
             *(uint64_t *)fake_at(&world.fake, granule + 3 * i) = object_header(types.node, 0);
         remember(granule + 1, types.node, 0);
     }
-    uint64_t row = lines | ((how & 2) != 0 ? SHM_HOLD_RETIRED : 0) | c->fake->held << SHM_HOLD_SERIAL_LOG;
+    uint64_t row =
+        lines | ((how & 2) != 0 ? SHM_HOLD_RETIRED : 0) | c->fake->held << SHM_HOLD_SERIAL_LOG;
     at_store_relaxed(&heap_client_words(c)->hold_rows[place % SHM_HOLD_CAPACITY], row);
 }
 
 /* ---- an input ----------------------------------------------------------------------------------------------------- */
 
+/* clang-format off */
 static void (*const calls[])(void) = {
     call_make, call_make_many, call_make_still,   call_link,       call_reserve,    call_root,        call_unroot,
     call_hold, call_collect,   call_cycle,        call_poke_arena, call_scribble,   call_lie,         call_lie_of_rows,
     call_storm, call_lie_of_bytes, call_drain,    call_grant,      call_end_client, call_new_client,  call_limit,
     call_release, call_look,   call_packets,      call_collect,    call_cycle,      call_storm,       call_make_many,
 };
+/* clang-format on */
 
 static void open_world(void)
 {
@@ -597,7 +625,8 @@ static void open_world(void)
     config.options.soft_ms_per_mib = (how & 16) != 0 ? 1 : 0;
     config.options.pause_goal_ns = (how & 32) != 0 ? 1000000 : 0;
     if ((how & 64) != 0)
-        config.options.nursery = (struct heap_nursery){ .kind = HEAP_NURSERY_FIXED, .max_bytes = 1 << 18 };
+        config.options.nursery =
+            (struct heap_nursery){ .kind = HEAP_NURSERY_FIXED, .max_bytes = 1 << 18 };
     heap_world_open(&world, &config);
     objects_define(&types, &world.fake);
     (void)heap_world_client_new(&world);
@@ -625,7 +654,8 @@ static void close_world(void)
         collect(3);
         finish_cycle();
     }
-    MM_ASSERT(!heap_plan_collects(world.fake.heap) || immortals > 0 || heap_used_bytes(world.fake.heap) == 0);
+    MM_ASSERT(!heap_plan_collects(world.fake.heap) || immortals > 0 ||
+              heap_used_bytes(world.fake.heap) == 0);
     heap_world_close(&world);
 }
 
@@ -648,11 +678,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 /* For each plan: something is made, rooted, linked; lies and a storm; collections of all kinds; and again. */
 size_t fuzz_good_input(size_t i, uint8_t *bytes, size_t capacity)
 {
+    /* clang-format off */
     static const uint8_t script[] = {
         0, 0, 40, 0, 0, 0, 1, 30, 2, 9, 5, 0, 1, 0, 5, 2, 9, 0, 5, 11, 3, 0, 7, 0, 0, 100, 3, 3, 5, 1, 9, 27, 0, 100, 8, 8, 0, 8, 1,
         26, 7, 1, 3, 40, 24, 0, 9, 8, 26, 9, 2, 2, 60, 9, 0, 9, 0, 9, 0, 9, 0, 9, 0, 0, 1, 30, 1, 250, 10, 3, 0, 3, 2, 60, 0,
         12, 0, 2, 0, 0x30, 1, 5, 0, 0, 0, 26, 1, 1, 1, 200, 8, 1, 18, 0, 19, 22, 0, 22, 1, 1, 0, 90, 5, 5, 6, 3, 24, 3, 6, 0x7f, 8, 17,
     };
+    /* clang-format on */
     uint64_t state = seed_from((uint32_t)i);
 
     if (i >= (size_t)4 * PLAN_COUNT || capacity < 2 + 2 * sizeof(script))

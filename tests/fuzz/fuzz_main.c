@@ -94,7 +94,8 @@ static void find_corpus(const char *program)
 
     for (const char *more; name != NULL && (more = strstr(name + 1, "fuzz_")) != NULL;)
         name = more;
-    (void)snprintf(dir, sizeof(dir), "%s/tests/fuzz/corpus/%s", root == NULL ? "." : root, name == NULL ? "" : name + strlen("fuzz_"));
+    (void)snprintf(dir, sizeof(dir), "%s/tests/fuzz/corpus/%s", root == NULL ? "." : root,
+                   name == NULL ? "" : name + strlen("fuzz_"));
     DIR *all = opendir(dir);
     while (all != NULL && file_count < FILES_MAX && (entry = readdir(all)) != NULL) {
         char path[4096];
@@ -114,7 +115,8 @@ static void find_corpus(const char *program)
 /* The @i-th of the good inputs, then of the corpus. */
 static size_t seed_input(size_t i, size_t good, uint8_t *bytes)
 {
-    return i < good ? fuzz_good_input(i, bytes, INPUT_MAX) : read_file(files[i - good], bytes, INPUT_MAX);
+    return i < good ? fuzz_good_input(i, bytes, INPUT_MAX)
+                    : read_file(files[i - good], bytes, INPUT_MAX);
 }
 
 static void try_damaged(unsigned long long runs, uint64_t seed)
@@ -133,7 +135,8 @@ static void try_damaged(unsigned long long runs, uint64_t seed)
 int main(int argc, char **argv)
 {
     bool says_runs = argc == 3 && strcmp(argv[1], "--runs") == 0;
-    unsigned long long runs = number_of(getenv("MMGC_FUZZ_RUNS"), says_runs ? number_of(argv[2], 0) : 200000);
+    unsigned long long runs =
+        number_of(getenv("MMGC_FUZZ_RUNS"), says_runs ? number_of(argv[2], 0) : 200000);
     uint64_t seed = number_of(getenv("MMGC_SEED"), 1);
 
     if (argc == 3 && strcmp(argv[1], "--corpus") == 0)

@@ -111,7 +111,9 @@ static void receive_packet(const struct parcel *p, size_t capacity)
     else if (p->tight)
         must((r == -EMFILE || p->count == 0) && fds.count == 0);
     else
-        must(r == (ssize_t)p->count && fds.count == (r == 0 ? 0 : p->fds < PACKET_FDS_MAX ? p->fds : PACKET_FDS_MAX));
+        must(r == (ssize_t)p->count && fds.count == (r == 0                    ? 0
+                                                     : p->fds < PACKET_FDS_MAX ? p->fds
+                                                                               : PACKET_FDS_MAX));
     packet_fds_close(&fds);
     free(bytes);
 }
@@ -123,10 +125,12 @@ static void receive_request(const struct parcel *p, bool takes_fds)
     uint32_t serial, serial_again = 0;
     enum mmgc_error error, error_again;
 
-    enum wire_result result = wire_recv_request(pair[1], &request, takes_fds ? &fds : NULL, &serial, &error);
+    enum wire_result result =
+        wire_recv_request(pair[1], &request, takes_fds ? &fds : NULL, &serial, &error);
     fds_are_good(&fds);
     must((request != NULL) == (result == WIRE_OK) && result != WIRE_AGAIN);
-    must(fds.count == 0 || (result == WIRE_OK && fds.count <= wire_request_limit(request->body_case).fds_max));
+    must(fds.count == 0 ||
+         (result == WIRE_OK && fds.count <= wire_request_limit(request->body_case).fds_max));
     if (p->count > WIRE_REQUEST_BYTES_MAX)
         must(result == WIRE_OVERSIZED);
     else if (p->tight)
@@ -134,8 +138,8 @@ static void receive_request(const struct parcel *p, bool takes_fds)
     else if (p->count == 0)
         must(result == WIRE_CLOSED);
     else
-        must(wire_parse_request(p->bytes, p->count, &again, &serial_again, &error_again) == result && serial_again == serial &&
-             error_again == error);
+        must(wire_parse_request(p->bytes, p->count, &again, &serial_again, &error_again) == result &&
+             serial_again == serial && error_again == error);
     packet_fds_close(&fds);
     wire_request_free(again);
     wire_request_free(request);
@@ -212,7 +216,8 @@ size_t fuzz_good_input(size_t i, uint8_t *bytes, size_t capacity)
     uint8_t *packed = sample_pack(message, &count);
     protobuf_c_message_free_unpacked(message, NULL);
     must(count + 8 <= capacity);
-    const uint8_t head[4] = { (uint8_t)((asks ? 7u << 3 : 5u << 3) | i % 8), (uint8_t)(i * 37), (uint8_t)count, (uint8_t)(count >> 8) };
+    const uint8_t head[4] = { (uint8_t)((asks ? 7u << 3 : 5u << 3) | i % 8), (uint8_t)(i * 37),
+                              (uint8_t)count, (uint8_t)(count >> 8) };
     memcpy(bytes, head, 4);
     memcpy(bytes + 4, packed, count);
     free(packed);

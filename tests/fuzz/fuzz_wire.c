@@ -35,7 +35,8 @@ static void must_be_harmless(const char *string)
 /* By what the schema says of itself, not by the table of limits. */
 static void must_keep_limits(const wire_request *request, size_t count)
 {
-    const ProtobufCMessage *body = (const ProtobufCMessage *)request->hello; /* the union: every body begins as this one */
+    const ProtobufCMessage *body =
+        (const ProtobufCMessage *)request->hello; /* the union: every body begins as this one */
 
     must(count <= wire_request_limit(request->body_case).bytes);
     for (unsigned i = 0; i < body->descriptor->n_fields; i++) {

@@ -18,7 +18,8 @@ static struct ground ground_new(size_t bytes)
 
     if (bytes == 0)
         return (struct ground){ 0 };
-    char *at = mmap(NULL, whole + 2 * GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *at = mmap(NULL, whole + 2 * GUARD_BYTES, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     MM_ASSERT(at != MAP_FAILED && mprotect(at + GUARD_BYTES, whole, PROT_READ | PROT_WRITE) == 0);
     return (struct ground){ .at = at + GUARD_BYTES, .bytes = whole };
 }
@@ -83,7 +84,8 @@ bool heap_world_rests(const struct heap_world *w)
 {
     enum heap_cycle cycle = heap_cycle(w->fake.heap);
 
-    return cycle == HEAP_CYCLE_NONE || (!heap_in_collection(w->fake.heap) && cycle != HEAP_CYCLE_CLEARED);
+    return cycle == HEAP_CYCLE_NONE ||
+           (!heap_in_collection(w->fake.heap) && cycle != HEAP_CYCLE_CLEARED);
 }
 
 /* ---- clients ------------------------------------------------------------------------------------------------------ */
@@ -127,7 +129,7 @@ static void say(struct heap_client *c)
         return;
     words->base = m->world->base;
     at_store_relaxed(&words->held, m->held);
-    for (unsigned class = 0; class < SHM_GRANT_CLASSES; class++) {
+    for (unsigned class = 0; class < SHM_GRANT_CLASSES; class ++) {
         at_store_relaxed(&words->mail[class].taken, m->rings[class].taken);
         bool parked = class == SHM_GRANT_LINES && m->held != 0;
         struct shm_bump *bump = parked ? &words->bumps[class] : shm_mutator_bump(words, class);
@@ -138,7 +140,9 @@ static void say(struct heap_client *c)
 
 static const _Atomic uint64_t *log_bits(const struct heap_world *w)
 {
-    return heap_plan_barrier(w->fake.heap) != SHM_BARRIER_FIELDS ? NULL : (void *)(w->log.at + shm_log_bits_offset(w->arena.bytes));
+    return heap_plan_barrier(w->fake.heap) != SHM_BARRIER_FIELDS
+               ? NULL
+               : (void *)(w->log.at + shm_log_bits_offset(w->arena.bytes));
 }
 
 void heap_world_drain(struct heap_world *w, struct heap_client *c)
@@ -157,7 +161,8 @@ void heap_world_client_end(struct heap_world *w, struct heap_client *c)
 
     say(c);
     if (w->log.at != NULL)
-        drain_last_locked(&c->daemons.drain, c->daemons.words, w->fake.heap, log_bits(w), w->arena.bytes >> MM_GRANULE_LOG);
+        drain_last_locked(&c->daemons.drain, c->daemons.words, w->fake.heap, log_bits(w),
+                          w->arena.bytes >> MM_GRANULE_LOG);
     mutator_view(&c->daemons, w->arena.bytes, &view);
     fake_mutator_kill_as(c->fake, &view);
     ground_free(&c->ground);
@@ -189,12 +194,14 @@ struct heap_stop heap_world_stop(struct heap_world *w)
         stop.root_count += 2;
     }
     session_roots(&session, &rows[stop.root_count++]);
-    rows[stop.root_count++] =
-        (struct heap_roots){ .kind = HEAP_ROOTS_EXACT, .words = w->fake.rows[0], .count = w->fake.row_counts[0] };
+    rows[stop.root_count++] = (struct heap_roots){ .kind = HEAP_ROOTS_EXACT,
+                                                   .words = w->fake.rows[0],
+                                                   .count = w->fake.row_counts[0] };
     return stop;
 }
 
-size_t heap_world_grant(struct heap_world *w, struct heap_client *c, enum shm_grant_class class, uint64_t bytes, uint32_t min_bytes)
+size_t heap_world_grant(struct heap_world *w, struct heap_client *c, enum shm_grant_class class,
+                        uint64_t bytes, uint32_t min_bytes)
 {
     struct shm_mutator *words = c->daemons.words;
     struct fake_ring *ring = &c->fake->rings[class];
@@ -202,14 +209,17 @@ size_t heap_world_grant(struct heap_world *w, struct heap_client *c, enum shm_gr
     uint32_t capacity = shm_ring_capacity(class);
 
     say(c);
-    uint32_t used = heap_mutator_outstanding(c->daemons.record, class, at_load_acquire(&words->mail[class].taken));
+    uint32_t used = heap_mutator_outstanding(c->daemons.record, class,
+                                             at_load_acquire(&words->mail[class].taken));
     uint32_t room = used >= capacity ? 0 : capacity - used;
-    size_t count = heap_grant(w->fake.heap, c->daemons.record, class, bytes, min_bytes, rows, MM_MIN(room, GRANT_ROWS));
+    size_t count = heap_grant(w->fake.heap, c->daemons.record, class, bytes, min_bytes, rows,
+                              MM_MIN(room, GRANT_ROWS));
     for (size_t i = 0; i < count; i++) {
         uint32_t at = ring->published++ % capacity;
         if (class == SHM_GRANT_HOLD)
             at_store_relaxed(&words->hold_rows[at], 0);
-        MM_ASSERT(rows[i].granules > 0 && (uint64_t)rows[i].start + rows[i].granules <= w->arena.bytes >> MM_GRANULE_LOG);
+        MM_ASSERT(rows[i].granules > 0 &&
+                  (uint64_t)rows[i].start + rows[i].granules <= w->arena.bytes >> MM_GRANULE_LOG);
         ring->rows[at] = rows[i];
     }
     return count;

@@ -44,7 +44,8 @@ UNSEEN static void store(char *at, uint64_t word)
 
 UNSEEN static char *any_place(uint32_t area, uint64_t *state)
 {
-    return areas[area].begin + 8 * (size_t)wild_below(state, (uint64_t)(areas[area].end - areas[area].begin) / 8);
+    return areas[area].begin +
+           8 * (size_t)wild_below(state, (uint64_t)(areas[area].end - areas[area].begin) / 8);
 }
 
 void storm_scribble(uint32_t area, uint64_t seed, uint32_t count)
@@ -131,10 +132,10 @@ UNSEEN static inline void look(const void *at)
 }
 
 #define LOADS(X) X(1, uint8_t) X(2, uint16_t) X(4, uint32_t) X(8, uint64_t) X(16, char)
-#define LOAD(bytes, type)                                        \
-    UNSEEN void __sanitizer_cov_load##bytes(const type *at);     \
-    UNSEEN void __sanitizer_cov_load##bytes(const type *at)      \
-    {                                                            \
-        look(at);                                                \
+#define LOAD(bytes, type) \
+    UNSEEN void __sanitizer_cov_load##bytes(const type *at); \
+    UNSEEN void __sanitizer_cov_load##bytes(const type *at) \
+    { \
+        look(at); \
     }
 LOADS(LOAD)

@@ -53,8 +53,11 @@ static void be_right(struct mate *mate, void *arg)
                                             .max_bytes = stress_heap_bytes(c->plan, RIGHT_BYTES),
                                             .options = c->options,
                                             .name = "right" });
-    struct shadow *shadow = shadow_new(
-        &(struct shadow_config){ .label = "right", .seed = c->seed, .budget_bytes = RIGHT_BUDGET_BYTES, .sleeps = true, .collects = true });
+    struct shadow *shadow = shadow_new(&(struct shadow_config){ .label = "right",
+                                                                .seed = c->seed,
+                                                                .budget_bytes = RIGHT_BUDGET_BYTES,
+                                                                .sleeps = true,
+                                                                .collects = true });
     shadow_attach(shadow, e.heap, e.t, false, false);
     for (mate_say(mate, 1); at_load_acquire(&mate->told) < END;) {
         shadow_run(shadow, 200);
@@ -108,8 +111,11 @@ static void scribble_once(struct scribbler *s)
         which -= s->areas[i++].share;
     struct area *a = &s->areas[i];
     size_t words = a->bytes / 8;
-    size_t most = wild_below(&s->writer_rng, 3) == 0 ? words : MM_MIN(words, (size_t)4096); /* where things are, as a rule */
-    _Atomic uint64_t *at = (_Atomic uint64_t *)(void *)(a->at + 8 * (size_t)wild_below(&s->writer_rng, most));
+    size_t most = wild_below(&s->writer_rng, 3) == 0
+                      ? words
+                      : MM_MIN(words, (size_t)4096); /* where things are, as a rule */
+    _Atomic uint64_t *at =
+        (_Atomic uint64_t *)(void *)(a->at + 8 * (size_t)wild_below(&s->writer_rng, most));
     uint64_t word = wild_word(&s->writer_rng, GRANULES), before = at_load_relaxed(at);
     at_store_relaxed(at, word);
     if (wild_below(&s->writer_rng, 2) == 0)
@@ -123,7 +129,8 @@ static void come_out(struct scribbler *s)
     for (unsigned i = 0; i < THREADS; i++) {
         if (s->threads[i].m == NULL)
             continue;
-        at_store_relaxed(&s->threads[i].m->state, wild_below(&s->writer_rng, 2) == 0 ? SHM_OUT : SHM_PARKED);
+        at_store_relaxed(&s->threads[i].m->state,
+                         wild_below(&s->writer_rng, 2) == 0 ? SHM_OUT : SHM_PARKED);
         futex_wake_all(&s->threads[i].m->state);
     }
 }
@@ -155,7 +162,8 @@ static void add_area(struct scribbler *s, void *at, size_t bytes, uint32_t share
 static void find_areas(struct scribbler *s)
 {
     s->area_count = 0;
-    add_area(s, s->c.segment->row_words, offsetof(struct shm_session, row_notes) - offsetof(struct shm_session, row_words), 8);
+    add_area(s, s->c.segment->row_words,
+             offsetof(struct shm_session, row_notes) - offsetof(struct shm_session, row_words), 8);
     add_area(s, &s->c.segment->row_high, 64, 1);
     add_area(s, s->c.log, shm_log_bytes(HEAP_BYTES), 8);
     add_area(s, s->c.leases, sizeof(struct shm_leases), 8);
@@ -163,7 +171,8 @@ static void find_areas(struct scribbler *s)
         if (s->threads[i].m == NULL)
             continue;
         add_area(s, s->threads[i].m, offsetof(struct shm_mutator, rings), 5);
-        add_area(s, s->threads[i].m->hold_rows, shm_mutator_bytes(0) - offsetof(struct shm_mutator, hold_rows), 4);
+        add_area(s, s->threads[i].m->hold_rows,
+                 shm_mutator_bytes(0) - offsetof(struct shm_mutator, hold_rows), 4);
     }
     s->areas[s->area_count - 1].share = 0; /* the rest is the arena's */
     add_area(s, s->c.arena, HEAP_BYTES, 100);
@@ -261,7 +270,8 @@ static void fill_span(struct scribbler *s, uint32_t start, uint32_t granules)
         uint64_t *object = (uint64_t *)(void *)(s->c.arena + 8 * (size_t)at);
         at_store_relaxed((_Atomic uint64_t *)object, object_header(array ? s->refs : s->node, length));
         for (uint32_t i = 1; i <= words; i++)
-            at_store_relaxed((_Atomic uint64_t *)&object[i], any_made(s) | (array ? (uint64_t)any_made(s) << 32 : 0));
+            at_store_relaxed((_Atomic uint64_t *)&object[i],
+                             any_made(s) | (array ? (uint64_t)any_made(s) << 32 : 0));
         s->made[s->made_count++ % MADE] = at + 1;
         at += 1 + words;
     }
@@ -272,7 +282,8 @@ static void fill(struct scribbler *s)
 {
     struct raw_thread *t = &s->threads[below(s, THREADS)];
     enum shm_grant_class class = below(s, 3) == 0 ? below(s, SHM_GRANT_CLASSES) : SHM_GRANT_LINES;
-    uint32_t published = at_load_acquire(&t->m->mail[class].published), capacity = shm_ring_capacity(class);
+    uint32_t published = at_load_acquire(&t->m->mail[class].published),
+             capacity = shm_ring_capacity(class);
 
     for (uint32_t i = published - 8; i != published; i++) {
         struct shm_grant row = shm_mutator_ring(t->m, class)[i % capacity];
@@ -440,8 +451,10 @@ static void fill_name(struct scribbler *s, wire_request *r, struct bodies *b)
 /* Answers are read later; that one comes is not asked here. */
 static void ask_something(struct scribbler *s)
 {
-    static void (*const fills[])(struct scribbler *, wire_request *, struct bodies *) = { fill_grant, fill_grant, fill_grant, fill_grant,
-                                                                                          fill_lease, fill_moves, fill_name,  fill_looking };
+    static void (*const fills[])(struct scribbler *, wire_request *,
+                                 struct bodies *) = { fill_grant, fill_grant,  fill_grant,
+                                                      fill_grant, fill_lease,  fill_moves,
+                                                      fill_name,  fill_looking };
     wire_request request = wire_request_init();
     struct bodies bodies;
 
@@ -485,9 +498,11 @@ static void collect(struct scribbler *s)
     ck_assert_msg(started || reply->error->code == MMGC_E_CORRUPT, "collecting: %s", s->c.detail);
     wire_reply_free(reply);
     for (uint32_t waits = 0; at_load_acquire(&s->c.control->collections) < number; waits++) {
-        if (at_load_acquire(&s->c.control->corrupt) != 0 || at_load_acquire(&s->c.control->abandoned_stops) != given_up)
+        if (at_load_acquire(&s->c.control->corrupt) != 0 ||
+            at_load_acquire(&s->c.control->abandoned_stops) != given_up)
             return;
-        ck_assert_msg(waits < WAITS_MAX, "collection %" PRIu64 " of heap %s does not end", number, s->heap);
+        ck_assert_msg(waits < WAITS_MAX, "collection %" PRIu64 " of heap %s does not end", number,
+                      s->heap);
         usleep(WAIT_US);
     }
 }
@@ -544,8 +559,12 @@ static bool turn(struct scribbler *s)
 /* Collections come of themselves, too, young ones and cycles; and some heaps are looked at twice and quarantined. */
 static const char *wrong_options(const char *plan, uint64_t seed)
 {
-    static const char *const more[] = { "stress_factor=128K", "stress_factor=64K nursery=fixed:128K", "", "stress_factor=256K sanity=on",
-                                        "nursery=fixed:256K immix_always_defrag=on", "stress_factor=512K pause_goal=1ms" };
+    static const char *const more[] = { "stress_factor=128K",
+                                        "stress_factor=64K nursery=fixed:128K",
+                                        "",
+                                        "stress_factor=256K sanity=on",
+                                        "nursery=fixed:256K immix_always_defrag=on",
+                                        "stress_factor=512K pause_goal=1ms" };
     static char text[128];
 
     snprintf(text, sizeof(text), "plan=%s %s", plan, more[seed % MM_ARRAY_LEN(more)]);
@@ -592,7 +611,9 @@ START_TEST(whoever_scribbles_harms_nobody_but_himself)
     crew_init(&crew);
     struct mate *right = crew_start(&crew, be_right, &c);
     mate_await(right, 1, LIMIT_S);
-    s = (struct scribbler){ .daemon = d, .rng = stress_seed(5000 + (uint64_t)_i) | 1, .writer_rng = stress_seed(5300 + (uint64_t)_i) | 1 };
+    s = (struct scribbler){ .daemon = d,
+                            .rng = stress_seed(5000 + (uint64_t)_i) | 1,
+                            .writer_rng = stress_seed(5300 + (uint64_t)_i) | 1 };
     pthread_mutex_init(&s.lock, NULL);
     ck_assert_int_eq(pthread_create(&s.writer, NULL, scribble, &s), 0);
     scribble_for(&s, plan, right, stress_seconds_each(SECONDS_ALL, stress_plan_count()));
@@ -600,9 +621,11 @@ START_TEST(whoever_scribbles_harms_nobody_but_himself)
     pthread_join(s.writer, NULL);
     mate_tell(right, END);
     mate_join(right, LIMIT_S);
-    fprintf(stderr, "%s: %" PRIu64 " collections of %" PRIu64 " heaps, %" PRIu64 " quarantined, %" PRIu64 " words written; beside it %" PRIu64
-                    " steps and %" PRIu64 " comparisons under %s\n",
-            plan, s.collections, s.heaps, s.corrupt, s.written, right->numbers[0], right->numbers[1], others_plan);
+    fprintf(stderr,
+            "%s: %" PRIu64 " collections of %" PRIu64 " heaps, %" PRIu64 " quarantined, %" PRIu64
+            " words written; beside it %" PRIu64 " steps and %" PRIu64 " comparisons under %s\n",
+            plan, s.collections, s.heaps, s.corrupt, s.written, right->numbers[0],
+            right->numbers[1], others_plan);
     crew_fini(&crew);
     daemon_stop(d);
 }
