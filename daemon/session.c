@@ -409,11 +409,13 @@ uint32_t session_rows_racy(const struct session *s)
     return MM_MIN(high, s->server->config.max_handles); /* its own word for that is row_limit, which it may forget */
 }
 
-struct session_counts session_count_racy(const struct session *s)
+struct session_counts session_count_racy(const struct session *s, uint32_t *rows_left)
 {
     struct session_counts counts = { 0 };
+    uint32_t rows = session_rows_racy(s), end = MM_MIN(rows, *rows_left);
 
-    for (uint32_t i = 1, end = session_rows_racy(s); i < end; i++)
+    *rows_left -= end;
+    for (uint32_t i = 1; i < end; i++)
         counts.of[shm_row_kind(at_load_relaxed(&s->words->row_tags[i]))]++;
     return counts;
 }

@@ -452,6 +452,57 @@ START_TEST(packets_over_the_limit_are_refused_whatever_their_size)
 }
 END_TEST
 
+/* ---- tables that claim to be full ---------------------------------------------------------------------------------- */
+
+/* A page of the clients that come after @*after; how many. */
+static size_t list_clients(uint64_t *after, bool *ret_more)
+{
+    RAW(clients, CLIENTS, clients);
+
+    clients_body.after_session = *after;
+    wire_reply *reply = raw_ask(&other, &clients);
+    ck_assert_int_eq(reply->body_case, WIRE_REPLY(CLIENT_ROWS));
+    size_t count = reply->client_rows->n_rows;
+    ck_assert_uint_gt(count, 0);
+    *after = reply->client_rows->rows[count - 1]->session;
+    *ret_more = reply->client_rows->more;
+    wire_reply_free(reply);
+    return count;
+}
+
+/* All of them would be a second of everybody's time, with some hundred clients. */
+START_TEST(no_request_has_more_than_one_full_table_counted)
+{
+    enum { CLAIMING = 6 };
+    RAW(info, HEAP_INFO, heap_info);
+    struct raw c[CLAIMING];
+    uint64_t after = 0;
+    size_t seen = 0;
+    bool more = true;
+
+    for (int i = 0; i < CLAIMING; i++) {
+        raw_start(&c[i], d, "claiming");
+        raw_open(&c[i], "others", 0);
+        at_store_relaxed(&c[i].segment->row_high, UINT32_MAX);
+        at_store_relaxed(&c[i].segment->row_tags[1 + i], shm_row_tag(SHM_ROW_STRONG, 1));
+    }
+    for (int pages = 0; more; pages++) {
+        size_t count = list_clients(&after, &more);
+        ck_assert_uint_le(count, 2); /* one, and perhaps one whose table is empty */
+        ck_assert_int_lt(pages, 2 * CLAIMING);
+        seen += count;
+    }
+    ck_assert_uint_eq(seen, CLAIMING + 1);
+    info_body.name = (char *)"others";
+    wire_reply *reply = raw_ask(&other, &info);
+    ck_assert_int_eq(reply->body_case, WIRE_REPLY(HEAP_FACTS));
+    ck_assert_uint_eq(reply->heap_facts->handles, 1); /* of the first; then it had looked at enough */
+    wire_reply_free(reply);
+    for (int i = 0; i < CLAIMING; i++)
+        raw_close(&c[i]);
+}
+END_TEST
+
 /* ---- replies that nobody reads ------------------------------------------------------------------------------------ */
 
 static void ask_for_fds(struct raw *c, int threads)
@@ -522,6 +573,7 @@ static Suite *abuse_suite(void)
     tcase_add_test(abuse, what_is_refused_keeps_no_fds_either);
     tcase_add_test(abuse, a_client_that_sends_us_its_own_end_is_no_session_for_ever);
     tcase_add_test(abuse, packets_over_the_limit_are_refused_whatever_their_size);
+    tcase_add_test(abuse, no_request_has_more_than_one_full_table_counted);
     tcase_add_test(abuse, fds_in_replies_that_nobody_reads_are_not_kept);
     tcase_add_test(abuse, a_client_that_never_reads_is_not_answered_for_ever);
     suite_add_tcase(suite, abuse);
