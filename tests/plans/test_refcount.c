@@ -637,25 +637,6 @@ START_TEST(counting_that_is_interrupted_is_finished_by_the_next_pause_or_before)
 }
 END_TEST
 
-START_TEST(what_a_pause_left_is_done_by_one_without_roots)
-{
-    open_world(_i);
-    uint32_t head = make_list(1000);
-    fake_root(&world, 0, head);
-    ck_assert_uint_eq(settle(), 1000);
-    fake_roots_clear(&world);
-    (void)pause_only();
-    ck_assert_int_eq(heap_cycle(world.heap), HEAP_CYCLE_COUNTING);
-    struct heap_stop stop = fake_stop(&world);
-    stop.roots_overflowed = true;
-    struct heap_collection c = fake_collect_as(&world, &stop);
-    ck_assert_int_eq(heap_cycle(world.heap), HEAP_CYCLE_NONE);
-    counts_are_exact(world.heap, true);
-    ck_assert_uint_eq(c.live_objects, 0);
-    fake_world_close(&world);
-}
-END_TEST
-
 START_TEST(a_trace_whose_log_is_incomplete_becomes_a_whole_collection)
 {
     open_world(_i);
@@ -781,7 +762,6 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tc, survivors_leave_blocks_that_had_nothing_old, 0, WAYS);
     tcase_add_loop_test(tc, without_packets_the_dead_are_found_by_a_second_look, 0, WAYS);
     tcase_add_loop_test(tc, without_packets_for_the_young_the_next_collection_counts_anew, 0, 2); /* one worker */
-    tcase_add_loop_test(tc, what_a_pause_left_is_done_by_one_without_roots, 0, WAYS);
     tcase_add_loop_test(traces, cycles_are_left_to_a_trace, 0, WAYS);
     tcase_add_loop_test(traces, what_a_dropped_ring_referred_to_keeps_only_its_other_references, 0, WAYS);
     tcase_add_loop_test(traces, what_is_hidden_while_a_trace_marks_is_found, 0, WAYS);
