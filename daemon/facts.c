@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* facts.c - Facts: what mmgcctl shows: heaps, one heap, clients, named roots.
  *   Nothing here waits: the plans' numbers are as of the last time the heap's lock was to be had. A user is shown what it may
- *   open, and its own sessions. A page ends at its most rows or when the packet is full.                     */
+ *   open, and its own sessions. A page ends at its most rows, when the packet is full, or when so many rows of tables were looked at. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +21,7 @@
 #define CLIENT_PAGE_ROWS 64u
 #define THREAD_ROWS_MAX 256u
 #define ROOT_PAGE_ROWS 128u
+#define ROWS_A_REQUEST (1u << 20) /* of sessions' tables are looked at: a millisecond or two of everybody's time */
 #define NS_PER_MS UINT64_C(1000000)
 
 static wire_heap_row heap_row(const struct shared_heap *h)
@@ -74,12 +75,13 @@ static uint32_t handles_in(const struct session_counts *counts)
 
 static uint64_t handle_count(const struct shared_heap *h)
 {
+    uint32_t rows_left = ROWS_A_REQUEST;
     const struct session *s;
     uint64_t count = 0;
 
     TAILQ_FOREACH(s, &h->sessions, in_heap)
     {
-        struct session_counts counts = session_count_racy(s);
+        struct session_counts counts = session_count_racy(s, &rows_left);
         count += handles_in(&counts);
     }
     return count;
@@ -224,6 +226,7 @@ static void fill_thread(wire_thread_row *row, struct mutator *m)
 }
 
 struct client_page {
+    uint32_t rows_left; /* of tables, to be looked at */
     wire_client_row rows[CLIENT_PAGE_ROWS], *row_pointers[CLIENT_PAGE_ROWS];
     wire_thread_row *threads[CLIENT_PAGE_ROWS], **thread_pointers[CLIENT_PAGE_ROWS]; /* owned */
 };
@@ -240,7 +243,6 @@ static bool fill_client(struct client_page *page, size_t index, struct session *
 {
     size_t count = MM_MIN(s->mutator_count, THREAD_ROWS_MAX), i = 0;
     wire_client_row *row = page->row_pointers[index] = &page->rows[index];
-    struct session_counts counts = session_count_racy(s);
     struct mutator *m;
 
     page->threads[index] = calloc(count + 1, sizeof(page->threads[index][0]));
@@ -263,6 +265,7 @@ static bool fill_client(struct client_page *page, size_t index, struct session *
     row->heap = s->heap == NULL ? (char *)"" : s->heap->name;
     row->read_only = s->read_only;
     row->connected_ms = (mm_now_ns() - s->connected_ns) / NS_PER_MS;
+    struct session_counts counts = session_count_racy(s, &page->rows_left);
     row->handles = handles_in(&counts);
     row->leases = session_counts_leases(&counts);
     row->threads = page->thread_pointers[index];
@@ -291,7 +294,7 @@ static bool fill_clients(struct client_page *page, wire_reply *reply, struct ses
     {
         if (s->id <= after || !facts_may_see(asker, s, only))
             continue;
-        if (rows->n_rows == CLIENT_PAGE_ROWS) {
+        if (rows->n_rows == CLIENT_PAGE_ROWS || (rows->n_rows > 0 && session_rows_racy(s) > page->rows_left)) {
             rows->more = true;
             return true;
         }
@@ -323,6 +326,7 @@ enum handled request_clients(struct request *r)
     reply.client_rows = &rows;
     if (page != NULL) {
         rows.rows = page->row_pointers;
+        page->rows_left = ROWS_A_REQUEST;
         filled = fill_clients(page, &reply, r->session, only, clients->after_session);
     }
     if (filled)

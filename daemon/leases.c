@@ -190,7 +190,8 @@ static bool has_row(const struct session *s, uint64_t entry, uint32_t bucket)
     uint32_t slot = shm_lease_slot(entry); /* 20 bits: in the table */
     uint32_t kind = shm_row_kind(at_load_acquire(&s->words->row_tags[slot]));
 
-    return (SHM_ROW_LEASES >> kind & 1u) != 0 && at_load_relaxed(&s->words->row_words[slot]) == shm_lease_granule(entry, bucket);
+    return slot < s->server->config.max_handles && (SHM_ROW_LEASES >> kind & 1u) != 0 &&
+           at_load_relaxed(&s->words->row_words[slot]) == shm_lease_granule(entry, bucket);
 }
 
 static void suspect(struct shared_heap *h, const struct session *s, uint64_t entry, uint32_t bucket, uint32_t place)

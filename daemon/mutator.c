@@ -2,7 +2,8 @@
 /* mutator.c - Mutator: an attached thread's life, and the reading of its hostile words.
  *   M1  a word of the segment is loaded once, by one relaxed or acquire atomic, and used from the copy (S13)
  *   M2  what sizes anything here (root_capacity, published) is our own copy, never the segment's
- *   M3  the record is made at the first grant: attaching and detaching need no lock */
+ *   M3  the record is made at the first grant: attaching and detaching need no lock
+ *   M4  roots that are only claimed are not read: each page of them would be allocated, and charged to us (soundness S12) */
 #include "daemon/mutator.h"
 
 #include <errno.h>
@@ -17,11 +18,13 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "shm/commit.h"
 #include "shm/futex.h"
 #include "shm/units.h"
 
 #define STACK_BYTES_MIN (UINT64_C(64) << 10)
 #define STACK_BYTES_MAX (UINT64_C(1) << 30) /* the root area is half as large, and sparse */
+#define FEW_ROOTS 16384u                    /* 64 KiB: whether those were written is not asked */
 
 /* Nobody else has it yet. */
 static void publish(struct shm_mutator *words, uint32_t id, uint32_t root_capacity)
@@ -242,6 +245,16 @@ uint32_t mutator_locals_racy(const struct mutator *m)
     return MM_MIN(count, SHM_LOCALS_MAX);
 }
 
+/* M4. Who has so many has written them one after another. */
+static uint32_t written_roots(const struct mutator *m, uint32_t count)
+{
+    size_t offset = offsetof(struct shm_mutator, roots), bytes = (size_t)count * sizeof(uint32_t);
+
+    if (count <= FEW_ROOTS)
+        return count;
+    return (uint32_t)(shm_written_bytes(shm_segment_fd(m->segment), offset, bytes) / sizeof(uint32_t));
+}
+
 bool mutator_roots(const struct mutator *m, struct heap_roots ret_rows[2])
 {
     uint32_t roots = m->exact ? 0 : at_load_acquire(&m->words->root_count);
@@ -249,7 +262,7 @@ bool mutator_roots(const struct mutator *m, struct heap_roots ret_rows[2])
     ret_rows[0] = (struct heap_roots){
         .kind = HEAP_ROOTS_AMBIGUOUS,
         .words = (_Atomic uint32_t *)m->words->roots,
-        .count = MM_MIN(roots, m->root_capacity),
+        .count = written_roots(m, MM_MIN(roots, m->root_capacity)),
     };
     ret_rows[1] = (struct heap_roots){
         .kind = HEAP_ROOTS_EXACT,

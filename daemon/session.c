@@ -503,11 +503,13 @@ uint32_t session_rows_racy(const struct session *s)
     return MM_MIN(high, s->row_limit);
 }
 
-struct session_counts session_count_racy(const struct session *s)
+struct session_counts session_count_racy(const struct session *s, uint32_t *rows_left)
 {
     struct session_counts counts = { 0 };
+    uint32_t rows = session_rows_racy(s), end = MM_MIN(rows, *rows_left);
 
-    for (uint32_t i = 1, end = session_rows_racy(s); i < end; i++)
+    *rows_left -= end;
+    for (uint32_t i = 1; i < end; i++)
         counts.of[shm_row_kind(at_load_relaxed(&s->words->row_tags[i]))]++;
     return counts;
 }
@@ -519,7 +521,8 @@ uint32_t session_counts_leases(const struct session_counts *counts)
 
 uint32_t session_leases_racy(const struct session *s)
 {
-    struct session_counts counts = session_count_racy(s);
+    uint32_t rows_left = SHM_ROWS_MAX;
+    struct session_counts counts = session_count_racy(s, &rows_left);
 
     return session_counts_leases(&counts);
 }

@@ -92,13 +92,12 @@ int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_on
 bool session_more_rows(struct session *s, uint32_t *ret_wanted);
 /* Its table as a row of roots; world stopped. */
 void session_roots(const struct session *s, struct heap_roots *ret_row);
-uint32_t session_rows_racy(const struct session *s);          /* rows ever used, clamped */
-/* Rows of its table, by kind. Walks the table: for who asks, not for collections. */
+uint32_t session_rows_racy(const struct session *s);          /* rows from here on were never used, or are none (max_handles) */
+/* Rows of its table, by kind, of the first *rows_left, which it lowers by those it has looked at. For who asks, not for collections. */
 struct session_counts {
     uint32_t of[SHM_ROW_KINDS];
 };
-struct session_counts session_count_racy(const struct session *s);
+struct session_counts session_count_racy(const struct session *s, uint32_t *rows_left);
 uint32_t session_counts_leases(const struct session_counts *counts);         /* of those, the ones that are leases */
 uint32_t session_leases_racy(const struct session *s);        /* the same of all of its table */
-uint32_t session_rows_racy(const struct session *s);         /* rows from here on were never used; at most SHM_ROWS_MAX */
 void session_wake(struct session *s);                         /* go + 1 and a wake: after each resume (S4) */

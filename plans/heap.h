@@ -266,7 +266,8 @@ int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap
  *             heap_collect_stw(): the final mark; it becomes SWEEPING (or, with sanity, or if the log is incomplete: NONE).
  *             Without a stop, where heap_may_end_beside(): after each heap_mark() heap_end_mark(); true: it is SWEEPING. Otherwise
  *             heap_log_drain() of all that threads have written down by now, be it tentative (shm/write_barrier.h), heap_take_log(), and again
- *             The final mark needs no roots: roots_overflowed does not hold it up, but for a full collection in its place, which is left out
+ *             The final mark needs no roots: roots_overflowed does not hold it up, but for a full collection in its place, which is left out. A
+ *             cycle that is only CLEARED does: it becomes NONE
  *   SWEEPING  heap_sweep(), beside the heap's caller, then heap_take_swept(), by the heap's caller, as long as that says so; then
  *             heap_end_cycle(), by the heap's caller: NONE (or COUNTING, after a trace)
  * In a cycle the heap's caller seals no mutator and does not verify, nor count by type: they wait for its end. */

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "shm/segment.h"
 #include "shm/units.h"
@@ -170,4 +171,11 @@ uint64_t shm_resident_bytes(int fd)
     struct stat status;
 
     return fstat(fd, &status) < 0 ? 0 : (uint64_t)status.st_blocks * 512;
+}
+
+size_t shm_written_bytes(int fd, size_t offset, size_t bytes)
+{
+    off_t hole = lseek(fd, (off_t)offset, SEEK_HOLE);
+
+    return hole < 0 ? bytes : MM_MIN((size_t)hole - offset, bytes);
 }

@@ -34,3 +34,6 @@ uint64_t shm_headroom_under(const char *root);                /* the same from @
 
 /* Bytes of pages that the memfd has now (st_blocks). */
 uint64_t shm_resident_bytes(int fd);
+/* How many of @bytes from @offset on have pages, up to the first that has none: what was written without a gap is among them. To read further
+ * would allocate. @bytes where the system cannot say. */
+size_t shm_written_bytes(int fd, size_t offset, size_t bytes);

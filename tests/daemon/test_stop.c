@@ -451,6 +451,51 @@ START_TEST(forged_words_harm_nobody_else)
 }
 END_TEST
 
+static void take_all(struct raw_thread *t, enum shm_grant_class class)
+{
+    at_store_release(&t->m->mail[class].taken, at_load_acquire(&t->m->mail[class].published));
+}
+
+/* Nothing can be freed while some thread's roots are not known; whoever wants memory is told so, under plans that would mark or count while
+ * clients run, too, and gets it when they are known again. */
+START_TEST(roots_that_do_not_fit_cost_others_an_error_and_not_their_answer)
+{
+    static const char *const options[] = { "plan=immix", "plan=concurrentimmix",
+                                           "plan=concurrentstickyimmix", "plan=lxr" };
+    struct daemon *d = daemon_start(NULL);
+    struct raw overflowing, other;
+    struct raw_thread t, filling;
+    enum mmgc_error error;
+
+    raw_start(&overflowing, d, "overflowing");
+    overflowing.options = options[_i];
+    raw_open(&overflowing, "h", HEAP_BYTES);
+    raw_attach(&t, &overflowing, "deep");
+    raw_start(&other, d, "other");
+    raw_open(&other, "h", 0);
+    raw_attach(&filling, &other, "filling");
+    for (int round = 0; round < 3; round++) {
+        at_store_relaxed(&t.m->root_count, SHM_ROOTS_OVERFLOW);
+        for (int grants = 0; (error = raw_grant(&filling, SHM_GRANT_LINES, 262144)) == MMGC_E_OK;
+             grants++) {
+            take_all(&filling, SHM_GRANT_LINES);
+            ck_assert_int_lt(grants, 1000);
+        }
+        ck_assert_int_eq(error, MMGC_E_NOMEM);
+        uint64_t collections = collections_of(&other, "h");
+        raw_collect_wait(&other, raw_collect_begin(&other, ""));
+        usleep(100000);
+        ck_assert_uint_lt(collections_of(&other, "h"), collections + 10); /* and it does not try for ever */
+        at_store_relaxed(&t.m->root_count, 0);
+        raw_collect_wait(&other, raw_collect_begin(&other, ""));
+        ck_assert_int_eq(raw_grant(&filling, SHM_GRANT_LINES, 262144), MMGC_E_OK);
+    }
+    raw_close(&overflowing);
+    raw_close(&other);
+    daemon_stop(d);
+}
+END_TEST
+
 static uint32_t inherit_all(struct raw *heir)
 {
     RAW(inherit, INHERIT, inherit);
@@ -526,6 +571,7 @@ static Suite *stop_suite(void)
     tcase_add_test(stop, verify_and_histogram_are_answered_from_a_stopped_world);
     tcase_add_test(stop, a_heap_found_broken_is_quarantined);
     tcase_add_test(stop, forged_words_harm_nobody_else);
+    tcase_add_loop_test(stop, roots_that_do_not_fit_cost_others_an_error_and_not_their_answer, 0, 4);
     tcase_add_test(stop, a_forged_estate_harms_nobody_else);
     suite_add_tcase(suite, stop);
     return suite;

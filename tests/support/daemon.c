@@ -244,6 +244,19 @@ int daemon_fd_count(const struct daemon *d)
     return count - 2;
 }
 
+unsigned long daemon_resident_bytes(const struct daemon *d)
+{
+    char path[32];
+    unsigned long size, resident = 0, shared = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/statm", (int)d->pid);
+    FILE *statm = fopen(path, "re");
+    ck_assert_ptr_nonnull(statm);
+    ck_assert_int_eq(fscanf(statm, "%lu %lu %lu", &size, &resident, &shared), 3);
+    fclose(statm);
+    return (resident - shared) * (unsigned long)sysconf(_SC_PAGESIZE);
+}
+
 bool daemon_await_fds(const struct daemon *d, int count)
 {
     for (int tick = 0; tick < SETTLE_TICKS; tick++, usleep(TICK_US))
