@@ -35,7 +35,10 @@ int thread_explain_not_in(const struct mmgc_thread *t)
 {
     if (t == NULL)
         return error_set(MMGC_E_INVALID, "the thread is NULL");
-    return error_set(thread_of(t)->generation != fork_generation ? MMGC_E_FORKED : MMGC_E_NOT_IN, NULL);
+    if (thread_of(t)->generation != fork_generation)
+        return error_set(MMGC_E_FORKED, NULL);
+    int broken = at_load_relaxed(&thread_of(t)->heap->connection.broken); /* then it could not enter either, and may have been thrown out */
+    return error_set(broken != MMGC_OK ? broken : MMGC_E_NOT_IN, NULL);
 }
 
 void *thread_fail(struct thread *th, int code)
