@@ -30,6 +30,7 @@ struct thread_owner {       /* one system thread: the value of owner_key */
 static pthread_once_t owner_once = PTHREAD_ONCE_INIT;
 static pthread_key_t owner_key;
 static int owner_key_error;
+static bool owner_key_made;
 
 int thread_explain_not_in(const struct mmgc_thread *t)
 {
@@ -167,6 +168,16 @@ static void on_thread_exit(void *value)
 static void make_owner_key(void)
 {
     owner_key_error = pthread_key_create(&owner_key, on_thread_exit);
+    owner_key_made = owner_key_error == 0;
+}
+
+/* A library that has us inside may be unloaded before threads end that have been attached: nothing of us is called then. A heap that is still
+ * open learns of their ends by their pidfds. */
+static __attribute__((destructor)) void forget_owner_key(void)
+{
+    if (owner_key_made)
+        (void)pthread_key_delete(owner_key);
+    owner_key_made = false;
 }
 
 /* The calling thread's owner record, made at its first attachment. */
