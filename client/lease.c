@@ -220,7 +220,7 @@ MM_NO_CANARY int mmgc_lease_try(struct mmgc_thread *t, const void *object, enum 
 }
 
 MM_NO_CANARY int mmgc_lease_take(struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const char *name, uint64_t timeout_ns,
-                    mmgc_lease *ret_lease)
+                                 mmgc_lease *ret_lease)
 {
     return MISUSE(take(t, object, mode, name, timeout_ns, ret_lease));
 }

@@ -38,7 +38,8 @@ int thread_explain_not_in(const struct mmgc_thread *t)
         return error_set(MMGC_E_INVALID, "the thread is NULL");
     if (thread_of(t)->generation != fork_generation)
         return error_set(MMGC_E_FORKED, NULL);
-    int broken = at_load_relaxed(&thread_of(t)->heap->connection.broken); /* then it could not enter either, and may have been thrown out */
+    int broken = at_load_relaxed(&thread_of(t)->heap->connection.broken);
+    /* broken: it could not enter either, and may have been thrown out */
     return error_set(broken != MMGC_OK ? broken : MMGC_E_NOT_IN, NULL);
 }
 

@@ -15,7 +15,7 @@
 #include "tests/support/daemon.h"
 #include "tests/support/runner.h"
 
-#define SOON_MS 3000 /* the library's waits look around once a second; the rest is for a busy machine */
+#define SOON_MS 3000 /* the library's waits look around once a second; the rest is leeway */
 #define TRIALS 24
 #define AMID_MS 100
 
@@ -136,9 +136,11 @@ static void check_trial(const struct trial *trial, enum moment moment)
 {
     const struct row *row = &death_rows[trial->row];
 
-    ck_assert_msg(trial->code == row->code[moment], "%s: %d (%s), not %d", row->call, trial->code, mmgc_strerror(trial->code), row->code[moment]);
+    ck_assert_msg(trial->code == row->code[moment], "%s: %d (%s), not %d", row->call, trial->code,
+                  mmgc_strerror(trial->code), row->code[moment]);
     ck_assert_msg(trial->ms <= soon_ms(), "%s: %llu ms", row->call, (unsigned long long)trial->ms);
-    ck_assert_msg(trial->close_ms <= soon_ms(), "%s, then closing: %llu ms", row->call, (unsigned long long)trial->close_ms);
+    ck_assert_msg(trial->close_ms <= soon_ms(), "%s, then closing: %llu ms", row->call,
+                  (unsigned long long)trial->close_ms);
     if (moment == STOPPING)
         ck_assert_int_eq(trial->wished_code, MMGC_E_DISCONNECTED);
 }
@@ -163,7 +165,8 @@ static void check_calls(int first, enum moment moment)
             ck_assert_int_eq(pthread_join(trials[i].wisher, NULL), 0);
         longest_ms = MM_MAX(longest_ms, trials[i].ms);
     }
-    fprintf(stderr, "rows %d to %d, moment %d: the longest took %llu ms\n", first, first + count - 1, (int)moment, (unsigned long long)longest_ms);
+    fprintf(stderr, "rows %d to %d, moment %d: the longest took %llu ms\n", first,
+            first + count - 1, (int)moment, (unsigned long long)longest_ms);
     for (int i = 0; i < count; i++)
         check_trial(&trials[i], moment);
     ck_assert_int_eq(fd_count(), before);
@@ -222,13 +225,15 @@ static int check_header(const char *path)
 
 START_TEST(every_public_call_has_a_row)
 {
-    static const char *const headers[] = { "mmgc", "handle", "lease", "hold", "notice", "guardian", "reference" };
+    static const char *const headers[] = { "mmgc",   "handle",   "lease",    "hold",
+                                           "notice", "guardian", "reference" };
     const char *root = getenv("MMGC_SOURCE_ROOT");
     int count = 0;
     char path[512];
 
     for (size_t i = 0; i < MM_ARRAY_LEN(headers); i++) {
-        snprintf(path, sizeof(path), "%s/client/include/mmgc/%s.h", root != NULL ? root : ".", headers[i]);
+        snprintf(path, sizeof(path), "%s/client/include/mmgc/%s.h", root != NULL ? root : ".",
+                 headers[i]);
         count += check_header(path);
     }
     ck_assert_int_gt(count, 70);

@@ -146,7 +146,8 @@ static int be_child(void)
     struct mmgc_notice notice;
     size_t count;
 
-    if (mmgc_ping(client) != MMGC_E_FORKED || mmgc_enter(t) != MMGC_E_FORKED || mmgc_gc(t) != MMGC_E_FORKED)
+    if (mmgc_ping(client) != MMGC_E_FORKED || mmgc_enter(t) != MMGC_E_FORKED ||
+        mmgc_gc(t) != MMGC_E_FORKED)
         return __LINE__;
     if (mmgc_new(t, node_type) != NULL || mmgc_thread_error(t) != MMGC_E_FORKED)
         return __LINE__;
@@ -303,7 +304,8 @@ START_TEST(threads_that_end_inside_are_waited_for_by_nobody)
     }
     uint64_t before_ns = mm_now_ns();
     ck_assert_ok(mmgc_gc(t));
-    ck_assert_uint_lt((mm_now_ns() - before_ns) / 1000000, 5000); /* half of what the daemon waits for one that is inside */
+    ck_assert_uint_lt((mm_now_ns() - before_ns) / 1000000,
+                      5000); /* half of what the daemon waits for one that is inside */
 }
 END_TEST
 
@@ -314,7 +316,8 @@ static Suite *fork_exec_suite(void)
 
     tcase_add_checked_fixture(process, setup, teardown);
     tcase_set_timeout(process, 60);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* their allocators may be locked by a thread that the child has not */
+#if !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__) /* their allocators may be locked by a thread that the child has not */
     tcase_add_test(process, children_of_a_busy_client_have_nothing_and_can_have_their_own);
 #endif
     tcase_add_test(process, a_child_that_lives_on_keeps_no_session_alive);

@@ -138,7 +138,9 @@ START_TEST(a_child_is_forked_for_both)
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0)
-        _exit(modules[LINKED]->ping() == MMGC_E_FORKED && modules[EMBEDDED]->ping() == MMGC_E_FORKED ? 0 : 1);
+        _exit(modules[LINKED]->ping() == MMGC_E_FORKED && modules[EMBEDDED]->ping() == MMGC_E_FORKED
+                  ? 0
+                  : 1);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_int_eq(status, 0);
     ck_assert_ok(modules[LINKED]->ping());
@@ -177,7 +179,8 @@ START_TEST(a_thread_that_ends_is_detached_from_both)
     ck_assert_int_eq((int)(intptr_t)result, MMGC_OK);
     uint64_t before_ns = mm_now_ns();
     ck_assert_ok(modules[LINKED]->collect());
-    ck_assert_uint_lt((mm_now_ns() - before_ns) / 1000000, 5000); /* half of what the daemon waits for one that is inside */
+    ck_assert_uint_lt((mm_now_ns() - before_ns) / 1000000,
+                      5000); /* half of what the daemon waits for one that is inside */
     close_both();
 }
 END_TEST

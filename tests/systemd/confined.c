@@ -19,7 +19,9 @@
 #include <unistd.h>
 
 #define CAN_NOT_RUN 77
-#define NAMESPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+#define NAMESPACES \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
+     CLONE_NEWNET)
 
 static struct sock_filter code[BPF_MAXINSNS];
 static unsigned short length;
@@ -75,7 +77,8 @@ static void emit_forbid_namespaces(void)
     for (unsigned bit = 1; bit != 0; bit <<= 1)
         if ((NAMESPACES & bit) != 0)
             emit_forbid_bits(SYS_clone, 0, bit);
-    emit_call(SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS); /* its flags are in memory: systemd refuses it so, and glibc takes the other */
+    emit_call(SYS_clone3, SECCOMP_RET_ERRNO |
+                              ENOSYS); /* its flags are in memory: systemd refuses it so, and glibc takes the other */
 }
 
 static void emit_forbid_families(void)
@@ -107,7 +110,8 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     emit_all(calls);
     struct sock_fprog filter = { length, code };
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) < 0) {
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) < 0) {
         perror("confined: seccomp");
         return CAN_NOT_RUN;
     }
