@@ -220,13 +220,13 @@ static inline __attribute__((always_inline)) int take(struct mmgc_thread *t, con
 }
 static_assert(MMGC_LEASE_SHARED == 0 && MMGC_LEASE_EXCLUSIVE == 1 && SHM_LEASE_EXCLUSIVE == SHM_LEASE_SHARED + 1, "take()");
 
-int mmgc_lease_try(struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const char *name, mmgc_lease *ret_lease)
+MM_NO_CANARY int mmgc_lease_try(struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const char *name, mmgc_lease *ret_lease)
 {
     return MISUSE(take(t, object, mode, name, 0, ret_lease));
 }
 
-int mmgc_lease_take(struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const char *name, uint64_t timeout_ns,
-                    mmgc_lease *ret_lease)
+MM_NO_CANARY int mmgc_lease_take(struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const char *name, uint64_t timeout_ns,
+                                 mmgc_lease *ret_lease)
 {
     return MISUSE(take(t, object, mode, name, timeout_ns, ret_lease));
 }
@@ -355,7 +355,7 @@ int mmgc_lease_release(struct mmgc_heap *heap, mmgc_lease lease)
     return MMGC_OK;
 }
 
-void *mmgc_lease_object(struct mmgc_heap *heap, mmgc_lease lease)
+MM_NO_CANARY void *mmgc_lease_object(struct mmgc_heap *heap, mmgc_lease lease)
 {
     uint32_t tag = 0;
     int r = check_heap(heap);
@@ -367,7 +367,7 @@ void *mmgc_lease_object(struct mmgc_heap *heap, mmgc_lease lease)
     return heap->base + (uint64_t)at_load_acquire(&heap->session->row_words[lease.slot]) * MM_GRANULE_BYTES;
 }
 
-int mmgc_lease_check(struct mmgc_heap *heap, mmgc_lease lease)
+MM_NO_CANARY int mmgc_lease_check(struct mmgc_heap *heap, mmgc_lease lease)
 {
     uint32_t tag = 0;
     int r = check_heap(heap);

@@ -40,8 +40,9 @@ static const char *build_path(const char *tail)
 const char *daemon_program(void)
 {
     static char path[PATH_MAX];
+    const char *wrapped = getenv("MMGC_DAEMON");
 
-    snprintf(path, sizeof(path), "%s", build_path("daemon/mmgcd"));
+    snprintf(path, sizeof(path), "%s", wrapped != NULL ? wrapped : build_path("daemon/mmgcd"));
     return path;
 }
 

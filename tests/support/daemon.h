@@ -2,6 +2,7 @@
 #pragma once
 /* Daemon: a private mmgcd for one test, in a directory of its own; whatever does not go as it should fails the test.
  *   Threads  one at a time       Env  MMGC_BUILD_ROOT: where the build is (meson test sets it)
+ *                                     MMGC_DAEMON: what to start instead of its daemon/mmgcd (tests/systemd/test_filter.py)
  *   Life     it dies with the test that started it, however that ends                                     */
 #include <stdbool.h>
 #include <sys/types.h>
