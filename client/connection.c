@@ -2,10 +2,12 @@
 /* connection.c - Connection: requests out, replies and events in.
  *   C1  whoever holds the lock receives; a reply that is not its own is a late one (its caller timed out) or an event
  *   C2  `broken` is set once, by the first reason to be learnt: an event that says why comes before the end of file
+ *       What it says in words is kept, too: last_word is written before `told`, by whoever holds the lock, and never again
  *   C3  no wait is unbounded: a reply has CALL_DEADLINE_MS, everything else is looked at without waiting */
 #include "client/connection.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,15 +25,28 @@ int connection_break(struct connection *c, int code)
     return at_load_acquire(&c->broken);
 }
 
+/* What every call gets now. */
+static int broken_error(struct connection *c)
+{
+    bool told = at_load_acquire(&c->told);
+
+    return error_set(at_load_acquire(&c->broken), told ? "%s" : NULL, c->last_word);
+}
+
 /* A reply that no caller waits for. Serial 0: an event, and all there are today end the session. */
 static void on_stray(struct connection *c, const wire_reply *reply)
 {
     if (reply->body_case != WIRE_REPLY(ERROR) || reply->error->code == MMGC_E_OK)
         return;
-    if (reply->serial == 0)
+    if (reply->serial == 0) {
+        if (!at_load_relaxed(&c->told)) {
+            snprintf(c->last_word, sizeof(c->last_word), "%s", reply->error->detail);
+            at_store_release(&c->told, true); /* pairs with broken_error() */
+        }
         (void)connection_break(c, (int)reply->error->code);
-    else
+    } else {
         at_store_release(&c->refused[reply->serial % REFUSED_KEPT], (uint64_t)reply->serial << 32 | reply->error->code);
+    }
 }
 
 /* One packet in. MMGC_OK with *ret_reply NULL: nothing of use came. MMGC_E_SYSTEM: no memory to read it into. */
@@ -67,12 +82,13 @@ static int send_error(struct connection *c, const wire_request *request, int r)
     if (r != -EPIPE && r != -ECONNRESET && r != -ENOTCONN)
         return error_system("sending to the daemon", r);
     (void)connection_look(c);
-    return error_set(connection_break(c, MMGC_E_DISCONNECTED), NULL);
+    (void)connection_break(c, MMGC_E_DISCONNECTED);
+    return broken_error(c);
 }
 
-static int receive_error(int code)
+static int receive_error(struct connection *c, int code)
 {
-    return code == MMGC_E_SYSTEM ? error_system("a reply of the daemon", -ENOMEM) : error_set(code, NULL);
+    return code == MMGC_E_SYSTEM ? error_system("a reply of the daemon", -ENOMEM) : broken_error(c);
 }
 
 /* Waits for the reply to @serial, taking note of everything that comes before it. */
@@ -91,7 +107,7 @@ static int await_reply_locked(struct connection *c, uint32_t serial, wire_reply 
             return error_system("waiting for the daemon", r);
         r = receive_locked(c, ret_reply, ret_fds);
         if (r != MMGC_OK)
-            return receive_error(r);
+            return receive_error(c, r);
         if (*ret_reply == NULL)
             continue;
         if ((*ret_reply)->serial == serial)
@@ -122,7 +138,7 @@ int connection_call(struct connection *c, wire_request *request, const struct pa
     int r = at_load_acquire(&c->broken);
 
     if (r != MMGC_OK)
-        return error_set(r, NULL);
+        return broken_error(c);
     (void)pthread_mutex_lock(&c->lock);
     int sent = send_request(c, request, fds);
     if (sent == 0)
@@ -148,7 +164,7 @@ int connection_post(struct connection *c, wire_request *request, uint32_t *ret_s
     int r = at_load_acquire(&c->broken);
 
     if (r != MMGC_OK)
-        return error_set(r, NULL);
+        return broken_error(c);
     r = send_request(c, request, NULL); /* without the lock: a send is atomic */
     *ret_serial = request->serial;
     return r < 0 ? send_error(c, request, r) : MMGC_OK;
@@ -167,7 +183,7 @@ int connection_event(struct connection *c, int timeout_ms, wire_reply **ret_repl
 
     *ret_reply = NULL;
     if (r != MMGC_OK)
-        return error_set(r, NULL);
+        return broken_error(c);
     (void)pthread_mutex_lock(&c->lock);
     int waited = packet_wait(c->sock, timeout_ms);
     r = waited == 0 ? receive_locked(c, ret_reply, ret_fds) : MMGC_E_TIMEOUT;
@@ -175,7 +191,7 @@ int connection_event(struct connection *c, int timeout_ms, wire_reply **ret_repl
     if (r == MMGC_E_TIMEOUT)
         return waited == -ETIMEDOUT ? r : error_system("waiting for the daemon", waited);
     if (r != MMGC_OK)
-        return receive_error(r);
+        return receive_error(c, r);
     if (*ret_reply == NULL)
         return MMGC_E_TIMEOUT;
     on_stray(c, *ret_reply);
@@ -199,8 +215,7 @@ int connection_look(struct connection *c)
         }
         (void)pthread_mutex_unlock(&c->lock);
     }
-    int code = at_load_acquire(&c->broken);
-    return code == MMGC_OK ? MMGC_OK : error_set(code, NULL);
+    return at_load_acquire(&c->broken) == 0 ? MMGC_OK : broken_error(c);
 }
 
 static int say_hello(struct connection *c, const char *name)

@@ -5,6 +5,7 @@
  *            is IN may wait for it: the daemon's loop answers at once, also while a stop is pending.
  *   Errors   MMGC_OK or an MMGC_E_ code, its case kept by error_set()                                   */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/packet.h"
@@ -18,6 +19,8 @@ struct connection {
     unsigned generation;                     /* [const] fork_generation when it was opened */
     _Atomic uint32_t serial;                 /* of the last request */
     _Atomic int broken;                      /* 0, or the code that every later call gets; the first reason stays */
+    _Atomic bool told;                       /* release-stored once last_word is written */
+    char last_word[192];                     /* what the daemon said of it, in words; the lock's holder writes it, once */
     _Atomic uint64_t refused[REFUSED_KEPT];  /* serial << 32 | code: errors for requests that await no reply, by serial: one who waits
                                               * finds its own, though others were refused since */
     pthread_mutex_t lock;                    /* one round trip: who holds it receives */

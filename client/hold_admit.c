@@ -22,7 +22,7 @@ static int admit(struct thread *th, const void *object, void **value)
     return stow_out(th, outside, value, 1, waits(th));
 }
 
-bool hold_admit(struct thread *th, const void *object, const void **value)
+MM_NO_CANARY bool hold_admit(struct thread *th, const void *object, const void **value)
 {
     void *now = (void *)(uintptr_t)*value;
 

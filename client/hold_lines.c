@@ -10,15 +10,16 @@
 #include "client/error.h"
 #include "client/heap.h"
 #include "shm/base.h"
+#include "shm/segment.h"
 
 #define PIECE_BYTES (UINT64_C(256) << 10) /* 512 mappings of it for the largest heap, and in cache for any */
 
 static int piece_new(size_t bytes)
 {
-    int fd = memfd_create("mmgc-held-lines", MFD_CLOEXEC);
+    int fd = shm_memfd_new("mmgc-held-lines");
 
     if (fd < 0)
-        return -errno;
+        return fd;
     char *ones = ftruncate(fd, (off_t)bytes) < 0 ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (ones == MAP_FAILED) {
         int r = -errno;

@@ -212,7 +212,7 @@ static void *new_large(struct mmgc_thread *t, uint64_t bytes, uint64_t header)
     return r == MMGC_OK ? hold_welcome(t, large_new(th, bytes, header), bytes) : thread_fail(th, r);
 }
 
-void *hold_new(struct mmgc_thread *t, mmgc_type type, uint32_t length)
+MM_NO_CANARY void *hold_new(struct mmgc_thread *t, mmgc_type type, uint32_t length)
 {
     struct thread *th = thread_of(t);
     uint64_t bytes = mmgc_size(type, length), header = type->header | (uint64_t)length << 32;

@@ -5,6 +5,8 @@
  *   L3  every wait ends at its deadline: it looks by itself each SLICE_NS, so a wake that is lost, or forged, costs no more than that */
 #include <mmgc/lease.h>
 
+#include <unistd.h>
+
 #include "client/lease_table.h"
 #include "client/misuse.h"
 #include "client/row.h"
@@ -114,14 +116,18 @@ static __attribute__((noinline)) int explain_take(const struct mmgc_thread *t, c
         return error_set(MMGC_E_INVALID, "object or ret_lease is NULL, or there is no such mode");
     if (thread_of(t)->heap->leases == NULL)
         return error_set(MMGC_E_READ_ONLY, NULL);
-    return error_set(MMGC_E_LIMIT, "as many sessions as can lease anything have the heap open");
+    const struct shm_session *session = thread_of(t)->heap->session;
+    if (session->lease_holder == 0)
+        return error_set(MMGC_E_LIMIT, "as many sessions as can lease anything have the heap open");
+    return error_set(MMGC_E_LIMIT, "user %u has %u leases, as many as max_leases of [user] in mmgcd.conf allows", (unsigned)geteuid(),
+                     at_load_relaxed(&session->lease_limit));
 }
 
 static inline int check_take(const struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const mmgc_lease *ret_lease)
 {
     bool asked = thread_may_go_on(t) && object != NULL && ret_lease != NULL && (unsigned)mode <= MMGC_LEASE_EXCLUSIVE;
 
-    if (MM_LIKELY(asked && thread_of(t)->heap->leases != NULL && thread_of(t)->heap->session->lease_holder != 0))
+    if (MM_LIKELY(asked && thread_of(t)->heap->leases != NULL && at_load_relaxed(&thread_of(t)->heap->session->may_lease) != 0))
         return MMGC_OK;
     return explain_take(t, object, mode, ret_lease);
 }
@@ -214,13 +220,13 @@ static inline __attribute__((always_inline)) int take(struct mmgc_thread *t, con
 }
 static_assert(MMGC_LEASE_SHARED == 0 && MMGC_LEASE_EXCLUSIVE == 1 && SHM_LEASE_EXCLUSIVE == SHM_LEASE_SHARED + 1, "take()");
 
-int mmgc_lease_try(struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const char *name, mmgc_lease *ret_lease)
+MM_NO_CANARY int mmgc_lease_try(struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const char *name, mmgc_lease *ret_lease)
 {
     return MISUSE(take(t, object, mode, name, 0, ret_lease));
 }
 
-int mmgc_lease_take(struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const char *name, uint64_t timeout_ns,
-                    mmgc_lease *ret_lease)
+MM_NO_CANARY int mmgc_lease_take(struct mmgc_thread *t, const void *object, enum mmgc_lease_mode mode, const char *name, uint64_t timeout_ns,
+                                 mmgc_lease *ret_lease)
 {
     return MISUSE(take(t, object, mode, name, timeout_ns, ret_lease));
 }
@@ -349,7 +355,7 @@ int mmgc_lease_release(struct mmgc_heap *heap, mmgc_lease lease)
     return MMGC_OK;
 }
 
-void *mmgc_lease_object(struct mmgc_heap *heap, mmgc_lease lease)
+MM_NO_CANARY void *mmgc_lease_object(struct mmgc_heap *heap, mmgc_lease lease)
 {
     uint32_t tag = 0;
     int r = check_heap(heap);
@@ -361,7 +367,7 @@ void *mmgc_lease_object(struct mmgc_heap *heap, mmgc_lease lease)
     return heap->base + (uint64_t)at_load_acquire(&heap->session->row_words[lease.slot]) * MM_GRANULE_BYTES;
 }
 
-int mmgc_lease_check(struct mmgc_heap *heap, mmgc_lease lease)
+MM_NO_CANARY int mmgc_lease_check(struct mmgc_heap *heap, mmgc_lease lease)
 {
     uint32_t tag = 0;
     int r = check_heap(heap);

@@ -160,10 +160,10 @@ static int dropped(struct mmgc_notices *n)
 
 static int receive(struct mmgc_notices *n, bool due, uint64_t timeout_ns)
 {
-    uint64_t wait_ns = due ? DUE_NS : timeout_ns;
+    uint64_t wait_ns = due ? DUE_NS : timeout_ns, wait_ms = wait_ns / NS_PER_MS + (wait_ns % NS_PER_MS != 0);
     struct packet_fds fds = { .count = 0 };
     wire_reply *reply;
-    int r = connection_event(&n->table->connection, (int)MM_MIN((wait_ns + NS_PER_MS - 1) / NS_PER_MS, (uint64_t)WAIT_MAX_MS), &reply, &fds);
+    int r = connection_event(&n->table->connection, (int)MM_MIN(wait_ms, (uint64_t)WAIT_MAX_MS), &reply, &fds);
 
     if (r == MMGC_OK)
         r = begin(n, reply, &fds);
@@ -174,7 +174,8 @@ static int receive(struct mmgc_notices *n, bool due, uint64_t timeout_ns)
     return r;
 }
 
-/* Sees to it that one has been begun, if there is one. */
+/* Sees to it that one has been begun, if there is one. Looks at the socket also where nothing is due and nobody waits: who polls the fd and finds
+ * it readable because the daemon has gone must hear of that. */
 static int advance_locked(struct mmgc_notices *n, uint64_t timeout_ns)
 {
     uint64_t decided = at_load_acquire(&n->table->session->notices);
@@ -182,7 +183,7 @@ static int advance_locked(struct mmgc_notices *n, uint64_t timeout_ns)
 
     if ((decided & SHM_NOTICES_DROPPED) != 0)
         return dropped(n);
-    if (n->now.number != 0 || (!due && timeout_ns == 0))
+    if (n->now.number != 0)
         return MMGC_OK;
     return receive(n, due, timeout_ns);
 }

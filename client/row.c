@@ -33,9 +33,30 @@ static int links_make_locked(struct mmgc_heap *heap)
     return MMGC_OK;
 }
 
+static uint32_t rows_allowed(const struct mmgc_heap *heap)
+{
+    uint32_t limit = at_load_acquire(&heap->session->row_limit); /* pairs with give_rows() of daemon/session.c */
+
+    return MM_MIN(limit, SHM_ROWS_MAX);
+}
+
+/* All that we may use are used: the daemon has more for us, as long as our user may have more. */
+static int ask_for_rows(struct mmgc_heap *heap, uint32_t slot)
+{
+    wire_more_rows more = wire_more_rows_init();
+    wire_request request = wire_request_init();
+
+    request.body_case = WIRE_REQUEST(MORE_ROWS);
+    request.more_rows = &more;
+    int r = connection_call(&heap->connection, &request, NULL, WIRE_REPLY(DONE), NULL, NULL);
+    if (r == MMGC_E_UNSUPPORTED || (r == MMGC_OK && slot >= rows_allowed(heap)))
+        return error_set(MMGC_E_LIMIT, "%u handles, leases, guards and watches together (max_handles)", slot - 1);
+    return r;
+}
+
 static int slot_take_locked(struct mmgc_heap *heap, uint32_t *ret_slot)
 {
-    uint32_t limit = MM_MIN(heap->session->row_limit, SHM_ROWS_MAX), slot = heap->row_free;
+    uint32_t slot = heap->row_free;
     int r = heap->row_next == NULL ? links_make_locked(heap) : MMGC_OK;
 
     if (r != MMGC_OK)
@@ -46,8 +67,8 @@ static int slot_take_locked(struct mmgc_heap *heap, uint32_t *ret_slot)
         return MMGC_OK;
     }
     slot = MM_MAX(heap->row_high, 1u);
-    if (slot >= limit)
-        return error_set(MMGC_E_LIMIT, "%u handles, leases, guards and watches together (max_handles)", limit - 1);
+    if (slot >= rows_allowed(heap) && (r = ask_for_rows(heap, slot)) != MMGC_OK)
+        return r;
     heap->row_high = slot + 1;
     at_store_release(&heap->session->row_high, slot + 1); /* R2 */
     *ret_slot = slot;

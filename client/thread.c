@@ -30,12 +30,17 @@ struct thread_owner {       /* one system thread: the value of owner_key */
 static pthread_once_t owner_once = PTHREAD_ONCE_INIT;
 static pthread_key_t owner_key;
 static int owner_key_error;
+static bool owner_key_made;
 
 int thread_explain_not_in(const struct mmgc_thread *t)
 {
     if (t == NULL)
         return error_set(MMGC_E_INVALID, "the thread is NULL");
-    return error_set(thread_of(t)->generation != fork_generation ? MMGC_E_FORKED : MMGC_E_NOT_IN, NULL);
+    if (thread_of(t)->generation != fork_generation)
+        return error_set(MMGC_E_FORKED, NULL);
+    int broken = at_load_relaxed(&thread_of(t)->heap->connection.broken);
+    /* broken: it could not enter either, and may have been thrown out */
+    return error_set(broken != MMGC_OK ? broken : MMGC_E_NOT_IN, NULL);
 }
 
 void *thread_fail(struct thread *th, int code)
@@ -164,6 +169,16 @@ static void on_thread_exit(void *value)
 static void make_owner_key(void)
 {
     owner_key_error = pthread_key_create(&owner_key, on_thread_exit);
+    owner_key_made = owner_key_error == 0;
+}
+
+/* A library that has us inside may be unloaded before threads end that have been attached: nothing of us is called then. A heap that is still
+ * open learns of their ends by their pidfds. */
+static __attribute__((destructor)) void forget_owner_key(void)
+{
+    if (owner_key_made)
+        (void)pthread_key_delete(owner_key);
+    owner_key_made = false;
 }
 
 /* The calling thread's owner record, made at its first attachment. */

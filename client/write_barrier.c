@@ -80,8 +80,9 @@ static inline bool rests(struct thread *th)
     return true;
 }
 
-/* Asks without waiting. If it cannot be sent the ring fills, and the collection that follows looks at everything. */
-static void ask_drain(struct thread *th, uint32_t pushed)
+/* Asks without waiting. If it cannot be sent the ring fills, and the collection that follows looks at everything. Its locals, for which there
+ * is a stack protector, are no business of its callers. */
+static __attribute__((noinline)) void ask_drain(struct thread *th, uint32_t pushed)
 {
     wire_drain drain = wire_drain_init();
     wire_request request = wire_request_init();

@@ -100,6 +100,8 @@ static void start_helpers(void)
 int committer_main(void)
 {
     volunteer_for_oom();
+    /* As the daemon: what it maps is every client's data. Not before the above, which it may not write then. */
+    (void)prctl(PR_SET_DUMPABLE, 0);
     (void)prctl(PR_SET_NAME, "mmgcd-commit");
     (void)signal(SIGINT, SIG_IGN); /* Ctrl-C in a terminal is for the daemon, which then ends us */
     (void)signal(SIGTERM, SIG_IGN);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.c - Config: defaults, then the file, then the command line.
- *   C1  an option is a row of DAEMON_OPTIONS or HEAP_OPTIONS and nothing else: file, command line, defaults and
+ *   C1  an option is a row of DAEMON_OPTIONS, HEAP_OPTIONS or USER_OPTIONS and nothing else: file, command line, defaults and
  *       --help follow from it */
 #include "daemon/config.h"
 
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/config_file.h"
 
@@ -24,20 +25,22 @@ static const struct option_row rows[] = { DAEMON_OPTIONS(OPTION_ROW) };
 
 const struct option_table daemon_option_table = { "daemon", rows, MM_ARRAY_LEN(rows) };
 
-static const struct option_table *const tables[] = { &daemon_option_table, &heap_option_table };
+static const struct option_table *const tables[] = { &daemon_option_table, &heap_option_table, &user_option_table };
 
 /* What a table's rows fill. */
 static void *fields_of(struct config *config, const struct option_table *table)
 {
-    return table == &heap_option_table ? (void *)&config->heap : config;
+    return table == &heap_option_table ? (void *)&config->heap : table == &user_option_table ? (void *)&config->user : config;
 }
 
-/* How a row is called on the command line: --max-heaps, and --heap-size for what is of [heap]. */
+/* How a row is called on the command line: --max-heaps, and --heap-size for what is of [heap], --user-max-heaps of [user]. */
 #define OPTION_NAME_MAX 48
 static void option_name(const struct option_table *table, const struct option_row *row,
                         char ret_name[OPTION_NAME_MAX])
 {
-    snprintf(ret_name, OPTION_NAME_MAX, "%s%s", table == &heap_option_table ? "heap-" : "", row->key);
+    bool own = table == &daemon_option_table;
+
+    snprintf(ret_name, OPTION_NAME_MAX, "%s%s%s", own ? "" : table->section, own ? "" : "-", row->key);
     for (char *c = ret_name; *c != '\0'; c++)
         if (*c == '_')
             *c = '-';
@@ -82,8 +85,10 @@ bool config_read_file(struct config *ret_config, const char *file)
 void config_fini(struct config *config)
 {
     free(config->sections);
+    free(config->users);
     config->sections = NULL;
-    config->section_count = 0;
+    config->users = NULL;
+    config->section_count = config->user_count = 0;
 }
 
 void config_heap(const struct config *config, const char *name, struct heap_settings *ret_settings)
@@ -92,6 +97,19 @@ void config_heap(const struct config *config, const char *name, struct heap_sett
     for (size_t i = 0; i < config->section_count; i++)
         if (strcmp(config->sections[i].name, name) == 0)
             heap_layer_apply(&config->sections[i].layer, ret_settings);
+}
+
+void config_user(const struct config *config, uid_t uid, struct user_limits *ret_limits, const struct user_section **ret_section)
+{
+    *ret_section = NULL;
+    *ret_limits = config->user;
+    if (uid == 0 || uid == geteuid())
+        user_limits_lift(ret_limits);
+    for (size_t i = 0; i < config->user_count; i++)
+        if (config->users[i].uid == uid) {
+            *ret_section = &config->users[i];
+            user_layer_apply(&config->users[i].layer, ret_limits);
+        }
 }
 
 /* ---- the command line ---- */
@@ -133,8 +151,8 @@ static void print_help(void)
                    row->help, row->fallback);
         }
     puts("\nSizes take K, M, G; times take ms, s, min. In the file, --max-heaps is max_heaps below [daemon],\n"
-         "and --heap-size is size below [heap]. Options of a heap can be said for the heap of that name below\n"
-         "[heap NAME], and by who creates it.");
+         "--heap-size is size below [heap], and --user-max-heaps is max_heaps below [user]. Options of a heap can be\n"
+         "said for the heap of that name below [heap NAME], and by who creates it; those of a user below [user NAME].");
 }
 
 void config_print_options(void)
@@ -148,6 +166,7 @@ void config_print_options(void)
 
 static void add_argument_names(struct argument_names *args, const struct option_table *table)
 {
+    MM_ASSERT((size_t)args->count + table->count <= ROWS_MAX);
     for (size_t i = 0; i < table->count; i++) {
         int n = args->count++;
         args->table[n] = table;
@@ -160,7 +179,6 @@ static void add_argument_names(struct argument_names *args, const struct option_
 static void make_argument_names(struct argument_names *args)
 {
     *args = (struct argument_names){ 0 };
-    MM_ASSERT(daemon_option_table.count + heap_option_table.count <= ROWS_MAX);
     for (size_t i = 0; i < MM_ARRAY_LEN(tables); i++)
         add_argument_names(args, tables[i]);
     memcpy(args->options + args->count, own_options, sizeof(own_options));
@@ -177,8 +195,15 @@ static bool take_argument(struct config *config, const struct argument_names *ar
     return false;
 }
 
-/* One walk over argv. The first one looks for the file, the second lets the command line win over it. */
-static enum config_outcome walk(struct config *config, int argc, char **argv, bool find_file,
+/* Which options a walk over argv takes. The first walk looks for the file, the second lets the command line win over it. */
+enum taken { TAKE_OWN, TAKE_ALL, TAKE_USERS };
+
+static bool is_taken(const struct argument_names *args, int chosen, enum taken taken)
+{
+    return taken == TAKE_ALL || (taken == TAKE_USERS && args->table[chosen] == &user_option_table);
+}
+
+static enum config_outcome walk(struct config *config, int argc, char **argv, enum taken taken,
                                 bool *ret_check)
 {
     struct argument_names args;
@@ -196,7 +221,7 @@ static enum config_outcome walk(struct config *config, int argc, char **argv, bo
         case OPT_LIST: config_print_options(); return CONFIG_DONE;
         case '?': return CONFIG_BAD;
         default:
-            if (!find_file && !take_argument(config, &args, chosen, optarg))
+            if (is_taken(&args, chosen, taken) && !take_argument(config, &args, chosen, optarg))
                 return CONFIG_BAD;
         }
     }
@@ -211,13 +236,15 @@ enum config_outcome config_read(struct config *ret_config, int argc, char **argv
 {
     struct config first = { 0 };
     bool check = false;
-    enum config_outcome outcome = walk(&first, argc, argv, true, &check);
+    enum config_outcome outcome = walk(&first, argc, argv, TAKE_OWN, &check);
 
     if (outcome != CONFIG_RUN)
         return outcome;
     if (!read_file(ret_config, first.file))
         return CONFIG_BAD;
-    outcome = walk(ret_config, argc, argv, false, &check);
+    ret_config->argc = argc;
+    ret_config->argv = argv;
+    outcome = walk(ret_config, argc, argv, TAKE_ALL, &check);
     if (outcome != CONFIG_RUN)
         return outcome;
     if (!fits_together(ret_config))
@@ -225,4 +252,12 @@ enum config_outcome config_read(struct config *ret_config, int argc, char **argv
     if (check)
         puts("mmgcd: the configuration is valid");
     return check ? CONFIG_DONE : CONFIG_RUN;
+}
+
+bool config_reread(struct config *ret_config, const struct config *running)
+{
+    bool check;
+
+    return config_read_file(ret_config, running->file) &&
+           walk(ret_config, running->argc, running->argv, TAKE_USERS, &check) == CONFIG_RUN;
 }

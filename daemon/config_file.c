@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define HEAP_SECTION "heap "
+#define USER_SECTION "user "
 
 struct reader {
     FILE *file;
@@ -113,6 +114,39 @@ static void take_of_heap(struct reader *r, const char *name, const char *key, co
         complain(r, "%s = %s: %s", key, value, why);
 }
 
+/* The section of that user, made if it is the first line of it. NULL: no memory. */
+static struct user_section *section_of_user(struct config *config, uid_t uid, const char *name)
+{
+    for (size_t i = 0; i < config->user_count; i++)
+        if (config->users[i].uid == uid)
+            return &config->users[i];
+    struct user_section *more = realloc(config->users, (config->user_count + 1) * sizeof(config->users[0]));
+    if (more == NULL)
+        return NULL;
+    config->users = more;
+    struct user_section *section = &more[config->user_count++];
+    *section = (struct user_section){ .uid = uid };
+    snprintf(section->name, sizeof(section->name), "%s", name);
+    return section;
+}
+
+static void take_of_user(struct reader *r, const char *name, const char *key, const char *value)
+{
+    const struct option_row *row = row_of(r, &user_option_table, key);
+    const char *why = "there is no memory";
+    uid_t uid;
+
+    if (!user_find(name, &uid)) {
+        complain(r, "[%s]: there is no such user: write a user's name or its number", r->section);
+        return;
+    }
+    if (row == NULL)
+        return;
+    struct user_section *section = section_of_user(r->config, uid, name);
+    if (section == NULL || !user_layer_set(&section->layer, row, value, &why))
+        complain(r, "%s = %s: %s", key, value, why);
+}
+
 static int take_pair(void *context, const char *section, const char *key, const char *value)
 {
     struct reader *r = context;
@@ -125,8 +159,12 @@ static int take_pair(void *context, const char *section, const char *key, const 
         take(r, &heap_option_table, &r->config->heap, key, value);
     else if (strncmp(r->section, HEAP_SECTION, sizeof(HEAP_SECTION) - 1) == 0)
         take_of_heap(r, r->section + sizeof(HEAP_SECTION) - 1, key, value);
+    else if (strcmp(r->section, "user") == 0)
+        take(r, &user_option_table, &r->config->user, key, value);
+    else if (strncmp(r->section, USER_SECTION, sizeof(USER_SECTION) - 1) == 0)
+        take_of_user(r, r->section + sizeof(USER_SECTION) - 1, key, value);
     else
-        complain(r, "there is no section [%s]: [daemon], [heap] and [heap NAME] are", r->section);
+        complain(r, "there is no section [%s]: [daemon], [heap], [heap NAME], [user] and [user NAME] are", r->section);
     return 1;
 }
 

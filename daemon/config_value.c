@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,9 @@ static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
 
 static const struct unit *units_of(enum config_type type)
 {
-    return type == CONFIG_TYPE_size ? size_units : type == CONFIG_TYPE_time ? time_units : no_units;
+    bool size = type == CONFIG_TYPE_size || type == CONFIG_TYPE_most_bytes;
+
+    return size ? size_units : type == CONFIG_TYPE_time ? time_units : no_units;
 }
 
 static bool parse_number(const char *text, int base, const struct unit *units, uint64_t *ret_number)
@@ -126,6 +129,8 @@ static const char *number_sentence(enum config_type type)
     case CONFIG_TYPE_size: return "not a size: write 4096, 64K, 8M or 2G";
     case CONFIG_TYPE_time: return "not a time: write 500us, 250ms, 10s or 2min";
     case CONFIG_TYPE_mode: return "not a mode: write 0666";
+    case CONFIG_TYPE_most: return "not a whole number: write one, or unlimited";
+    case CONFIG_TYPE_most_bytes: return "not a size: write 64M, 2G or unlimited";
     default: return "not a whole number";
     }
 }
@@ -171,6 +176,32 @@ static bool parse_in_range(enum config_type type, const struct config_range *ran
     return true;
 }
 
+static bool parse_most(enum config_type type, const struct config_range *range, const char *text, uint64_t *field,
+                       const char **ret_why)
+{
+    if (strcmp(text, "unlimited") != 0)
+        return parse_in_range(type, range, text, field, sizeof(*field), ret_why);
+    *field = CONFIG_UNLIMITED;
+    return true;
+}
+
+static bool parse_group(const char *text, gid_t *field, const char **ret_why)
+{
+    const struct group *group;
+    uint64_t number;
+
+    *ret_why = "there is no such group: write a group's name, its number, or none";
+    if (strcmp(text, "none") == 0)
+        *field = CONFIG_NO_GROUP;
+    else if ((group = getgrnam(text)) != NULL)
+        *field = group->gr_gid;
+    else if (parse_number(text, 10, no_units, &number) && number < CONFIG_NO_GROUP)
+        *field = (gid_t)number;
+    else
+        return false;
+    return true;
+}
+
 bool config_value_parse(enum config_type type, const struct config_range *range, const char *text,
                         void *field, size_t bytes, const char **ret_why)
 {
@@ -183,6 +214,9 @@ bool config_value_parse(enum config_type type, const struct config_range *range,
     case CONFIG_TYPE_affinity: return parse_affinity(text, field, bytes, ret_why);
     case CONFIG_TYPE_trigger: return heap_trigger_parse(text, field, ret_why);
     case CONFIG_TYPE_nursery: return heap_nursery_parse(text, field, ret_why);
+    case CONFIG_TYPE_most:
+    case CONFIG_TYPE_most_bytes: return parse_most(type, range, text, field, ret_why);
+    case CONFIG_TYPE_group: return parse_group(text, field, ret_why);
     case CONFIG_TYPE_size:
     case CONFIG_TYPE_time:
     case CONFIG_TYPE_count:
@@ -225,6 +259,22 @@ static void print_nursery(const struct heap_nursery *nursery, char *out, size_t 
         snprintf(out, size, "%s:%s,%s", kind, least, most);
 }
 
+static void print_most(char *out, size_t size, uint64_t most, enum config_type type)
+{
+    if (most == CONFIG_UNLIMITED)
+        snprintf(out, size, "unlimited");
+    else
+        print_number(out, size, most, type);
+}
+
+static void print_group(char *out, size_t size, gid_t gid)
+{
+    if (gid == CONFIG_NO_GROUP)
+        snprintf(out, size, "none");
+    else
+        snprintf(out, size, "%u", (unsigned)gid);
+}
+
 void config_value_print(enum config_type type, const struct config_range *range, const void *field,
                         size_t bytes, char *ret_text, size_t size)
 {
@@ -240,6 +290,9 @@ void config_value_print(enum config_type type, const struct config_range *range,
         return;
     case CONFIG_TYPE_trigger: print_trigger(field, ret_text, size); return;
     case CONFIG_TYPE_nursery: print_nursery(field, ret_text, size); return;
+    case CONFIG_TYPE_most:
+    case CONFIG_TYPE_most_bytes: print_most(ret_text, size, *(const uint64_t *)field, type); return;
+    case CONFIG_TYPE_group: print_group(ret_text, size, *(const gid_t *)field); return;
     case CONFIG_TYPE_size:
     case CONFIG_TYPE_time:
     case CONFIG_TYPE_count:

@@ -5,7 +5,7 @@
 #include "shm/write_barrier.h"
 
 /* Entries @from to @from + @count, which may go round the ring's end. */
-static void hand_over(struct shm_mutator *words, struct heap *heap, uint32_t from, uint32_t count)
+static void hand_over(struct shm_mutator MM_NODEREF *words, struct heap *heap, uint32_t from, uint32_t count)
 {
     while (count > 0) {
         uint32_t at = from % SHM_LOG_CAPACITY, piece = MM_MIN(count, SHM_LOG_CAPACITY - at);
@@ -15,9 +15,9 @@ static void hand_over(struct shm_mutator *words, struct heap *heap, uint32_t fro
     }
 }
 
-void drain_locked(struct drain *d, struct shm_mutator *words, struct heap *heap)
+void drain_locked(struct drain *d, struct shm_mutator MM_NODEREF *words, struct heap *heap)
 {
-    struct shm_log *log = &words->log;
+    struct shm_log MM_NODEREF *log = &words->log;
 
     if (d->over)
         return;
@@ -33,7 +33,7 @@ void drain_locked(struct drain *d, struct shm_mutator *words, struct heap *heap)
     at_store_release(&log->drained, pushed); /* pairs with the client's acquire: we are done with these entries */
 }
 
-static void hand_over_keep(struct shm_log_entry *entry, struct heap *heap)
+static void hand_over_keep(struct shm_log_entry MM_NODEREF *entry, struct heap *heap)
 {
     struct shm_log_entry keep = { .object = at_load_relaxed(&entry->object), .offset = SHM_LOG_KEEP };
 
@@ -41,7 +41,7 @@ static void hand_over_keep(struct shm_log_entry *entry, struct heap *heap)
         heap_log_drain(heap, &keep, 1);
 }
 
-void drain_keeps_locked(struct drain *d, struct shm_mutator *words, struct heap *heap)
+void drain_keeps_locked(struct drain *d, struct shm_mutator MM_NODEREF *words, struct heap *heap)
 {
     uint32_t pushed = at_load_acquire(&words->log.pushed); /* pairs with the client's release */
 
@@ -51,7 +51,7 @@ void drain_keeps_locked(struct drain *d, struct shm_mutator *words, struct heap 
     at_store_release(&words->log.drained, pushed);
 }
 
-static struct shm_log_entry copy_of(const struct shm_log_entry *entry)
+static struct shm_log_entry copy_of(const struct shm_log_entry MM_NODEREF *entry)
 {
     struct shm_log_entry copy;
 
@@ -64,9 +64,9 @@ static struct shm_log_entry copy_of(const struct shm_log_entry *entry)
 
 /* In this order (write_barrier.h, Beside): an entry that is tentative when we look is pushed when we look next, or stays, or was retracted
  * and tells of no store. */
-void drain_running_locked(struct drain *d, struct shm_mutator *words, struct heap *heap)
+void drain_running_locked(struct drain *d, struct shm_mutator MM_NODEREF *words, struct heap *heap)
 {
-    struct shm_log *log = &words->log;
+    struct shm_log MM_NODEREF *log = &words->log;
     uint32_t retracted = at_load_acquire(&log->retracted);
     uint32_t tentative = at_load_acquire(&log->tentative);
 
@@ -79,21 +79,21 @@ void drain_running_locked(struct drain *d, struct shm_mutator *words, struct hea
 }
 
 /* The daemon alone sets bits, and none since this thread died: if its bit is clear, somebody may have stored. */
-static bool may_count(const struct shm_log_entry *entry, const _Atomic uint64_t *bits, uint64_t granules)
+static bool may_count(const struct shm_log_entry MM_NODEREF *entry, const _Atomic uint64_t *bits, uint64_t granules)
 {
     uint64_t unit = (uint64_t)at_load_relaxed(&entry->object) + at_load_relaxed(&entry->offset);
 
     return unit < granules && (at_load_acquire(&bits[unit / 64]) >> unit % 64 & 1) == 0;
 }
 
-void drain_last_locked(struct drain *d, struct shm_mutator *words, struct heap *heap, const _Atomic uint64_t *bits,
+void drain_last_locked(struct drain *d, struct shm_mutator MM_NODEREF *words, struct heap *heap, const _Atomic uint64_t *bits,
                        uint64_t granules)
 {
     if (d->over)
         return;
     drain_locked(d, words, heap);
     d->over = true;
-    struct shm_log_entry *entry = &words->log_ring[d->drained % SHM_LOG_CAPACITY];
+    struct shm_log_entry MM_NODEREF *entry = &words->log_ring[d->drained % SHM_LOG_CAPACITY];
     if (bits != NULL && at_load_acquire(&words->log.tentative) == d->drained + 1 && may_count(entry, bits, granules))
         heap_log_drain(heap, entry, 1);
 }

@@ -70,7 +70,7 @@ static bool add(struct estate *e, const char *heir, enum shm_row_kind kind, uint
     return true;
 }
 
-uint32_t estate_inherit(struct estate *e, const char *heir, const struct shm_session *table, uint32_t count)
+uint32_t estate_inherit(struct estate *e, const char *heir, const struct shm_session MM_NODEREF *table, uint32_t count)
 {
     uint32_t lost = 0;
 

@@ -24,7 +24,7 @@ struct estate {
 void estate_fini(struct estate *e);           /* zeroes are an empty one */
 /* Adds what @table, of @count rows, has of GUARDED and READY ones, for the guardian @heir. Hostile: each word is read once, and rows that
  * do not fit are left out. How many were left out, for want of room or memory. */
-uint32_t estate_inherit(struct estate *e, const char *heir, const struct shm_session *table, uint32_t count);
+uint32_t estate_inherit(struct estate *e, const char *heir, const struct shm_session MM_NODEREF *table, uint32_t count);
 /* What is ready for @heir: its granule, and it is no root from here on; 0: nothing. */
 uint32_t estate_take(struct estate *e, const char *heir, uint64_t *ret_mark);
 struct heap_roots estate_roots(const struct estate *e);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* facts.c - Facts: what mmgcctl shows: heaps, one heap, clients, named roots.
  *   Nothing here waits: the plans' numbers are as of the last time the heap's lock was to be had. A user is shown what it may
- *   open, and its own sessions. A page ends at its most rows or when the packet is full.                     */
+ *   open, and its own sessions. A page ends at its most rows, when the packet is full, or when so many rows of tables were looked at. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +21,7 @@
 #define CLIENT_PAGE_ROWS 64u
 #define THREAD_ROWS_MAX 256u
 #define ROOT_PAGE_ROWS 128u
+#define ROWS_A_REQUEST (1u << 20) /* of sessions' tables are looked at: a millisecond or two of everybody's time */
 #define NS_PER_MS UINT64_C(1000000)
 
 static wire_heap_row heap_row(const struct shared_heap *h)
@@ -67,27 +68,22 @@ enum handled request_heap_list(struct request *r)
 
 /* ---- one heap ---- */
 
-static uint32_t handles_of(const struct session *s)
+static uint32_t handles_in(const struct session_counts *counts)
 {
-    struct session_counts counts = session_count_racy(s);
-
-    return counts.of[SHM_ROW_STRONG] + counts.of[SHM_ROW_WEAK] + counts.of[SHM_ROW_SOFT];
-}
-
-static uint32_t leases_of(const struct session *s)
-{
-    struct session_counts counts = session_count_racy(s);
-
-    return counts.of[SHM_ROW_SHARED] + counts.of[SHM_ROW_EXCLUSIVE] + counts.of[SHM_ROW_REVOKED];
+    return counts->of[SHM_ROW_STRONG] + counts->of[SHM_ROW_WEAK] + counts->of[SHM_ROW_SOFT];
 }
 
 static uint64_t handle_count(const struct shared_heap *h)
 {
+    uint32_t rows_left = ROWS_A_REQUEST;
     const struct session *s;
     uint64_t count = 0;
 
     TAILQ_FOREACH(s, &h->sessions, in_heap)
-    count += handles_of(s);
+    {
+        struct session_counts counts = session_count_racy(s, &rows_left);
+        count += handles_in(&counts);
+    }
     return count;
 }
 
@@ -232,6 +228,7 @@ static void fill_thread(wire_thread_row *row, struct mutator *m)
 }
 
 struct client_page {
+    uint32_t rows_left; /* of tables, to be looked at */
     wire_client_row rows[CLIENT_PAGE_ROWS], *row_pointers[CLIENT_PAGE_ROWS];
     wire_thread_row *threads[CLIENT_PAGE_ROWS], **thread_pointers[CLIENT_PAGE_ROWS]; /* owned */
 };
@@ -270,8 +267,9 @@ static bool fill_client(struct client_page *page, size_t index, struct session *
     row->heap = s->heap == NULL ? (char *)"" : s->heap->name;
     row->read_only = s->read_only;
     row->connected_ms = (mm_now_ns() - s->connected_ns) / NS_PER_MS;
-    row->handles = handles_of(s);
-    row->leases = leases_of(s);
+    struct session_counts counts = session_count_racy(s, &page->rows_left);
+    row->handles = handles_in(&counts);
+    row->leases = session_counts_leases(&counts);
     row->threads = page->thread_pointers[index];
     row->n_threads = i;
     row->thread_count = s->mutator_count;
@@ -283,7 +281,7 @@ bool facts_may_see(const struct session *asker, const struct session *s, const s
 {
     if (s->stage >= SESSION_CLOSING || (only != NULL && s->heap != only))
         return false;
-    return asker->peer.uid == s->peer.uid || asker->peer.uid == 0 ||
+    return asker->peer.uid == s->peer.uid || asker->peer.administrator ||
            (s->heap != NULL && shared_heap_may_open(s->heap, asker, true));
 }
 
@@ -298,7 +296,7 @@ static bool fill_clients(struct client_page *page, wire_reply *reply, struct ses
     {
         if (s->id <= after || !facts_may_see(asker, s, only))
             continue;
-        if (rows->n_rows == CLIENT_PAGE_ROWS) {
+        if (rows->n_rows == CLIENT_PAGE_ROWS || (rows->n_rows > 0 && session_rows_racy(s) > page->rows_left)) {
             rows->more = true;
             return true;
         }
@@ -317,22 +315,20 @@ static bool fill_clients(struct client_page *page, wire_reply *reply, struct ses
 enum handled request_clients(struct request *r)
 {
     const wire_clients *clients = r->message->clients;
-    struct shared_heap *only = NULL;
+    struct shared_heap *only = clients->heap[0] == '\0' ? NULL : request_heap_meant(r, clients->heap);
+    if (only == NULL && clients->heap[0] != '\0')
+        return HANDLED;
     struct client_page *page = calloc(1, sizeof(*page));
     wire_client_rows rows = wire_client_rows_init();
     wire_reply reply = wire_reply_init();
     bool filled = false;
 
-    if (clients->heap[0] != '\0' &&
-        (only = registry_find(&r->session->server->heaps, clients->heap)) == NULL) {
-        free(page);
-        return answer_error(r, MMGC_E_NO_HEAP, "'%s'", clients->heap);
-    }
     reply.serial = r->message->serial;
     reply.body_case = WIRE_REPLY(CLIENT_ROWS);
     reply.client_rows = &rows;
     if (page != NULL) {
         rows.rows = page->row_pointers;
+        page->rows_left = ROWS_A_REQUEST;
         filled = fill_clients(page, &reply, r->session, only, clients->after_session);
     }
     if (filled)

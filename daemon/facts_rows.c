@@ -33,10 +33,10 @@ struct page {
 };
 
 /* What a client calls it: bytes, of which only those that are a name are shown. */
-static void read_name(const struct shm_row_note *note, char ret_name[SHM_ROW_NAME_MAX + 1])
+static void read_name(const struct shm_row_note MM_NODEREF *note, char ret_name[SHM_ROW_NAME_MAX + 1])
 {
     for (size_t i = 0; i < SHM_ROW_NAME_MAX; i++)
-        ret_name[i] = ((const volatile char *)note->name)[i];
+        ret_name[i] = __atomic_load_n(&note->name[i], __ATOMIC_RELAXED);
     ret_name[SHM_ROW_NAME_MAX] = '\0';
     if (ret_name[0] == '\0' || wire_name_valid(ret_name, SHM_ROW_NAME_MAX))
         return;
@@ -47,7 +47,7 @@ static void read_name(const struct shm_row_note *note, char ret_name[SHM_ROW_NAM
 
 static void fill_row(struct page *p, const struct session *s, uint32_t slot, uint32_t tag)
 {
-    const struct shm_row_note *note = &s->words->row_notes[slot];
+    const struct shm_row_note MM_NODEREF *note = &s->words->row_notes[slot];
     wire_handle_row *row = p->pointers[p->count] = &p->rows[p->count];
     uint64_t now_ns = mm_now_ns(), since_ns = at_load_relaxed(&note->since_ns);
     bool lease = (SHM_ROW_LEASES >> shm_row_kind(tag) & 1u) != 0;

@@ -29,7 +29,7 @@ enum service { SERVED, REFUSED, NOT_YET, HELD };
 static void answer_mail(struct mutator *m, enum shm_grant_class class, uint32_t serial,
                         enum mmgc_error error)
 {
-    struct shm_mailbox *mail = &m->words->mail[class];
+    struct shm_mailbox MM_NODEREF *mail = &m->words->mail[class];
 
     at_store_relaxed(&mail->error, (uint32_t)error);
     at_store_release(&mail->answered, serial); /* pairs with the client's acquire (G1) */
@@ -128,16 +128,22 @@ static uint32_t ring_room(const struct mutator *m, enum shm_grant_class class)
     return used >= capacity ? 0 : capacity - used;
 }
 
+/* Read by the client once it is published, and by us never again. */
+static void put_row(struct shm_grant MM_NODEREF *place, const struct shm_grant *row)
+{
+    *(struct shm_grant *)(uintptr_t)place = *row;
+}
+
 /* Puts @count rows into the mailbox; their bytes. */
 static uint64_t publish(struct shared_heap *h, struct mutator *m, enum shm_grant_class class,
                         const struct shm_grant *rows, size_t count)
 {
-    struct shm_grant *ring = shm_mutator_ring(m->words, class);
+    struct shm_grant MM_NODEREF *ring = shm_mutator_ring(m->words, class);
     uint64_t bytes = 0;
 
     for (size_t i = 0; i < count; i++) {
         uint32_t at = (m->published[class] + (uint32_t)i) % shm_ring_capacity(class);
-        ring[at] = rows[i];
+        put_row(&ring[at], &rows[i]);
         if (class == SHM_GRANT_HOLD)
             at_store_relaxed(&m->words->hold_rows[at], 0); /* it was another block's */
         bytes += (uint64_t)rows[i].granules << MM_GRANULE_LOG;

@@ -31,19 +31,12 @@ const struct option_table heap_option_table = { "heap", rows, MM_ARRAY_LEN(rows)
 bool heap_layer_set(struct heap_layer *layer, const struct option_row *row, const char *text,
                     const char **ret_why)
 {
-    bool good = option_set(row, &layer->values, text, ret_why);
-
-    if (good)
-        layer->said |= UINT64_C(1) << (row - rows);
-    return good;
+    return option_layer_set(&heap_option_table, &layer->said, &layer->values, row, text, ret_why);
 }
 
 void heap_layer_apply(const struct heap_layer *layer, struct heap_settings *settings)
 {
-    for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++)
-        if ((layer->said >> i & 1) != 0)
-            memcpy((char *)settings + rows[i].offset, (const char *)&layer->values + rows[i].offset,
-                   rows[i].bytes);
+    option_layer_apply(&heap_option_table, layer->said, &layer->values, settings);
 }
 
 /* ---- a creator's text ---- */

@@ -128,7 +128,7 @@ static void clear_entries(struct shared_heap *h, uint32_t holder, uint32_t slot)
 {
     unsigned char present[TABLE_PAGES];
 
-    if (mincore(h->leases.table, sizeof(*h->leases.table), present) < 0)
+    if (mincore(shm_segment_address(h->leases.segment), sizeof(struct shm_leases), present) < 0)
         return;
     for (uint32_t page = 0; page < TABLE_PAGES; page++)
         for (uint32_t i = 0; i < BUCKETS_A_PAGE && (present[page] & 1) != 0; i++) /* E4 */
@@ -151,7 +151,8 @@ void leases_enter(struct shared_heap *h, struct session *s)
         if (holder_is_known(l, l->last_holder))
             continue;
         l->holders[l->last_holder / 64] |= UINT64_C(1) << l->last_holder % 64;
-        s->lease_holder = s->words->lease_holder = l->last_holder;
+        s->lease_holder = l->last_holder;
+        __atomic_store_n(&s->words->lease_holder, l->last_holder, __ATOMIC_RELAXED); /* before it is sent the segment */
         return;
     }
 }
@@ -189,7 +190,8 @@ static bool has_row(const struct session *s, uint64_t entry, uint32_t bucket)
     uint32_t slot = shm_lease_slot(entry); /* 20 bits: in the table */
     uint32_t kind = shm_row_kind(at_load_acquire(&s->words->row_tags[slot]));
 
-    return (SHM_ROW_LEASES >> kind & 1u) != 0 && at_load_relaxed(&s->words->row_words[slot]) == shm_lease_granule(entry, bucket);
+    return slot < s->server->config.max_handles && (SHM_ROW_LEASES >> kind & 1u) != 0 &&
+           at_load_relaxed(&s->words->row_words[slot]) == shm_lease_granule(entry, bucket);
 }
 
 static void suspect(struct shared_heap *h, const struct session *s, uint64_t entry, uint32_t bucket, uint32_t place)

@@ -28,7 +28,7 @@ struct lease_suspect {                        /* an entry that had no row when s
 };
 struct leases {
     struct shm_segment *segment;
-    struct shm_leases *table;                 /* hostile */
+    struct shm_leases MM_NODEREF *table;                 /* hostile */
     TAILQ_HEAD(lease_waiters, lease_waiter) waiters;
     uint64_t holders[(SHM_LEASE_HOLDER_MAX + 1) / 64];       /* bit: a session is that one */
     uint32_t last_holder;

@@ -58,7 +58,5 @@ int main(int argc, char **argv)
     case CONFIG_BAD: return 2; /* with the process goes what was read */
     case CONFIG_RUN: break;
     }
-    int status = server_run(&config, config.foreground ? -1 : go_background());
-    config_fini(&config);
-    return status;
+    return server_run(&config, config.foreground ? -1 : go_background());
 }

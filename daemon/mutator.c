@@ -2,7 +2,8 @@
 /* mutator.c - Mutator: an attached thread's life, and the reading of its hostile words.
  *   M1  a word of the segment is loaded once, by one relaxed or acquire atomic, and used from the copy (S13)
  *   M2  what sizes anything here (root_capacity, published) is our own copy, never the segment's
- *   M3  the record is made at the first grant: attaching and detaching need no lock */
+ *   M3  the record is made at the first grant: attaching and detaching need no lock
+ *   M4  roots that are only claimed are not read: each page of them would be allocated, and charged to us (soundness S12) */
 #include "daemon/mutator.h"
 
 #include <errno.h>
@@ -17,12 +18,15 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "shm/commit.h"
 #include "shm/futex.h"
 #include "shm/units.h"
 
 #define STACK_BYTES_MIN (UINT64_C(64) << 10)
 #define STACK_BYTES_MAX (UINT64_C(1) << 30) /* the root area is half as large, and sparse */
+#define FEW_ROOTS 16384u                    /* 64 KiB: whether those were written is not asked */
 
+/* Nobody else has it yet. */
 static void publish(struct shm_mutator *words, uint32_t id, uint32_t root_capacity)
 {
     words->version = SHM_MUTATOR_VERSION;
@@ -32,7 +36,7 @@ static void publish(struct shm_mutator *words, uint32_t id, uint32_t root_capaci
     at_store_release(&words->magic, SHM_MUTATOR_MAGIC); /* pairs with the client's acquire */
 }
 
-int mutator_new(struct mutator **ret_mutator, struct session *session, const wire_attach *attach)
+int mutator_new(struct mutator **ret_mutator, struct session *session, const wire_attach *attach, struct charges *charges)
 {
     uint64_t stack = MM_MAX(attach->stack_bytes, STACK_BYTES_MIN);
     char label[64];
@@ -50,6 +54,8 @@ int mutator_new(struct mutator **ret_mutator, struct session *session, const wir
         return r;
     }
     m->refs = 1;
+    m->charges = *charges;
+    *charges = (struct charges){ 0 };
     m->id = ++session->next_thread;
     m->exact = attach->exact;
     m->tid = attach->tid;
@@ -60,7 +66,7 @@ int mutator_new(struct mutator **ret_mutator, struct session *session, const wir
     m->since_task = session->heap->collector.begun;
     for (size_t i = 0; i < SHM_GRANT_CLASSES; i++)
         m->wait[i] = (struct grant_wait){ .mutator = m, .class = (enum shm_grant_class)i };
-    publish(m->words, m->id, m->root_capacity);
+    publish(shm_segment_address(m->segment), m->id, m->root_capacity);
     TAILQ_INSERT_TAIL(&session->mutators, m, in_session);
     session->mutator_count++;
     TAILQ_INSERT_TAIL(&session->heap->mutators, m, in_heap);
@@ -81,6 +87,7 @@ struct mutator *mutator_unref(struct mutator *m)
         return NULL;
     MM_ASSERT(m->record == NULL && !m->watched);
     shm_segment_unref(m->segment);
+    charges_fini(&m->charges);
     session_unref(m->session);
     free(m);
     return NULL;
@@ -149,6 +156,7 @@ void mutator_retire(struct mutator *m)
     grants_forget(h, m);
     TAILQ_REMOVE(&session->mutators, m, in_session);
     session->mutator_count--;
+    charges_give_back(&m->charges, QUOTA_THREADS, 1);
     TAILQ_REMOVE(&h->mutators, m, in_heap);
     h->mutator_count--;
     if (m->watched)
@@ -159,14 +167,14 @@ void mutator_retire(struct mutator *m)
 /* ---- its words ---- */
 
 /* Where a client's pointer lies in the arena, in granules; 0 if it lies elsewhere. */
-static uint32_t place(char *const *pointer, uintptr_t base, uint64_t arena_bytes)
+static uint32_t place(char *const MM_NODEREF *pointer, uintptr_t base, uint64_t arena_bytes)
 {
     uint64_t offset = (uintptr_t)__atomic_load_n(pointer, __ATOMIC_RELAXED) - base;
 
     return offset > arena_bytes ? 0 : (uint32_t)(offset >> MM_GRANULE_LOG);
 }
 
-static void view_bump(const struct shm_bump *bump, uintptr_t base, uint64_t arena_bytes,
+static void view_bump(const struct shm_bump MM_NODEREF *bump, uintptr_t base, uint64_t arena_bytes,
                       uint32_t *ret_cursor, uint32_t *ret_limit)
 {
     *ret_cursor = place(&bump->cursor, base, arena_bytes);
@@ -174,7 +182,7 @@ static void view_bump(const struct shm_bump *bump, uintptr_t base, uint64_t aren
 }
 
 /* Of LINES while the thread has a hold open: where it was parked (shm/mutator.h). */
-static const struct shm_bump *bump_of(struct shm_mutator *words, enum shm_grant_class class, uint64_t held)
+static const struct shm_bump MM_NODEREF *bump_of(struct shm_mutator MM_NODEREF *words, enum shm_grant_class class, uint64_t held)
 {
     bool parked = class == SHM_GRANT_LINES && held != 0;
 
@@ -183,7 +191,7 @@ static const struct shm_bump *bump_of(struct shm_mutator *words, enum shm_grant_
 
 void mutator_view(const struct mutator *m, uint64_t arena_bytes, struct heap_mutator_view *ret_view)
 {
-    struct shm_mutator *words = m->words;
+    struct shm_mutator MM_NODEREF *words = m->words;
     uintptr_t base = (uintptr_t)__atomic_load_n(&words->base, __ATOMIC_RELAXED);
 
     ret_view->hold_rows = words->hold_rows; /* read where they are needed, each once (M1) */
@@ -206,7 +214,7 @@ static const _Atomic uint64_t *log_bits(const struct shared_heap *heap)
 }
 
 static void drain(struct mutator *m, struct shared_heap *heap,
-                  void (*of_the_living)(struct drain *d, struct shm_mutator *words, struct heap *heap))
+                  void (*of_the_living)(struct drain *d, struct shm_mutator MM_NODEREF *words, struct heap *heap))
 {
     if (heap->log_segment == NULL)
         return;
@@ -237,6 +245,16 @@ uint32_t mutator_locals_racy(const struct mutator *m)
     return MM_MIN(count, SHM_LOCALS_MAX);
 }
 
+/* M4. Who has so many has written them one after another. */
+static uint32_t written_roots(const struct mutator *m, uint32_t count)
+{
+    size_t offset = offsetof(struct shm_mutator, roots), bytes = (size_t)count * sizeof(uint32_t);
+
+    if (count <= FEW_ROOTS)
+        return count;
+    return (uint32_t)(shm_written_bytes(shm_segment_fd(m->segment), offset, bytes) / sizeof(uint32_t));
+}
+
 bool mutator_roots(const struct mutator *m, struct heap_roots ret_rows[2])
 {
     uint32_t roots = m->exact ? 0 : at_load_acquire(&m->words->root_count);
@@ -244,7 +262,7 @@ bool mutator_roots(const struct mutator *m, struct heap_roots ret_rows[2])
     ret_rows[0] = (struct heap_roots){
         .kind = HEAP_ROOTS_AMBIGUOUS,
         .words = (_Atomic uint32_t *)m->words->roots,
-        .count = MM_MIN(roots, m->root_capacity),
+        .count = written_roots(m, MM_MIN(roots, m->root_capacity)),
     };
     ret_rows[1] = (struct heap_roots){
         .kind = HEAP_ROOTS_EXACT,

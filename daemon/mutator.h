@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "daemon/drain.h"
+#include "daemon/quota.h"
 #include "plans/heap.h"
 #include "proto/wire.h"
 #include "shm/mutator.h"
@@ -44,7 +45,7 @@ struct mutator {
     char name[WIRE_LABEL_MAX + 1];            /* [const] */
     uint32_t root_capacity;                   /* [const] our own word for it, not the segment's */
     struct shm_segment *segment;
-    struct shm_mutator *words;                /* hostile */
+    struct shm_mutator MM_NODEREF *words;                /* hostile */
     struct heap_mutator *record;              /* [lock: heap] NULL until its first grant and after its seal */
     struct drain drain;                       /* [lock: heap] of its ring of logged stores */
     uint64_t since_task;                      /* [const] collector tasks begun when it attached: newer than a running one? */
@@ -53,13 +54,16 @@ struct mutator {
     uint64_t granted_bytes;
     _Atomic bool dead;                        /* [loop stores] detached or killed: its roots count no more */
     _Atomic uint64_t late_stops, max_stop_ns; /* [collector stores] */
+    struct charges charges;                   /* of its session's user: itself, its file descriptors */
     int thread_fd;                            /* pidfd of the thread, -1: none */
     uv_poll_t thread_poll;
     bool watched;                             /* thread_poll is active; holds a reference */
 };
 
-/* Attaches a thread of @stack_bytes of stack to @session. *ret_mutator is borrowed from the session's list. 0, -errno. */
-int mutator_new(struct mutator **ret_mutator, struct session *session, const wire_attach *attach);
+#define MUTATOR_FILES 2u                      /* its segment, and a pidfd if there is one */
+/* Attaches a thread of @stack_bytes of stack to @session. *ret_mutator is borrowed from the session's list. 0: *charges, of one thread
+ * and its file descriptors, are its own from now on; -errno. */
+int mutator_new(struct mutator **ret_mutator, struct session *session, const wire_attach *attach, struct charges *charges);
 /* Watches a pidfd of the thread (taken on success), so that a thread that just vanishes is detached. 0, -errno. */
 int mutator_watch(struct mutator *m, int thread_fd);
 /* It is gone: roots at once, memory sealed as soon as nobody collects (S5). Once. */

@@ -32,3 +32,20 @@ void option_set_defaults(const struct option_table *table, void *fields)
     for (size_t i = 0; i < table->count; i++)
         MM_ASSERT(option_set(&table->rows[i], fields, table->rows[i].fallback, &why));
 }
+
+bool option_layer_set(const struct option_table *table, uint64_t *said, void *values, const struct option_row *row, const char *text,
+                      const char **ret_why)
+{
+    bool good = option_set(row, values, text, ret_why);
+
+    if (good)
+        *said |= UINT64_C(1) << (row - table->rows);
+    return good;
+}
+
+void option_layer_apply(const struct option_table *table, uint64_t said, const void *values, void *fields)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if ((said >> i & 1) != 0)
+            memcpy((char *)fields + table->rows[i].offset, (const char *)values + table->rows[i].offset, table->rows[i].bytes);
+}

@@ -27,3 +27,8 @@ const struct option_row *option_find(const struct option_table *table, const cha
 bool option_set(const struct option_row *row, void *fields, const char *text, const char **ret_why);
 void option_print(const struct option_row *row, const void *fields, char ret_text[OPTION_TEXT_MAX]);
 void option_set_defaults(const struct option_table *table, void *fields);
+
+/* A layer is what one of those who may say something has said: in @values, and in *said a bit for each row (of at most 64). */
+bool option_layer_set(const struct option_table *table, uint64_t *said, void *values, const struct option_row *row, const char *text,
+                      const char **ret_why);
+void option_layer_apply(const struct option_table *table, uint64_t said, const void *values, void *fields);

@@ -31,7 +31,7 @@ static void quarantine_insane(struct shared_heap *h, const struct heap_collectio
     snprintf(why, sizeof(why), "collection %llu of plan %s: %s, object %u, reference %u, %llu faults in all",
              (unsigned long long)h->completed, h->control->plan, heap_fault_sentence(c->sanity_first),
              c->sanity_object, c->sanity_ref, (unsigned long long)c->sanity_faults);
-    shared_heap_quarantine(h, why);
+    quarantine_begin(h, why);
 }
 
 void shared_heap_collection_ended(struct shared_heap *h, const struct collector_task *task)
@@ -43,6 +43,12 @@ void shared_heap_collection_ended(struct shared_heap *h, const struct collector_
     log_debug("heap '%s': %s%s collection %llu: %llu bytes live", h->name, task->emergency ? "emergency " : "",
               heap_pause_name(task->collection.kind), (unsigned long long)h->completed,
               (unsigned long long)task->collection.live_bytes);
+}
+
+static void doubt(struct shared_heap *h, uint32_t forged_refs)
+{
+    log_warning("heap '%s': %u references to no object were passed over", h->name, forged_refs);
+    quarantine_doubt(h);
 }
 
 static void collected(struct shared_heap *h, const struct collector_task *task)
@@ -61,8 +67,7 @@ static void collected(struct shared_heap *h, const struct collector_task *task)
             log_warning("heap '%s': collection %llu was not checked: some roots did not fit, or memory is short", h->name,
                         (unsigned long long)h->completed);
         if (task->collection.forged_refs > 0)
-            log_warning("heap '%s': %u references to no object were passed over", h->name,
-                        task->collection.forged_refs);
+            doubt(h, task->collection.forged_refs);
         log_debug("heap '%s': %s pause: stopped in %llu us, paused %llu us", h->name,
                   heap_pause_name(task->collection.kind), (unsigned long long)(task->stop_ns / 1000),
                   (unsigned long long)(task->pause_ns / 1000));
@@ -78,35 +83,13 @@ static void collected(struct shared_heap *h, const struct collector_task *task)
             fail_grants(h, MMGC_E_SYSTEM_NOMEM);
             return;
         }
-        shared_heap_quarantine(h, strerror(-task->error));
+        quarantine_begin(h, strerror(-task->error));
         fail_grants(h, MMGC_E_CORRUPT);
         return;
     }
 }
 
 /* ---- looking inside ---- */
-
-static void answer_verdict(struct shared_heap *h, struct request *r, const struct heap_verdict *found)
-{
-    wire_verdict verdict = wire_verdict_init();
-    wire_reply reply = wire_reply_init();
-
-    if (found->faults > 0)
-        shared_heap_quarantine(h, heap_fault_sentence(found->first_fault));
-    verdict.clean = found->faults == 0;
-    verdict.objects = found->objects;
-    verdict.references = found->references;
-    verdict.faults = found->faults;
-    verdict.first_fault =
-        found->faults == 0 ? (char *)"" : (char *)heap_fault_sentence(found->first_fault);
-    verdict.object = found->first_object;
-    verdict.ref = found->first_ref;
-    verdict.reachable_objects = found->reachable_objects;
-    verdict.reachable_bytes = found->reachable_bytes;
-    reply.body_case = WIRE_REPLY(VERDICT);
-    reply.verdict = &verdict;
-    answer(r, &reply, NULL);
-}
 
 static void answer_histogram(struct shared_heap *h, struct request *r, const struct collector_task *task)
 {
@@ -139,19 +122,29 @@ static void answer_histogram(struct shared_heap *h, struct request *r, const str
     answer(r, &reply, NULL);
 }
 
-static void inspected(struct shared_heap *h, const struct collector_task *task)
+static void answer_inspection(struct shared_heap *h, struct request *r, const struct collector_task *task)
 {
-    struct request *r = h->inspecting;
-
-    h->inspecting = NULL;
     if (task->outcome == OUTCOME_ABANDONED)
         answer_error(r, MMGC_E_STALLED, "heap '%s' could not be stopped", h->name);
     else if (task->outcome == OUTCOME_FAILED)
         answer_errno(r, task->error, "looking inside the heap");
     else if (task->work == WORK_VERIFY)
-        answer_verdict(h, r, &task->verdict);
+        quarantine_answer(h, r, &task->verdict);
     else
         answer_histogram(h, r, task);
+}
+
+/* By request, or since it was doubted. */
+static void inspected(struct shared_heap *h, const struct collector_task *task)
+{
+    struct request *r = h->inspecting;
+
+    h->inspecting = NULL;
+    if (task->outcome == OUTCOME_DONE && task->work == WORK_VERIFY)
+        quarantine_judge(h, &task->verdict);
+    if (r == NULL)
+        return;
+    answer_inspection(h, r, task);
     request_free(r);
 }
 

@@ -58,6 +58,8 @@ static const struct {
     [WIRE_REQUEST(LEASE_WAIT)] = { WRITABLE, request_lease_wait },
     [WIRE_REQUEST(LEASE_RELEASED)] = { WRITABLE, request_lease_released },
     [WIRE_REQUEST(LEASE_REVOKE)] = { GREETED, request_lease_revoke },
+    [WIRE_REQUEST(MORE_ROWS)] = { OPENED, request_more_rows },
+    [WIRE_REQUEST(USERS)] = { GREETED, request_users },
 };
 
 /* ---- answering ---- */

@@ -15,7 +15,7 @@
 
 /* ---- open and destroy ---- */
 
-static enum handled refuse_new(struct request *r, const struct heap_settings *settings, int error)
+static enum handled refuse_new(struct request *r, const struct heap_settings *settings, int error, const char *why)
 {
     switch (error) {
     case -E2BIG:
@@ -24,8 +24,9 @@ static enum handled refuse_new(struct request *r, const struct heap_settings *se
                             settings->size_bytes, settings->max_size_bytes);
     case -ENOENT: return answer_error(r, MMGC_E_NO_PLAN, "'%s'", settings->plan);
     case -ENOSPC:
-        return answer_error(r, MMGC_E_LIMIT, "there are %u heaps, the most there may be (max_heaps)",
+        return answer_error(r, MMGC_E_LIMIT, "there are %u heaps, the most there may be (max_heaps of [daemon])",
                             r->session->server->config.max_heaps);
+    case -EDQUOT: return answer_error(r, MMGC_E_LIMIT, "%s", why);
     default: return answer_errno(r, error, "making a heap");
     }
 }
@@ -94,8 +95,14 @@ static enum handled answer_opened(struct request *r, struct shared_heap *h, bool
 
 static enum handled open_heap(struct request *r, struct shared_heap *h, bool created)
 {
-    int error = session_enter_heap(r->session, h, r->message->heap_open->read_only);
+    struct session *s = r->session;
+    char why[QUOTA_WHY_MAX];
 
+    if (!charges_take_files(&s->charges, 1, s->peer.administrator))
+        return answer_error(r, MMGC_E_LIMIT, "%s", account_explain(s->charges.account, QUOTA_FILES, 1, why));
+    int error = session_enter_heap(s, h, r->message->heap_open->read_only);
+    if (error < 0)
+        charges_give_back(&s->charges, QUOTA_FILES, 1);
     return error < 0 ? answer_errno(r, error, "making a session's segment") : answer_opened(r, h, created);
 }
 
@@ -104,11 +111,12 @@ static enum handled create_heap(struct request *r, const wire_heap_open *open)
     struct session *s = r->session;
     struct heap_settings settings;
     struct shared_heap *h;
+    char why[QUOTA_WHY_MAX] = "";
 
     if (!choose_settings(r, open, &settings))
         return HANDLED;
-    int error = shared_heap_new(&h, s->server, open->name, &settings, s);
-    return error < 0 ? refuse_new(r, &settings, error) : open_heap(r, h, true);
+    int error = shared_heap_new(&h, s->server, open->name, &settings, s, why);
+    return error < 0 ? refuse_new(r, &settings, error, why) : open_heap(r, h, true);
 }
 
 enum handled request_heap_open(struct request *r)
@@ -193,6 +201,36 @@ static bool type_is_known(const struct shared_heap *h, const char *name)
     return false;
 }
 
+/* Defines it, and charges who was the first to do so. -EDQUOT: it would be one type too many; as heap_type_define(). */
+static int define_locked(struct shared_heap *h, struct session *s, const struct shm_type_layout *layout, uint32_t *ret_id)
+{
+    struct charges *charges = shared_heap_definer(h, s->charges.account);
+    uint32_t before = heap_type_count(h->heap);
+
+    if (charges == NULL)
+        return -ENOMEM;
+    bool charged = charges_take(charges, QUOTA_TYPES, 1);
+    if (!charged && !type_is_known(h, layout->name))
+        return -EDQUOT;
+    int error = heap_type_define(h->heap, layout, ret_id);
+    if (charged && heap_type_count(h->heap) == before)
+        charges_give_back(charges, QUOTA_TYPES, 1);
+    return error;
+}
+
+static enum handled refuse_type(struct request *r, const struct shm_type_layout *layout, uint32_t id, int error)
+{
+    struct account *a = r->session->charges.account;
+    char why[QUOTA_WHY_MAX];
+
+    switch (error) {
+    case -EEXIST: return refuse_clash(r, layout, id);
+    case -ENOSPC: return answer_error(r, MMGC_E_TYPE_LIMIT, "%u types", SHM_TYPES_MAX - 1);
+    case -EDQUOT: return answer_error(r, MMGC_E_LIMIT, "%s", account_explain(a, QUOTA_TYPES, 1, why));
+    default: return answer_errno(r, error, "defining a type");
+    }
+}
+
 enum handled request_type_define(struct request *r)
 {
     const wire_type_define *define = r->message->type_define;
@@ -217,16 +255,12 @@ enum handled request_type_define(struct request *r)
                             define->name);
     if (!shared_heap_try_lock(h))
         return answer_later(r, h);
-    int error = heap_type_define(h->heap, &layout, &defined.id);
+    int error = define_locked(h, r->session, &layout, &defined.id);
     if (error == 0)
         publish_types(h);
     shared_heap_unlock(h);
-    if (error == -EEXIST)
-        return refuse_clash(r, &layout, defined.id);
-    if (error == -ENOSPC)
-        return answer_error(r, MMGC_E_TYPE_LIMIT, "%u types", SHM_TYPES_MAX - 1);
     if (error < 0)
-        return answer_errno(r, error, "defining a type");
+        return refuse_type(r, &layout, defined.id, error);
     reply.body_case = WIRE_REPLY(TYPE_DEFINED);
     reply.type_defined = &defined;
     return answer(r, &reply, NULL);

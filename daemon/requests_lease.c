@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* requests_lease.c - Requests about leases: who waits, what was given back, what an administrator ends. */
+/* requests_lease.c - Requests about sessions' tables: room for more rows; of leases who waits, what was given back, what an administrator ends. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -33,6 +33,19 @@ enum handled request_lease_released(struct request *r)
 {
     leases_released(r->session->heap, r->message->lease_released->ref);
     return HANDLED;
+}
+
+enum handled request_more_rows(struct request *r)
+{
+    struct session *s = r->session;
+    char why[QUOTA_WHY_MAX];
+    uint32_t wanted;
+
+    if (session_more_rows(s, &wanted))
+        return answer_done(r);
+    if (wanted == 0)
+        return answer_error(r, MMGC_E_LIMIT, "%u handles, leases, guards and watches together (max_handles of [daemon])", s->row_limit - 1);
+    return answer_error(r, MMGC_E_LIMIT, "%s", account_explain(s->charges.account, QUOTA_HANDLES, wanted, why));
 }
 
 static struct session *find_session(const struct shared_heap *h, uint64_t id)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* requests_memory.c - Requests about a heap's size: another limit, and who decides when it is full. Its owner's and root's. */
+/* requests_memory.c - Requests about a heap's size: another limit, and who decides when it is full. Its owner's and administrators'. */
 #include <inttypes.h>
 
 #include "daemon/request.h"

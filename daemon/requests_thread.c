@@ -23,6 +23,24 @@ static void warn_of_locked_memory(const struct session *s)
                     s->name, (int)s->peer.pid, s->heap->max_bytes, s->heap->name);
 }
 
+/* False: it was refused. */
+static bool charge_thread(struct request *r, struct charges *ret_charges)
+{
+    struct session *s = r->session;
+    struct account *a = s->charges.account;
+    char why[QUOTA_WHY_MAX];
+
+    charges_init(ret_charges, a);
+    if (!charges_take(ret_charges, QUOTA_THREADS, 1))
+        answer_error(r, MMGC_E_LIMIT, "%s", account_explain(a, QUOTA_THREADS, 1, why));
+    else if (!charges_take_files(ret_charges, MUTATOR_FILES, s->peer.administrator))
+        answer_error(r, MMGC_E_LIMIT, "%s", account_explain(a, QUOTA_FILES, MUTATOR_FILES, why));
+    else
+        return true;
+    charges_fini(ret_charges);
+    return false;
+}
+
 enum handled request_attach(struct request *r)
 {
     const wire_attach *attach = r->message->attach;
@@ -35,15 +53,21 @@ enum handled request_attach(struct request *r)
         return answer_error(r, MMGC_E_CORRUPT, "heap '%s'", s->heap->name);
     if (s->mutator_count >= s->server->config.max_threads)
         return answer_error(r, MMGC_E_LIMIT,
-                            "the session has %u threads, the most it may have (max_threads)",
+                            "the session has %u threads, the most it may have (max_threads of [daemon])",
                             s->mutator_count);
-    int error = mutator_new(&m, s, attach);
+    struct charges charges;
+    if (!charge_thread(r, &charges))
+        return HANDLED;
+    int error = mutator_new(&m, s, attach, &charges);
+    charges_fini(&charges); /* if they were not taken over */
     if (error == -EINVAL)
         return answer_error(r, MMGC_E_INVALID, "a stack of %" PRIu64 " bytes", attach->stack_bytes);
     if (error < 0)
         return answer_errno(r, error, "attaching a thread");
     if (r->fds.count > 0 && mutator_watch(m, r->fds.fd[0]) == 0)
         r->fds.fd[0] = -1;
+    else
+        charges_give_back(&m->charges, QUOTA_FILES, 1);
     warn_of_locked_memory(s);
 
     struct packet_fds fds = { .fd = { shm_segment_fd(m->segment) }, .count = 1 };

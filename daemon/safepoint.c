@@ -6,7 +6,9 @@
  *   F1  OUT and PARKED both count as stopped; a thread that is IN for a moment after that backs out by itself
  *   F2  a wait is bounded by the deadline, or by patience; an abandoned stop is a resume
  *   F3  a dead thread or session has no roots, but its view counts until its memory is sealed (S5)
- *   F4  if this process did not run for a while (suspended, frozen), the deadline moves by as much (S15) */
+ *   F4  if this process did not run for a while (suspended, frozen), that time does not count, and after one as long as the
+ *       deadline it starts again (S15): from the request on, between two threads, and while a killed process is going
+ *   F5  when one was killed the next has a moment left, in which who is only coming in backs out; not the deadline once more */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,14 +29,16 @@
 
 #define SPINS 256 /* about a microsecond: a thread about to park */
 #define SLICE_NS UINT64_C(4000000)
-#define ASLEEP_NS (100 * SLICE_NS)         /* a slice that took this long: we did not run */
+#define ASLEEP_NS (4 * SLICE_NS)           /* a slice that took this long: we did not run */
 #define KILL_GRACE_NS UINT64_C(2000000000) /* for a killed process to be gone */
+#define MOMENT_NS (25 * SLICE_NS)          /* F5 */
 
 struct stop {
     struct shared_heap *heap;
-    uint64_t deadline_ns;
-    bool put_off; /* nobody is late when that has passed */
-    bool killed; /* the process of the thread now waited for */
+    uint64_t limit_ns, deadline_ns;
+    uint64_t gone_by_ns; /* the thread now waited for has been killed with its process; 0: it has not */
+    uint64_t seen_ns; /* we ran then */
+    bool put_off;     /* nobody is late when that has passed */
 };
 
 static bool is_in(const struct mutator *m)
@@ -81,36 +85,50 @@ static bool may_kill(const struct stop *stop, const struct session *s)
 /* The deadline has passed. True: its process was killed, so waiting a little longer will do. */
 static bool kill_late(struct stop *stop, struct mutator *m)
 {
-    bool may = !stop->killed && may_kill(stop, m->session);
+    bool may = stop->gone_by_ns == 0 && may_kill(stop, m->session);
 
     (void)at_add_relaxed(&m->late_stops, 1);
-    if (may && syscall(SYS_pidfd_send_signal, m->session->pidfd, SIGKILL, NULL, 0) == 0) {
-        complain(stop, m, "its process is killed");
-        stop->killed = true;
-        stop->deadline_ns = mm_now_ns() + KILL_GRACE_NS;
-        return true;
+    if (!may ||
+        (syscall(SYS_pidfd_send_signal, m->session->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)) {
+        complain(stop, m, "the collection is given up");
+        return false;
     }
-    complain(stop, m, "the collection is given up");
-    return false;
+    complain(stop, m, "its process is killed"); /* ESRCH: it was, as that of another session, and the loop is about to hear of it */
+    stop->gone_by_ns = mm_now_ns() + KILL_GRACE_NS;
+    return true;
+}
+
+/* F4 */
+static void look_at_the_clock(struct stop *stop)
+{
+    uint64_t now_ns = mm_now_ns(), missed_ns = now_ns - stop->seen_ns;
+
+    stop->seen_ns = now_ns;
+    if (missed_ns <= ASLEEP_NS || stop->put_off)
+        return;
+    stop->deadline_ns =
+        missed_ns < stop->limit_ns ? stop->deadline_ns + missed_ns : now_ns + stop->limit_ns;
+    if (stop->gone_by_ns != 0)
+        stop->gone_by_ns += missed_ns;
 }
 
 /* True: it is OUT, PARKED or dead. */
 static bool wait_for(struct stop *stop, struct mutator *m)
 {
-    stop->killed = false;
     if (spin_for(m))
         return true;
-    for (uint64_t before_ns = mm_now_ns(); is_in(m);) {
+    if (stop->gone_by_ns != 0) /* F5 */
+        stop->deadline_ns = MM_MAX(stop->deadline_ns, mm_now_ns() + MM_MIN(MOMENT_NS, stop->limit_ns));
+    stop->gone_by_ns = 0;
+    while (is_in(m)) {
         if (at_load_relaxed(&stop->heap->collector.give_up))
             return false;
-        if (before_ns >= stop->deadline_ns && (stop->put_off || !kill_late(stop, m)))
+        look_at_the_clock(stop);
+        uint64_t end_ns = stop->gone_by_ns != 0 ? stop->gone_by_ns : stop->deadline_ns;
+        if (stop->seen_ns >= end_ns && (stop->put_off || !kill_late(stop, m)))
             return false;
-        uint64_t left_ns = stop->deadline_ns - MM_MIN(before_ns, stop->deadline_ns);
+        uint64_t left_ns = end_ns - MM_MIN(stop->seen_ns, end_ns);
         (void)futex_wait(&m->words->state, SHM_IN, stop->put_off ? MM_MIN(left_ns, SLICE_NS) : SLICE_NS);
-        uint64_t now_ns = mm_now_ns();
-        if (now_ns - before_ns > ASLEEP_NS) /* F4 */
-            stop->deadline_ns += now_ns - before_ns;
-        before_ns = now_ns;
     }
     return true;
 }
@@ -134,9 +152,13 @@ static bool barrier(const struct stop *stop)
 
 bool safepoint_stop(struct shared_heap *heap, struct collector_task *task)
 {
+    uint64_t limit_ns =
+        task->patience_ns != 0 ? task->patience_ns : heap->server->config.stop_deadline_ns;
     struct stop stop = {
         .heap = heap,
-        .deadline_ns = task->asked_ns + (task->patience_ns != 0 ? task->patience_ns : heap->server->config.stop_deadline_ns),
+        .limit_ns = limit_ns,
+        .deadline_ns = task->asked_ns + limit_ns,
+        .seen_ns = task->asked_ns,
         .put_off = task->patience_ns != 0,
     };
 

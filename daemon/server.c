@@ -19,6 +19,7 @@
 
 #include "daemon/committer.h"
 #include "daemon/foreign.h"
+#include "daemon/lease_quota.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/procfs.h"
@@ -47,6 +48,8 @@ static void stop_last(struct server *server)
     uv_close((uv_handle_t *)&server->on_hangup, NULL);
     uv_close((uv_handle_t *)&server->stop_timer, NULL);
     foreign_end(server);
+    throttle_close(server);
+    lease_quota_close(server);
 }
 
 void server_session_ended(struct server *server)
@@ -101,15 +104,33 @@ static void on_stop_signal(uv_signal_t *signal, int number)
     server_stop(signal->data, number);
 }
 
+/* What was read again of @fresh becomes the server's; the rest stays @fresh's. */
+static void take_over(struct server *server, struct config *fresh)
+{
+    struct config *config = &server->config;
+    struct user_section *users = config->users;
+    size_t count = config->user_count;
+
+    config->log_level = fresh->log_level;
+    config->admin_group = fresh->admin_group;
+    config->user = fresh->user;
+    config->users = fresh->users;
+    config->user_count = fresh->user_count;
+    fresh->users = users;
+    fresh->user_count = count;
+}
+
 static void on_hangup(uv_signal_t *signal, int number)
 {
     struct server *server = signal->data;
     struct config fresh;
 
     (void)number;
-    if (config_read_file(&fresh, server->config.file)) {
-        log_set_level((enum log_level)fresh.log_level);
-        log_info("log_level is read again; the other options take a restart");
+    if (config_reread(&fresh, &server->config)) {
+        take_over(server, &fresh);
+        log_set_level((enum log_level)server->config.log_level);
+        quota_configure(&server->quota);
+        log_info("log_level is read again, and so are admin_group, [user] and its sections; the other options take a restart");
     }
     config_fini(&fresh);
 }
@@ -146,19 +167,6 @@ static int start_engines(struct server *server)
     else if (r < 0)
         log_error("the collector's threads do not start: %s", strerror(-r));
     return r;
-}
-
-static uid_t overflow_uid(void)
-{
-    unsigned uid = 65534;
-    FILE *file = fopen("/proc/sys/kernel/overflowuid", "re");
-
-    if (file != NULL) {
-        if (fscanf(file, "%u", &uid) != 1)
-            uid = 65534;
-        fclose(file);
-    }
-    return uid;
 }
 
 static void harden(void)
@@ -301,7 +309,12 @@ static int server_init(struct server *server)
         return r;
     }
     r = listen_to_signals(server); /* before anybody can know that we are here */
-    return r < 0 ? r : listener_open(server);
+    if (r < 0)
+        return r;
+    throttle_init(server);
+    lease_quota_init(server);
+    quota_init(&server->quota, &server->config);
+    return listener_open(server);
 }
 
 int server_run(const struct config *config, int ready_fd)
@@ -320,7 +333,7 @@ int server_run(const struct config *config, int ready_fd)
     harden();
     if (!procfs_kill_us_last())
         log_debug("the kernel may kill mmgcd as any other process for want of memory: start it with OOMScoreAdjust=-900");
-    server->overflow_uid = overflow_uid();
+    server->strangers = peer_strangers_read();
     if (getrandom(&server->incarnation, sizeof(server->incarnation), 0) < 0)
         server->incarnation = mm_now_ns();
     if (server_init(server) < 0) /* the process ends: the system takes back what was made */
@@ -338,6 +351,8 @@ int server_run(const struct config *config, int ready_fd)
     uv_run(&server->loop, UV_RUN_DEFAULT);
     MM_ASSERT(uv_loop_close(&server->loop) == 0); /* nothing is left behind */
     registry_fini(&server->heaps);
+    quota_fini(&server->quota);
+    config_fini(&server->config);
     engine_unref(server->background);
     engine_unref(server->engine);
     free(server);

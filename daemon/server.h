@@ -10,7 +10,10 @@
 #include <uv.h>
 
 #include "daemon/config.h"
+#include "daemon/peer.h"
+#include "daemon/quota.h"
 #include "daemon/registry.h"
+#include "daemon/throttle.h"
 
 struct committer;
 struct engine;
@@ -26,23 +29,28 @@ struct server {
     struct committer *committer;
     struct registry heaps;
     struct session_list sessions;             /* by rising id, for paging */
-    unsigned session_count, connection_count; /* admitted; and with those being refused */
+    unsigned session_count;
+    struct quota quota;
+    struct throttle throttle;
+    struct bucket stranger_lines;             /* of the log */
     uint64_t next_session;
     unsigned live_heaps;                      /* not freed yet, in the registry or not */
     uint64_t incarnation;                     /* [const] random, one a daemon start */
-    uid_t overflow_uid;                       /* [const] what a stranger to our user namespace appears as */
+    struct peer_strangers strangers;          /* [const] */
 
     int listen_fd;                            /* -1: not listening (any more) */
     int reserve_fd;                           /* given up for a moment to turn a client away when fds run out */
     bool socket_is_ours;                      /* made by us, so unlinked by us */
     bool stopping;
     uv_poll_t listen_poll;
+    uv_timer_t listen_timer;                  /* it rests: somebody connects too often */
     uv_signal_t on_terminate, on_interrupt, on_hangup;
     uv_timer_t foreign_timer;                 /* foreign.c */
+    uv_timer_t lease_timer;                   /* lease_quota.h */
     uv_timer_t stop_timer;                    /* sessions that do not close by themselves at the end */
 };
 
-/* Runs the daemon to its end. The exit status. @ready_fd gets one byte once clients can connect; -1: nobody waits. */
+/* Runs the daemon to its end. The exit status. Takes @config over. @ready_fd gets one byte once clients can connect; -1: nobody waits. */
 int server_run(const struct config *config, int ready_fd);
 
 /* Somebody is gone: called by sessions and heaps when they end, so that a stopping server can tell when it is done. */
@@ -51,7 +59,5 @@ void server_heap_ended(struct server *server);
 void server_report(const struct server *server);     /* how many heaps there are, to systemctl status */
 
 /* listener.c */
-/* Closes an accepted socket with its last word. */
-void listener_refuse(int sock, enum mmgc_error code, const char *why);
 int listener_open(struct server *server);     /* own path or the one socket systemd passed. 0, -errno (logged) */
 void listener_close(struct server *server);

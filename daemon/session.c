@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/admission.h"
+#include "daemon/lease_quota.h"
 #include "daemon/log.h"
 #include "daemon/notices.h"
 #include "daemon/request.h"
@@ -24,17 +26,15 @@
 #include "daemon/trigger.h"
 #include "shm/futex.h"
 
-#ifndef SO_PEERPIDFD /* Linux 6.5 */
-#define SO_PEERPIDFD 77
-#endif
-
 #define SEND_BUFFER_BYTES (1 << 20)
 #define DEFERRED_MAX 32u
-#define REQUESTS_A_TURN 16 /* then the other sessions have theirs */
+#define REQUESTS_A_TURN 16 /* or so long, then the other sessions have theirs */
+#define TURN_NS UINT64_C(50000)
 #define CLOSING_MS 1000u
 #define SEND_TRIES 200 /* a millisecond each */
-#define REFUSED_MAX 64u /* above max_sessions, being told so */
+#define ROWS_FIRST 1024u
 #define NS_PER_MS UINT64_C(1000000)
+#define OVERSLEPT_NS (100 * NS_PER_MS)
 
 static void on_sock(uv_poll_t *poll, int status, int events);
 
@@ -57,6 +57,8 @@ struct session *session_unref(struct session *s)
     shared_heap_unref(s->heap);
     free(s->heir);
     free(s->guardian);
+    peer_fini(&s->peer);
+    charges_fini(&s->charges);
     free(s);
     return NULL;
 }
@@ -79,8 +81,9 @@ static void session_closed(struct session *s)
         return;
     s->stage = SESSION_CLOSED;
     TAILQ_REMOVE(&server->sessions, s, in_server);
-    server->session_count -= s->admitted;
-    server->connection_count--;
+    server->session_count--;
+    charges_give_back(&s->charges, QUOTA_SESSIONS, 1);
+    throttle_forget(s);
     uv_close((uv_handle_t *)&s->sock_poll, on_handle_closed);
     uv_close((uv_handle_t *)&s->timer, on_handle_closed);
     if (s->pidfd >= 0)
@@ -128,6 +131,7 @@ void session_end(struct session *s, enum mmgc_error why, const char *format, ...
     va_end(args);
     log_debug("session %llu ends: %s %s", (unsigned long long)s->id, mmgc_error_name(why), detail);
     s->stage = SESSION_CLOSING;
+    throttle_forget(s);
     subscription_drop(s);
     session_ref(s);
     if (why != MMGC_E_OK)
@@ -138,7 +142,7 @@ void session_end(struct session *s, enum mmgc_error why, const char *format, ...
     if (why == MMGC_E_OK)
         session_closed(s); /* the peer is gone, or wants nothing more */
     else
-        uv_timer_start(&s->timer, on_closing_over, CLOSING_MS, 0);
+        session_time(s, on_closing_over, CLOSING_MS * NS_PER_MS);
     session_listen(s);
     session_unref(s);
 }
@@ -164,11 +168,32 @@ static void on_pidfd(uv_poll_t *poll, int status, int events)
         session_end(s, MMGC_E_OK, "its process has ended");
 }
 
+/* ---- its timer ---- */
+
+void session_time(struct session *s, uv_timer_cb late, uint64_t after_ns)
+{
+    s->timer_due_ns = mm_now_ns() + after_ns;
+    (void)uv_timer_start(&s->timer, late, after_ns / NS_PER_MS + 1, 0);
+}
+
+bool session_overslept(const struct session *s)
+{
+    return mm_now_ns() > s->timer_due_ns + OVERSLEPT_NS;
+}
+
 static void on_hello_late(uv_timer_t *timer)
 {
-    session_end(timer->data, MMGC_E_TIMEOUT, "no Hello within %llu ms",
-                (unsigned long long)(((struct session *)timer->data)->server->config.hello_timeout_ns /
-                                     NS_PER_MS));
+    struct session *s = timer->data;
+    uint64_t limit_ns = s->server->config.hello_timeout_ns;
+
+    session_ref(s);
+    session_hear(s);
+    if (s->stage == SESSION_NEW && session_overslept(s))
+        session_time(s, on_hello_late, limit_ns);
+    else if (s->stage == SESSION_NEW)
+        session_end(s, MMGC_E_TIMEOUT, "no Hello within %llu ms",
+                    (unsigned long long)(limit_ns / NS_PER_MS));
+    session_unref(s);
 }
 
 /* ---- beginning ---- */
@@ -176,7 +201,11 @@ static void on_hello_late(uv_timer_t *timer)
 /* To start a poll again that goes on as it is would be two system calls a turn: libuv takes the socket out and puts it back. */
 static void watch_for(struct session *s, int events)
 {
-    if (s->events != events && uv_poll_start(&s->sock_poll, events, on_sock) == 0)
+    int r = 0;
+
+    if (s->events != events)
+        r = events == 0 ? uv_poll_stop(&s->sock_poll) : uv_poll_start(&s->sock_poll, events, on_sock);
+    if (r == 0)
         s->events = events;
 }
 
@@ -199,62 +228,98 @@ static int watch(struct session *s)
     }
     s->sock_poll.data = s->timer.data = s->pidfd_poll.data = s;
     watch_for(s, UV_READABLE);
-    uv_timer_start(&s->timer, on_hello_late, s->server->config.hello_timeout_ns / NS_PER_MS, 0);
+    session_time(s, on_hello_late, s->server->config.hello_timeout_ns);
     return 0;
 }
 
-static void learn_peer(struct session *s)
+static void set_options(struct session *s)
 {
-    socklen_t size = sizeof(s->peer);
+    socklen_t size = sizeof(s->send_buffer_bytes);
     int buffer = SEND_BUFFER_BYTES;
 
-    s->peer = (struct ucred){ .uid = s->server->overflow_uid };
-    (void)getsockopt(s->sock, SOL_SOCKET, SO_PEERCRED, &s->peer, &size);
     (void)setsockopt(s->sock, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-    size = sizeof(s->send_buffer_bytes); /* what the system's limit made of it */
-    (void)getsockopt(s->sock, SOL_SOCKET, SO_SNDBUF, &s->send_buffer_bytes, &size);
+    (void)getsockopt(s->sock, SOL_SOCKET, SO_SNDBUF, &s->send_buffer_bytes, &size); /* what the system's limit made of it */
     (void)packet_pass_fds(s->sock, false); /* until a heap is open; an older kernel lets them come, and they are closed */
-    size = sizeof(s->pidfd);
-    if (getsockopt(s->sock, SOL_SOCKET, SO_PEERPIDFD, &s->pidfd, &size) < 0)
-        s->pidfd = -1;
 }
 
-void session_accept(struct server *server, int sock)
+/* Who was admitted. NULL: no memory, and it was turned away. */
+static struct session *session_new(struct server *server, int sock, struct peer *peer, int pidfd, struct charges *charges)
 {
-    struct session *s;
+    struct session *s = calloc(1, sizeof(*s));
 
-    if (server->connection_count >= server->config.max_sessions + REFUSED_MAX) {
-        listener_refuse(sock, MMGC_E_LIMIT, "far more want to connect than may (max_sessions)");
-        return;
-    }
-    s = calloc(1, sizeof(*s));
     if (s == NULL) {
-        listener_refuse(sock, MMGC_E_SYSTEM_NOMEM, "the daemon is out of memory");
-        return;
+        admission_turn_away(sock, MMGC_E_SYSTEM_NOMEM, "the daemon is out of memory");
+        if (pidfd >= 0)
+            close(pidfd);
+        peer_fini(peer);
+        charges_fini(charges);
+        return NULL;
     }
     s->refs = 1;
     s->server = server;
     s->sock = sock;
+    s->pidfd = pidfd;
+    s->peer = *peer;
+    s->charges = *charges;
     s->connected_ns = mm_now_ns();
     TAILQ_INIT(&s->mutators);
-    learn_peer(s);
+    set_options(s);
+    return s;
+}
+
+bool session_accept(struct server *server, int sock)
+{
+    struct charges charges;
+    struct peer peer;
+    int pidfd;
+    enum admission admission = admission_judge(server, sock, &peer, &pidfd, &charges);
+
+    if (admission != ADMITTED)
+        return admission != TOO_FAST;
+    struct session *s = session_new(server, sock, &peer, pidfd, &charges);
+    if (s == NULL)
+        return true;
     int r = watch(s);
     if (r < 0) {
         log_warning("a connection cannot be watched: %s", strerror(-r));
-        listener_refuse(sock, MMGC_E_SYSTEM_NOMEM, "the system has no memory to watch one more connection");
+        admission_turn_away(sock, MMGC_E_SYSTEM_NOMEM, "the system has no memory to watch one more connection");
         session_unref(s);
-        return;
+        return true;
     }
     s->id = ++server->next_session;
     TAILQ_INSERT_TAIL(&server->sessions, s, in_server);
-    server->connection_count++;
-    if (s->peer.uid == server->overflow_uid) /* a stranger to our user namespace could be anybody (S20) */
-        session_end(s, MMGC_E_DENIED, "user %u is not of this user namespace", (unsigned)s->peer.uid);
-    else if (server->session_count >= server->config.max_sessions)
-        session_end(s, MMGC_E_LIMIT, "there are %u sessions, the most there may be (max_sessions)",
-                    server->config.max_sessions);
-    else
-        server->session_count += s->admitted = true;
+    server->session_count++;
+    return true;
+}
+
+/* The rows that it may begin with. All at once where they are not counted. */
+static uint32_t first_rows(struct session *s)
+{
+    const struct account *a = s->charges.account;
+    uint64_t most = a->limits.most[QUOTA_HANDLES], have = a->have[QUOTA_HANDLES];
+    uint64_t rows = most == CONFIG_UNLIMITED ? s->server->config.max_handles : MM_MIN(most - MM_MIN(have, most), (uint64_t)ROWS_FIRST);
+
+    return (uint32_t)MM_MIN(rows, (uint64_t)s->server->config.max_handles);
+}
+
+static void give_rows(struct session *s, uint32_t rows)
+{
+    if (!charges_take(&s->charges, QUOTA_HANDLES, rows))
+        return;
+    s->row_limit += rows;
+    at_store_release(&s->words->row_limit, s->row_limit); /* pairs with rows_allowed() of client/row.c */
+    lease_quota_rows_given(s);
+}
+
+bool session_more_rows(struct session *s, uint32_t *ret_wanted)
+{
+    uint32_t most = s->server->config.max_handles;
+    uint64_t limit = s->charges.account->limits.most[QUOTA_HANDLES], have = s->charges.account->have[QUOTA_HANDLES];
+    uint32_t before = s->row_limit;
+
+    *ret_wanted = MM_MIN(MM_MAX(s->row_limit, ROWS_FIRST), most - s->row_limit);
+    give_rows(s, (uint32_t)MM_MIN((uint64_t)*ret_wanted, limit - MM_MIN(have, limit)));
+    return s->row_limit > before;
 }
 
 int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_only)
@@ -265,12 +330,14 @@ int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_on
     int r = shm_segment_new(&s->segment, sizeof(struct shm_session), label);
     if (r < 0)
         return r;
-    s->words = shm_segment_address(s->segment);
-    s->words->version = SHM_SESSION_VERSION;
-    s->words->row_limit = s->server->config.max_handles;
+    struct shm_session *fresh = shm_segment_address(s->segment); /* nobody else has it yet */
+    fresh->version = SHM_SESSION_VERSION;
+    s->words = fresh;
+    give_rows(s, first_rows(s));
     s->heap = shared_heap_ref(heap);
     s->read_only = read_only;
     leases_enter(heap, s);
+    lease_quota_enter(s);
     at_store_release(&s->words->magic, SHM_SESSION_MAGIC); /* pairs with the client's acquire */
     (void)packet_pass_fds(s->sock, true);                  /* pidfds of threads */
     s->since_task = heap->collector.begun;
@@ -317,6 +384,10 @@ void session_send(struct session *s, const wire_reply *reply, const struct packe
     s->sent = true;
     if (r == 0 || s->stage == SESSION_CLOSING)
         return;
+    if (r == -ENOMEM) {
+        session_send_error(s, reply->serial, MMGC_E_SYSTEM_NOMEM, "the daemon has no memory for the answer"); /* which needs none */
+        return;
+    }
     if (r == -EMSGSIZE || r == -EINVAL)
         log_error("a reply of %zu bytes is over its limit", wire_reply_bytes(reply));
     session_end(s, MMGC_E_OK, "its reply cannot be sent: %s", strerror(-r));
@@ -352,8 +423,8 @@ void session_listen(struct session *s)
 
     if (s->stage == SESSION_CLOSED)
         return;
-    if (s->stage < SESSION_CLOSING && s->deferred >= DEFERRED_MAX)
-        events = UV_DISCONNECT;
+    if (s->stage < SESSION_CLOSING && (s->held || s->deferred >= DEFERRED_MAX))
+        events = 0; /* its end is told by the pidfd, or read when its turn has come: an end that is only watched would wake us on and on */
     else if (s->stage < SESSION_CLOSING && congested(s))
         events = UV_WRITABLE | UV_DISCONNECT;
     watch_for(s, events);
@@ -376,10 +447,15 @@ static bool take_request(struct session *s)
     struct packet_fds fds = { .count = 0 };
     uint32_t serial = 0;
     enum mmgc_error error = MMGC_E_INVALID;
+    uint64_t since_ns = mm_now_ns();
     enum wire_result result = wire_recv_request(s->sock, &message, &fds, &serial, &error);
 
+    if (result == WIRE_OK)
+        request_run(s, message, &fds);
+    if (result != WIRE_AGAIN)
+        throttle_note(s, mm_now_ns() - since_ns);
     switch (result) {
-    case WIRE_OK: request_run(s, message, &fds); return true;
+    case WIRE_OK: return true;
     case WIRE_AGAIN: return false;
     case WIRE_CLOSED: session_end(s, MMGC_E_OK, "the peer has closed"); return false;
     case WIRE_MALFORMED: session_end(s, MMGC_E_PROTOCOL, "what came is no message"); break;
@@ -410,6 +486,28 @@ static void drain(struct session *s)
     }
 }
 
+/* What came, for a turn. */
+static void take_requests(struct session *s)
+{
+    uint64_t since_ns = mm_now_ns();
+
+    for (int i = 0; i < REQUESTS_A_TURN && s->stage < SESSION_CLOSING; i++)
+        if (s->deferred >= DEFERRED_MAX || congested(s) || !throttle_lets(s) || !take_request(s) ||
+            mm_now_ns() - since_ns > TURN_NS)
+            return;
+}
+
+void session_hear(struct session *s)
+{
+    session_ref(s);
+    if (s->stage == SESSION_CLOSING)
+        drain(s);
+    else
+        take_requests(s);
+    session_listen(s);
+    session_unref(s);
+}
+
 static void on_sock(uv_poll_t *poll, int status, int events)
 {
     struct session *s = poll->data;
@@ -417,15 +515,7 @@ static void on_sock(uv_poll_t *poll, int status, int events)
     (void)events;
     if (status < 0)
         s->events = 0; /* libuv has stopped it; the error is what the read says it is */
-    session_ref(s);
-    if (s->stage == SESSION_CLOSING)
-        drain(s);
-    else
-        for (int i = 0; i < REQUESTS_A_TURN && s->stage < SESSION_CLOSING; i++)
-            if (s->deferred >= DEFERRED_MAX || congested(s) || !take_request(s))
-                break;
-    session_listen(s);
-    session_unref(s);
+    session_hear(s);
 }
 
 /* ---- what others ask of it ---- */
@@ -444,16 +534,31 @@ uint32_t session_rows_racy(const struct session *s)
 {
     uint32_t high = s->words == NULL ? 0 : at_load_acquire(&s->words->row_high);
 
-    return MM_MIN(high, SHM_ROWS_MAX);
+    return MM_MIN(high, s->row_limit);
 }
 
-struct session_counts session_count_racy(const struct session *s)
+struct session_counts session_count_racy(const struct session *s, uint32_t *rows_left)
 {
     struct session_counts counts = { 0 };
+    uint32_t rows = session_rows_racy(s), end = MM_MIN(rows, *rows_left);
 
-    for (uint32_t i = 1, end = session_rows_racy(s); i < end; i++)
+    *rows_left -= end;
+    for (uint32_t i = 1; i < end; i++)
         counts.of[shm_row_kind(at_load_relaxed(&s->words->row_tags[i]))]++;
     return counts;
+}
+
+uint32_t session_counts_leases(const struct session_counts *counts)
+{
+    return counts->of[SHM_ROW_SHARED] + counts->of[SHM_ROW_EXCLUSIVE] + counts->of[SHM_ROW_REVOKED];
+}
+
+uint32_t session_leases_racy(const struct session *s)
+{
+    uint32_t rows_left = SHM_ROWS_MAX;
+    struct session_counts counts = session_count_racy(s, &rows_left);
+
+    return session_counts_leases(&counts);
 }
 
 void session_roots(const struct session *s, struct heap_roots *ret_row)

@@ -22,6 +22,51 @@
 #define ARENA_BYTES_MAX \
     (MM_ARENA_MAX_BYTES - MM_CHUNK_BYTES) /* so that its end has a number in granules, too */
 
+/* ---- what it has of users' ---- */
+
+static void definers_fini(struct shared_heap *h)
+{
+    struct definer *d;
+
+    while ((d = TAILQ_FIRST(&h->definers)) != NULL) {
+        TAILQ_REMOVE(&h->definers, d, link);
+        charges_fini(&d->charges);
+        free(d);
+    }
+}
+
+struct charges *shared_heap_definer(struct shared_heap *h, struct account *account)
+{
+    struct definer *d;
+
+    TAILQ_FOREACH(d, &h->definers, link)
+    if (d->charges.account == account)
+        return &d->charges;
+    d = calloc(1, sizeof(*d));
+    if (d == NULL)
+        return NULL;
+    charges_init(&d->charges, account);
+    TAILQ_INSERT_TAIL(&h->definers, d, link);
+    return &d->charges;
+}
+
+/* Of its creator's: the heap, its size, and its segments' file descriptors. False: it may not have that, and @ret_why says it. */
+static bool charge(struct shared_heap *h, bool administrator, char ret_why[QUOTA_WHY_MAX])
+{
+    uint64_t files = heap_log_bytes(h->settings.plan, h->max_bytes) > 0 ? 5 : 4;
+    struct account *a = h->charges.account;
+
+    if (!charges_take(&h->charges, QUOTA_HEAPS, 1))
+        (void)account_explain(a, QUOTA_HEAPS, 1, ret_why);
+    else if (!charges_take(&h->charges, QUOTA_BYTES, h->max_bytes))
+        (void)account_explain(a, QUOTA_BYTES, h->max_bytes, ret_why);
+    else if (!charges_take_files(&h->charges, files, administrator))
+        (void)account_explain(a, QUOTA_FILES, files, ret_why);
+    else
+        return true;
+    return false;
+}
+
 /* ---- references and the lock ---- */
 
 struct shared_heap *shared_heap_ref(struct shared_heap *h)
@@ -44,6 +89,8 @@ static void heap_free(struct shared_heap *h)
     shm_segment_unref(h->log_segment);
     stows_fini(&h->stows);
     leases_fini(&h->leases);
+    definers_fini(h);
+    charges_fini(&h->charges);
     pthread_mutex_destroy(&h->lock);
     free(h);
 }
@@ -125,7 +172,7 @@ static void publish(struct shared_heap *h)
     at_store_release(&c->magic, SHM_CONTROL_MAGIC); /* pairs with the client's acquire */
 }
 
-static int make_heap(struct shared_heap *h)
+static int make_heap(struct shared_heap *h, bool administrator, char ret_why[QUOTA_WHY_MAX])
 {
     struct heap_config config = { .plan = h->settings.plan, .options = h->settings.collector };
     int r = choose_sizes(h);
@@ -136,6 +183,8 @@ static int make_heap(struct shared_heap *h)
     config.limit_bytes = h->limit_bytes;
     if (heap_private_bytes(config.plan, h->max_bytes) == 0)
         return -ENOENT;
+    if (!charge(h, administrator, ret_why))
+        return -EDQUOT;
     r = make_segments(h, config.plan);
     if (r < 0)
         return r;
@@ -159,6 +208,8 @@ static struct shared_heap *heap_blank(struct server *server, const char *name,
     snprintf(h->name, sizeof(h->name), "%s", name);
     h->owner = creator->peer.uid;
     h->group = creator->peer.gid;
+    charges_init(&h->charges, creator->charges.account);
+    TAILQ_INIT(&h->definers);
     h->settings = *settings;
     h->mode = settings->mode;
     pthread_mutex_init(&h->lock, NULL);
@@ -178,14 +229,14 @@ static struct shared_heap *heap_blank(struct server *server, const char *name,
 }
 
 int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const char *name,
-                    const struct heap_settings *settings, const struct session *creator)
+                    const struct heap_settings *settings, const struct session *creator, char ret_why[QUOTA_WHY_MAX])
 {
     if (server->heaps.count >= server->config.max_heaps)
         return -ENOSPC;
     struct shared_heap *h = heap_blank(server, name, settings, creator);
     if (h == NULL)
         return -ENOMEM;
-    int r = make_heap(h);
+    int r = make_heap(h, creator->peer.administrator, ret_why);
     if (r == 0) {
         publish(h);
         r = registry_add(&server->heaps, h);
@@ -212,13 +263,14 @@ int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const 
 
 static bool is_master(const struct shared_heap *h, const struct session *s)
 {
-    return s->peer.uid == h->owner || s->peer.uid == 0 || s->peer.uid == geteuid();
+    return s->peer.uid == h->owner || s->peer.administrator;
 }
 
 bool shared_heap_may_open(const struct shared_heap *h, const struct session *s, bool read_only)
 {
     unsigned need = read_only ? 4 : 6;
-    unsigned have = s->peer.gid == h->group ? h->mode >> 3 : h->mode;
+    bool of_group = peer_is_of(&s->peer, h->group, &h->server->strangers);
+    unsigned have = of_group ? h->mode >> 3 : h->mode;
 
     return is_master(h, s) || (have & need) == need;
 }
@@ -332,10 +384,27 @@ static void post(struct shared_heap *h, enum collector_work work)
     shared_heap_task_done(h, &failed);
 }
 
+static bool inspection_is_wanted(const struct shared_heap *h)
+{
+    return !TAILQ_EMPTY(&h->inspections) || h->quarantine.doubted;
+}
+
+/* Those that somebody waits for first. */
+static enum collector_work next_inspection(struct shared_heap *h)
+{
+    h->inspecting = TAILQ_FIRST(&h->inspections);
+    if (h->inspecting == NULL) {
+        h->quarantine.doubted = false;
+        return WORK_VERIFY;
+    }
+    TAILQ_REMOVE(&h->inspections, h->inspecting, link);
+    return (enum collector_work)h->inspecting->work;
+}
+
 /* By turns with inspections: a client that never stops asking for collections would keep them waiting for ever. */
 static bool collection_is_next(const struct shared_heap *h)
 {
-    return h->promised > h->completed && (!h->collected_last || TAILQ_EMPTY(&h->inspections));
+    return h->promised > h->completed && (!h->collected_last || !inspection_is_wanted(h));
 }
 
 static void start_next(struct shared_heap *h)
@@ -359,11 +428,9 @@ static void start_next(struct shared_heap *h)
     } else if (collection_is_next(h)) {
         h->collected_last = true;
         post(h, WORK_COLLECT);
-    } else if (!TAILQ_EMPTY(&h->inspections)) {
+    } else if (inspection_is_wanted(h)) {
         h->collected_last = false;
-        h->inspecting = TAILQ_FIRST(&h->inspections);
-        TAILQ_REMOVE(&h->inspections, h->inspecting, link);
-        post(h, (enum collector_work)h->inspecting->work);
+        post(h, next_inspection(h));
     }
 }
 
@@ -443,20 +510,13 @@ void shared_heap_end(struct shared_heap *h)
     h->ending = true;
     log_info("heap '%s' ends", h->name);
     registry_remove(&h->server->heaps, h); /* the collector's reference keeps it */
+    charges_give_back(&h->charges, QUOTA_HEAPS, 1);
     server_report(h->server);
     at_store_relaxed(&h->collector.give_up, true); /* a stop that is pending serves nobody any more */
     release_end(h);
     trigger_end(h);
     patience_end(h);
     shared_heap_pump(h);
-}
-
-void shared_heap_quarantine(struct shared_heap *h, const char *why)
-{
-    if (!h->corrupt)
-        log_error("heap '%s' is quarantined: %s", h->name, why);
-    h->corrupt = true;
-    at_store_release(&h->control->corrupt, 1);
 }
 
 void shared_heap_drain_locked(struct shared_heap *h)

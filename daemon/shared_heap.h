@@ -22,6 +22,8 @@
 #include "daemon/names.h"
 #include "daemon/notices.h"
 #include "daemon/patience.h"
+#include "daemon/quarantine.h"
+#include "daemon/quota.h"
 #include "daemon/release.h"
 #include "daemon/request.h"
 #include "daemon/stows.h"
@@ -54,6 +56,12 @@ struct heap_gauges {                          /* the plans' numbers when the loc
 TAILQ_HEAD(shared_heap_sessions, session);
 TAILQ_HEAD(shared_heap_mutators, mutator);
 
+struct definer {                              /* a user who has defined types here */
+    TAILQ_ENTRY(definer) link;
+    struct charges charges;
+};
+TAILQ_HEAD(definers, definer);
+
 struct shared_heap {
     unsigned refs;
     struct server *server;
@@ -61,10 +69,13 @@ struct shared_heap {
     uid_t owner;                              /* [const] with group and mode: who may open it, like a file's */
     gid_t group;
     unsigned mode;
+    struct charges charges;                   /* of its creator's: itself, its maximum size, its file descriptors */
+    struct definers definers;                 /* types stay as long as the heap */
     struct heap_settings settings;            /* [const] what it was made of; trigger within size_bytes */
     bool ending, end_posted;
     bool collects;                            /* [const] its plan ever does */
     bool corrupt;                             /* quarantined; control says it to clients */
+    struct quarantine quarantine;
     uint64_t max_bytes;                       /* [const] */
     uint64_t limit_bytes;                     /* what may be in use */
 
@@ -100,7 +111,7 @@ struct shared_heap {
     struct grant_queue waiting;               /* for memory */
     struct request_queue deferred;            /* for the lock */
     struct request_queue inspections;         /* a verify or histogram that waits for its turn */
-    struct request *inspecting;               /* whose task the collector has */
+    struct request *inspecting;               /* whose task the collector has; NULL: its own doubt's */
     bool collected_last;                      /* the last task was a collection */
 
     unsigned commits_in_flight;
@@ -121,9 +132,12 @@ struct shared_heap {
 };
 
 /* Makes a heap, in the registry, with its first commits under way. *ret_heap is borrowed from the registry.
- * 0; -E2BIG: larger than max_size; -ENOENT: no such plan; -ENOSPC: max_heaps; -errno. */
+ * 0; -E2BIG: larger than max_size; -ENOENT: no such plan; -ENOSPC: max_heaps; -EDQUOT: its creator may not have it, as @ret_why says;
+ * -errno. */
 int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const char *name,
-                    const struct heap_settings *settings, const struct session *creator);
+                    const struct heap_settings *settings, const struct session *creator, char ret_why[QUOTA_WHY_MAX]);
+/* What @account is charged with for types of @h. NULL: no memory. Borrowed. */
+struct charges *shared_heap_definer(struct shared_heap *h, struct account *account);
 struct shared_heap *shared_heap_ref(struct shared_heap *h);
 struct shared_heap *shared_heap_unref(struct shared_heap *h);
 /* True: h->heap and h->names are the caller's until shared_heap_unlock. False: the world is stopped; come back later. */
@@ -148,6 +162,5 @@ void shared_heap_end(struct shared_heap *h);
 bool shared_heap_may_open(const struct shared_heap *h, const struct session *s, bool read_only);
 bool shared_heap_may_destroy(const struct shared_heap *h, const struct session *s);
 void shared_heap_read_gauges(struct shared_heap *h);          /* if the lock is to be had; else they stay */
-void shared_heap_quarantine(struct shared_heap *h, const char *why);
 void shared_heap_drain_locked(struct shared_heap *h);         /* what its threads, which run, have logged by now */
 void shared_heap_show_barrier(struct shared_heap *h);         /* what clients are to log. To log more: world stopped */

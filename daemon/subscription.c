@@ -18,13 +18,32 @@ static struct notice_waiting *waiting_at(struct subscription *sub, unsigned i)
     return &sub->waiting[(sub->first + i) % NOTICES_WAITING_MAX];
 }
 
+/* What was sent before this process slept counts from now. */
+static void begin_again(struct subscription *sub)
+{
+    for (unsigned i = 0; i < sub->count; i++)
+        waiting_at(sub, i)->sent_ns = mm_now_ns();
+}
+
 static void on_late(uv_timer_t *timer)
 {
     struct session *s = timer->data;
+    struct subscription *sub = at_load_relaxed(&s->subscription);
+    uint64_t number = waiting_at(sub, 0)->number;
+    bool overslept = session_overslept(s);
 
-    session_end(s, MMGC_E_NO_NOTICES, "notice %llu was not taken within %llu ms",
-                (unsigned long long)waiting_at(at_load_relaxed(&s->subscription), 0)->number,
-                (unsigned long long)(at_load_relaxed(&s->subscription)->deadline_ns / NS_PER_MS));
+    session_ref(s);
+    if (overslept)
+        begin_again(sub);
+    session_hear(s);
+    if (s->stage < SESSION_CLOSING && sub->count > 0 && waiting_at(sub, 0)->number == number) {
+        if (overslept)
+            session_time(s, on_late, sub->deadline_ns);
+        else
+            session_end(s, MMGC_E_NO_NOTICES, "notice %llu was not taken within %llu ms", (unsigned long long)number,
+                        (unsigned long long)(sub->deadline_ns / NS_PER_MS));
+    }
+    session_unref(s);
 }
 
 /* U1 */
@@ -35,8 +54,7 @@ static void watch_oldest(struct session *s, struct subscription *sub)
         return;
     }
     uint64_t waited_ns = mm_now_ns() - waiting_at(sub, 0)->sent_ns;
-    uint64_t left_ns = sub->deadline_ns - MM_MIN(waited_ns, sub->deadline_ns);
-    (void)uv_timer_start(&s->timer, on_late, left_ns / NS_PER_MS + 1, 0);
+    session_time(s, on_late, sub->deadline_ns - MM_MIN(waited_ns, sub->deadline_ns));
 }
 
 void subscription_sent(struct session *s, struct subscription *sub, uint64_t bytes)

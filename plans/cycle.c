@@ -256,7 +256,7 @@ static bool make_seeds(struct cycle *cycle, struct store *store, size_t words)
         cycle->seeds = store_alloc(store, words * sizeof(*cycle->seeds));
         cycle->seed_capacity = cycle->seeds == NULL ? 0 : words;
     }
-    cycle->seed_count = 0;
+    at_store_relaxed(&cycle->seed_count, 0);
     return words <= cycle->seed_capacity;
 }
 
@@ -394,7 +394,7 @@ int heap_mark(struct heap *h, struct engine *engine)
     struct cycle *cycle = &h->cycle;
     struct collection c = { .heap = h };
     bool first = !cycle->seeded;
-    struct range ranges[] = { { &MARK_SEEDS, 0, first ? cycle->seed_count : 0 },
+    struct range ranges[] = { { &MARK_SEEDS, 0, first ? at_load_relaxed(&cycle->seed_count) : 0 },
                               { &SCAN_IMMORTAL, 0, first ? blocks_high(&h->blocks) : 0 },
                               { &MARK_OLD, 0, cycle->row_count } };
 
@@ -501,7 +501,7 @@ static int finish_marking(struct heap *h, struct engine *engine, bool keep, stru
 {
     struct cycle *cycle = &h->cycle;
     struct collection c = { .heap = h };
-    struct range ranges[] = { { &MARK_SEEDS, 0, cycle->seeded || keep ? 0 : cycle->seed_count },
+    struct range ranges[] = { { &MARK_SEEDS, 0, cycle->seeded || keep ? 0 : at_load_relaxed(&cycle->seed_count) },
                               { &SCAN_IMMORTAL, 0, cycle->seeded || keep ? 0 : blocks_high(&h->blocks) },
                               { &MARK_OLD, 0, keep ? 0 : cycle->row_count },
                               { &KEEP_BLOCKS, 0, keep ? blocks_high(&h->blocks) : 0 },

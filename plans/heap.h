@@ -145,7 +145,7 @@ void heap_mutator_seal(struct heap *heap, struct heap_mutator *m, const struct h
 
 /* What a client has logged: @count entries, hostile words, read once each; its own may be read while it runs, before they are
  * told as drained, and the last of them at each stop before the heap is collected. */
-void heap_log_drain(struct heap *heap, struct shm_log_entry *entries, size_t count);
+void heap_log_drain(struct heap *heap, struct shm_log_entry MM_NODEREF *entries, size_t count);
 /* Some that should have been logged were not: the next collection looks at everything. */
 void heap_log_lost(struct heap *heap);
 struct heap_log_totals {                      /* since the heap was made */
@@ -167,7 +167,7 @@ struct heap_roots {                           /* one row a thread, handle table,
     _Atomic uint32_t *words;                  /* granules; 0 is skipped */
     uint32_t count;
     _Atomic uint32_t *tags;                   /* TABLE: shm/session.h has them and who writes them; else NULL */
-    const struct shm_row_note *notes;         /* the same; NULL: when soft ones were last used is not known: each counts as used at this very moment */
+    const struct shm_row_note MM_NODEREF *notes;      /* the same; NULL: when soft ones were last used is not known: each counts as used at this very moment */
 };
 /* Neither root nor nothing. */
 static inline bool heap_root_is_weak(enum heap_root_kind kind)
@@ -275,7 +275,8 @@ int heap_collect_stw(struct heap *heap, struct engine *engine, const struct heap
  *             heap_collect_stw(): the final mark; it becomes SWEEPING (or, with sanity, or if the log is incomplete: NONE).
  *             Without a stop, where heap_may_end_beside(): after each heap_mark() heap_end_mark(); true: it is SWEEPING. Otherwise
  *             heap_log_drain() of all that threads have written down by now, be it tentative (shm/write_barrier.h), heap_take_log(), and again
- *             The final mark needs no roots: roots_overflowed does not hold it up, but for a full collection in its place, which is left out
+ *             The final mark needs no roots: roots_overflowed does not hold it up, but for a full collection in its place, which is left out. A
+ *             cycle that is only CLEARED does: it becomes NONE
  *   SWEEPING  heap_sweep(), beside the heap's caller, then heap_take_swept(), by the heap's caller, as long as that says so; then
  *             heap_end_cycle(), by the heap's caller: NONE (or COUNTING, after a trace)
  * In a cycle the heap's caller seals no mutator and does not verify, nor count by type: they wait for its end. */
@@ -315,12 +316,18 @@ bool heap_take_swept(struct heap *heap);                             /* what it 
 void heap_end_count(struct heap *heap);
 void heap_end_cycle(struct heap *heap, struct heap_collection *ret); /* what the whole cycle did */
 
+#define HEAP_FAULT_ROWS 16u
+struct heap_fault_row {
+    enum heap_fault fault;
+    uint32_t object, ref;                     /* granules; 0: of none in particular */
+    uint64_t header;                          /* of the object, as it stood there when the world was stopped; 0: of none */
+};
 struct heap_verdict {
     uint64_t objects, references, faults;
+    uint64_t root_faults;                     /* of those: in roots, which are their clients' own. Without them the heap is whole */
     uint64_t reachable_objects, reachable_bytes;         /* of those, what the roots reach: the others are garbage */
-    enum heap_fault first_fault;
-    uint32_t first_object;                    /* granule */
-    uint32_t first_ref;                       /* granule */
+    uint32_t row_count;
+    struct heap_fault_row rows[HEAP_FAULT_ROWS];         /* the faults at the lowest addresses, in their order */
 };
 /* Checks every space's invariants, that every reference of every object (VO or parsed in G) and every exact root is null or an object,
  * and that what the roots reach is known. 0, or -ENOMEM. */

@@ -218,8 +218,7 @@ static int sweep_all(struct heap *h, struct engine *engine)
     return r;
 }
 
-/* What the last pause left to be done, in this one. */
-static int finish_pending(struct heap *h, struct engine *engine)
+int refcount_finish_stw(struct heap *h, struct engine *engine)
 {
     struct heap_collection unused;
     int r;
@@ -239,7 +238,7 @@ int refcount_settle_stw(struct heap *h, struct engine *engine, const struct heap
 {
     MM_ASSERT(heap_cycle(h) != HEAP_CYCLE_SWEEPING);
     if (heap_cycle(h) == HEAP_CYCLE_COUNTING && generational_young_stw(h, stop))
-        return finish_pending(h, engine);
+        return refcount_finish_stw(h, engine);
     return 0;
 }
 

@@ -68,6 +68,8 @@ void refcount_arm(const struct heap *h, const struct object *o);
 /* Before a collection, and before anybody looks at what there is (sanity.h): a young one finishes what the last pause left to be done.
  * What that drops is dead, though a stale word may still stand for it. 0; -ENOMEM: some of it is still to be done. */
 int refcount_settle_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop);
+/* What the last pause left to be done, in this one, whatever the roots are: counted and swept, and no longer COUNTING. 0; -ENOMEM, as above. */
+int refcount_finish_stw(struct heap *h, struct engine *engine);
 /* The body of heap_collect_stw(), after refcount_settle_stw(). 0; -ENOMEM: no collection. */
 int refcount_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop, struct heap_collection *ret);
 

@@ -38,7 +38,9 @@
     X(HANDLES,             384, 0, 0)     \
     X(LEASE_WAIT,           64, 0, 0)     \
     X(LEASE_RELEASED,       64, 0, 0)     \
-    X(LEASE_REVOKE,        384, 0, 0)
+    X(LEASE_REVOKE,        384, 0, 0)     \
+    X(MORE_ROWS,            64, 0, 0)     \
+    X(USERS,                64, 0, 0)
 #define WIRE_REPLY_LIMITS(X)              \
     X(ERROR,              2048, 0, 0)     \
     X(DONE,                 64, 0, 0)     \
@@ -50,7 +52,7 @@
     X(ATTACHED,             64, 1, 1)     \
     X(NAME_VALUE,           64, 0, 0)     \
     X(COLLECT_STARTED,      64, 0, 0)     \
-    X(VERDICT,            2048, 0, 0)     \
+    X(VERDICT,           16384, 0, 0)     \
     X(HISTOGRAM_ROWS,    65536, 0, 0)     \
     X(CLIENT_ROWS,       65536, 0, 0)     \
     X(ROOT_ROWS,         65536, 0, 0)     \
@@ -58,7 +60,8 @@
     X(INHERITED,            64, 0, 0)            \
     X(STOW_RESULT,         128, 0, 0)     \
     X(NOTICE,             2048, 0, 1)            \
-    X(HANDLE_ROWS,       65536, 0, 0)
+    X(HANDLE_ROWS,       65536, 0, 0)     \
+    X(USER_ROWS,         65536, 0, 0)
 /* clang-format on */
 
 struct wire_limit {

@@ -33,6 +33,9 @@ static int remove_stale(const char *path)
     return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+#define BACKLOG \
+    256 /* as of mmgcd.socket: who comes when it is full waits in connect(2), with a turn of its own; in a flood others wait behind all of it */
+
 static int bind_and_listen(int sock, const char *path, const struct sockaddr_un *address,
                            socklen_t bytes, unsigned mode)
 {
@@ -44,7 +47,7 @@ static int bind_and_listen(int sock, const char *path, const struct sockaddr_un 
         return -errno;
     if (path[0] != '@' && chmod(path, mode) < 0) /* and this gives back what the umask took */
         r = -errno;
-    else if (listen(sock, SOMAXCONN) < 0)
+    else if (listen(sock, BACKLOG) < 0)
         r = -errno;
     if (r < 0 && path[0] != '@')
         (void)unlink(path);

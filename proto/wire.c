@@ -17,7 +17,7 @@
 static int send_message(int sock, const ProtobufCMessage *message, size_t max,
                         const struct packet_fds *fds)
 {
-    uint8_t small[1024], *bytes = small;
+    uint8_t small[2048], *bytes = small; /* an Error, and most that is said, needs no memory that could be missing */
     size_t count = protobuf_c_message_get_packed_size(message);
 
     if (max == 0)

@@ -57,6 +57,8 @@
     X(verify, Verify, VERIFY)                  \
     X(verdict, Verdict, VERDICT)               \
     X(histogram, Histogram, HISTOGRAM)         \
+    X(fault_row, FaultRow, FAULT_ROW)          \
+    X(quarantine, Quarantine, QUARANTINE)      \
     X(histogram_row, HistogramRow, HISTOGRAM_ROW)    \
     X(histogram_rows, HistogramRows, HISTOGRAM_ROWS) \
     X(clients, Clients, CLIENTS)               \
@@ -86,7 +88,11 @@
     X(handle_rows, HandleRows, HANDLE_ROWS)    \
     X(lease_wait, LeaseWait, LEASE_WAIT)       \
     X(lease_released, LeaseReleased, LEASE_RELEASED) \
-    X(lease_revoke, LeaseRevoke, LEASE_REVOKE)
+    X(lease_revoke, LeaseRevoke, LEASE_REVOKE) \
+    X(more_rows, MoreRows, MORE_ROWS)          \
+    X(users, Users, USERS)                     \
+    X(user_row, UserRow, USER_ROW)             \
+    X(user_rows, UserRows, USER_ROWS)
 
 #define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
     typedef Mmgc__Wire__##Gen wire_##c;                                              \

@@ -183,3 +183,10 @@ uint64_t shm_pages_after(int fd, uint64_t from, uint64_t *ret_offset)
     *ret_offset = (uint64_t)at;
     return (uint64_t)(end - at);
 }
+
+size_t shm_written_bytes(int fd, size_t offset, size_t bytes)
+{
+    off_t hole = lseek(fd, (off_t)offset, SEEK_HOLE);
+
+    return hole < 0 ? bytes : MM_MIN((size_t)hole - offset, bytes);
+}

@@ -37,3 +37,6 @@ int shm_headroom_under(const char *root, uint64_t *ret_bytes);        /* the sam
 uint64_t shm_resident_bytes(int fd);
 /* The first row of pages that it has at or after @from: where it begins, and bytes; 0: none. From within a row the rest of it. */
 uint64_t shm_pages_after(int fd, uint64_t from, uint64_t *ret_offset);
+/* How many of @bytes from @offset on have pages, up to the first that has none: what was written without a gap is among them. To read further
+ * would allocate. @bytes where the system cannot say. */
+size_t shm_written_bytes(int fd, size_t offset, size_t bytes);

@@ -3,17 +3,13 @@
 /* Foreign: memory that a client can write while we read it (soundness S13).
  *   Reached only through the opaque type `foreign` and these calls: one relaxed atomic access each.
  *   The caller reads once, checks, and works from the copy; it bounds @off itself.
- *   Under clang with MM_CHECK_FOREIGN, `foreign` cannot be dereferenced by accident.              */
+ *   Records that clients write (a session's, a mutator's, the leases, a log) have types of their own instead: a pointer to one is declared
+ *   MM_NODEREF (base.h), its fields are reached by their address alone, by one explicit atomic access each.
+ *   Under clang with MM_CHECK_FOREIGN neither can be dereferenced by accident (tests/foreign.sh).           */
 #include <stddef.h>
 #include <stdint.h>
 
 #include "shm/base.h"
-
-#if defined(__clang__) && defined(MM_CHECK_FOREIGN)
-#define MM_NODEREF __attribute__((noderef))
-#else
-#define MM_NODEREF
-#endif
 
 typedef struct foreign_bytes MM_NODEREF *foreign;    /* incomplete on purpose */
 

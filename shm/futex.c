@@ -13,7 +13,7 @@
 
 /* Every other error counts as woken too. EFAULT is not a broken program: a client may have punched the page of its own
  * word while there is no memory for a new one. The caller re-checks the word and its own deadline. */
-enum futex_result futex_wait(const _Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns)
+enum futex_result futex_wait(const _Atomic(uint32_t) MM_NODEREF *word, uint32_t expected, uint64_t timeout_ns)
 {
     struct timespec timeout = {
         .tv_sec = (time_t)(timeout_ns / NS_PER_S),
@@ -24,7 +24,7 @@ enum futex_result futex_wait(const _Atomic uint32_t *word, uint32_t expected, ui
     return r < 0 && errno == ETIMEDOUT ? FUTEX_TIMED_OUT : FUTEX_WOKEN;
 }
 
-void futex_wake_all(_Atomic uint32_t *word)
+void futex_wake_all(_Atomic(uint32_t) MM_NODEREF *word)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }

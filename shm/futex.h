@@ -10,5 +10,5 @@
 enum futex_result { FUTEX_WOKEN, FUTEX_TIMED_OUT };           /* woken may be spurious: re-check the word */
 
 /* Sleeps while *@word == @expected, at most @timeout_ns (relative). EINTR and EAGAIN count as woken. */
-enum futex_result futex_wait(const _Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
-void futex_wake_all(_Atomic uint32_t *word);                  /* a system call; harmless if nobody waits */
+enum futex_result futex_wait(const _Atomic(uint32_t) MM_NODEREF *word, uint32_t expected, uint64_t timeout_ns);
+void futex_wake_all(_Atomic(uint32_t) MM_NODEREF *word);                  /* a system call; harmless if nobody waits */

@@ -100,7 +100,7 @@ static inline uint32_t shm_lease_granule(uint64_t entry, uint32_t bucket)
 static_assert((uint32_t)(SHM_LEASE_HASH * SHM_LEASE_UNHASH) == 1, "each the other's inverse");
 
 /* The bucket that is @distance after @home. */
-static inline struct shm_lease_bucket *shm_lease_bucket(struct shm_leases *table, uint32_t home, uint32_t distance)
+static inline struct shm_lease_bucket MM_NODEREF *shm_lease_bucket(struct shm_leases MM_NODEREF *table, uint32_t home, uint32_t distance)
 {
     return &table->buckets[(home + distance) & (SHM_LEASE_BUCKETS - 1)];
 }

@@ -151,11 +151,11 @@ static inline uint32_t shm_ring_offset(enum shm_grant_class class)
            : class == SHM_GRANT_LARGE  ? SHM_LINES_CAPACITY + SHM_BLOCKS_CAPACITY
                                        : fixed + SHM_OTHERS_CAPACITY * (class - SHM_GRANT_NONMOVING);
 }
-static inline struct shm_grant *shm_mutator_ring(struct shm_mutator *m, enum shm_grant_class class)
+static inline struct shm_grant MM_NODEREF *shm_mutator_ring(struct shm_mutator MM_NODEREF *m, enum shm_grant_class class)
 {
     return m->rings + shm_ring_offset(class);
 }
-static inline struct shm_bump *shm_mutator_bump(struct shm_mutator *m, enum shm_grant_class class)
+static inline struct shm_bump MM_NODEREF *shm_mutator_bump(struct shm_mutator MM_NODEREF *m, enum shm_grant_class class)
 {
     return class == SHM_GRANT_LINES ? &m->lines : &m->bumps[class];
 }

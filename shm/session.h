@@ -20,7 +20,7 @@
 #include "shm/base.h"
 
 #define SHM_SESSION_MAGIC UINT64_C(0x7373657363676d6d)
-#define SHM_SESSION_VERSION 2u
+#define SHM_SESSION_VERSION 3u
 #define SHM_ROWS_MAX (1u << 20)
 #define SHM_ROW_NAME_MAX 23u
 #define SHM_NOTICES_DROPPED (UINT64_C(1) << 63)
@@ -74,8 +74,10 @@ struct shm_row_note {                        /* [C] hostile */
 struct shm_session {
     _Atomic uint64_t magic;                  /* [D] release-stored last */
     uint32_t version, features;              /* [D] constant */
-    uint32_t row_limit;                      /* [D] constant: rows it may use; at most SHM_ROWS_MAX */
+    _Atomic uint32_t row_limit;              /* [D] rows it may use: raised when it asks for more; at most SHM_ROWS_MAX */
     uint32_t lease_holder;                   /* [D] constant: who it is in shm/lease.h; 0: it can lease nothing */
+    _Atomic uint32_t may_lease;              /* [D] 0: no lease may begin now: it is no holder, or its user has as many as it may */
+    _Atomic uint32_t lease_limit;            /* [D] as many as that, for sentences */
 
     alignas(MM_CACHE_LINE) _Atomic uint32_t go;      /* [D] raised at every resume; this client's threads futex-wait on it (S4) */
     _Atomic uint32_t lease_go;               /* [D] raised when something changed for who waits for a lease, who futex-waits on it */
@@ -92,6 +94,8 @@ struct shm_session {
 static_assert(sizeof(struct shm_row_note) == 32, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, row_limit) == 16, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, lease_holder) == 20, "docs/heap-layout.md#session");
+static_assert(offsetof(struct shm_session, may_lease) == 24, "docs/heap-layout.md#session");
+static_assert(offsetof(struct shm_session, lease_limit) == 28, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, go) == 64, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, lease_go) == 68, "docs/heap-layout.md#session");
 static_assert(offsetof(struct shm_session, row_high) == 128, "docs/heap-layout.md#session");

@@ -39,7 +39,7 @@ STANDALONE = ('docs/examples/', 'tests/bench/')
 
 TOP_LEVEL = set('''
     .ci .clang-format .editorconfig .gitignore
-    CHANGELOG.md CONTRIBUTING.md LICENSE README.md dev meson.build
+    CHANGELOG.md CONTRIBUTING.md LICENSE README.md SECURITY.md dev meson.build
     client daemon docs plans proto shm systemd tests
 '''.split())
 

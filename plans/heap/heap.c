@@ -439,13 +439,21 @@ static int collect(struct heap *h, struct engine *engine, const struct heap_stop
     return schedule_collect_stw(h, engine, stop, ret);
 }
 
-/* Whatever is unmarked may be alive: what was known stays known. */
-static void collect_nothing(struct heap *h, struct heap_collection *ret)
+/* Whatever is unmarked may be alive: what was known stays known. What the last stop left to be counted needs no roots; a cycle that was about to
+ * begin does, and does not: somebody who waits for the end of this collection must see one. */
+static int collect_nothing(struct heap *h, struct engine *engine, struct heap_collection *ret)
 {
+    int r = heap_cycle(h) == HEAP_CYCLE_COUNTING ? refcount_finish_stw(h, engine) : 0;
+
+    if (r < 0)
+        return r;
+    if (heap_cycle(h) == HEAP_CYCLE_CLEARED)
+        heap_cancel_cycle(h);
     if (h->plan->constraints.counts && heap_cycle(h) == HEAP_CYCLE_MARKING)
         refcount_give_up_trace(h);
     ret->live_objects = h->live_objects;
     ret->live_bytes = h->live_bytes;
+    return 0;
 }
 
 int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop,
@@ -455,10 +463,8 @@ int heap_collect_stw(struct heap *h, struct engine *engine, const struct heap_st
     if (!heap_plan_collects(h))
         return -ENOTSUP;
     bool in_cycle = heap_cycle(h) == HEAP_CYCLE_MARKING && !h->plan->constraints.counts; /* the roots that count are those of its first stop */
-    if (stop->roots_overflowed && !in_cycle) {
-        collect_nothing(h, ret);
-        return 0;
-    }
+    if (stop->roots_overflowed && !in_cycle)
+        return collect_nothing(h, engine, ret);
     uint64_t begun = mm_now_ns();
     int r = h->plan->constraints.counts ? refcount_settle_stw(h, engine, stop) : 0;
     if (r < 0)

@@ -81,7 +81,7 @@ static bool make_room(struct log *log, size_t count)
     return true;
 }
 
-void heap_log_drain(struct heap *h, struct shm_log_entry *entries, size_t count)
+void heap_log_drain(struct heap *h, struct shm_log_entry MM_NODEREF *entries, size_t count)
 {
     struct log *log = &h->log;
 

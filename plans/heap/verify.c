@@ -28,28 +28,44 @@ const char *heap_fault_sentence(enum heap_fault fault)
     return (size_t)fault < MM_ARRAY_LEN(sentences) ? sentences[fault] : "an unknown fault";
 }
 
-/* Keeps the one at the lowest address, so that verdicts do not depend on who was first. */
+static bool is_before(const struct heap_fault_row *a, const struct heap_fault_row *b)
+{
+    if (a->object != b->object)
+        return a->object < b->object;
+    return a->fault != b->fault ? a->fault < b->fault : a->ref < b->ref;
+}
+
+/* Keeps those at the lowest addresses, so that verdicts do not depend on who was first. */
+static void keep(struct heap_verdict *v, struct heap_fault_row row)
+{
+    uint32_t at = v->row_count;
+
+    while (at > 0 && is_before(&row, &v->rows[at - 1]))
+        at--;
+    if (at == HEAP_FAULT_ROWS)
+        return;
+    v->row_count = MM_MIN(v->row_count + 1, HEAP_FAULT_ROWS);
+    memmove(&v->rows[at + 1], &v->rows[at], (v->row_count - 1 - at) * sizeof(row));
+    v->rows[at] = row;
+}
+
 static void note(struct heap_verdict *v, enum heap_fault fault, uint32_t object, uint32_t ref)
 {
-    if (v->faults == 0 || object < v->first_object) {
-        v->first_fault = fault;
-        v->first_object = object;
-        v->first_ref = ref;
-    }
+    keep(v, (struct heap_fault_row){ .fault = fault, .object = object, .ref = ref });
     v->faults++;
+    v->root_faults += fault == HEAP_FAULT_ROOT;
 }
 
 static void fold(struct census *c, const void *local)
 {
     struct heap_verdict *to = c->context;
     const struct heap_verdict *from = local;
-    uint64_t faults = to->faults + from->faults;
 
     to->objects += from->objects;
     to->references += from->references;
-    if (from->faults != 0)
-        note(to, from->first_fault, from->first_object, from->first_ref);
-    to->faults = faults;
+    to->faults += from->faults;
+    for (uint32_t i = 0; i < from->row_count; i++)
+        keep(to, from->rows[i]);
 }
 
 static void check_block(struct census *c, void *local, uint32_t block)
@@ -179,6 +195,17 @@ static int check_reach(struct heap *h, const struct heap_stop *stop, struct heap
     return 0;
 }
 
+/* What the blocks' side found has a header where it stands, but for a block's own record. */
+static void read_headers(const struct heap *h, struct heap_verdict *v)
+{
+    for (uint32_t i = 0; i < v->row_count; i++) {
+        struct heap_fault_row *row = &v->rows[i];
+        bool stands = row->fault != HEAP_FAULT_BLOCK && row->fault != HEAP_FAULT_ROOT && row->object != 0 &&
+                      object_place(h, row->object) != BLOCK_UNCOMMITTED;
+        row->header = stands ? foreign_load64(h->arena, ((size_t)row->object - 1) * MM_GRANULE_BYTES) : 0;
+    }
+}
+
 int heap_verify_stw(struct heap *h, struct engine *engine, const struct heap_stop *stop,
                     struct heap_verdict *ret)
 {
@@ -195,6 +222,7 @@ int heap_verify_stw(struct heap *h, struct engine *engine, const struct heap_sto
         check_roots(h, stop, ret);
     if (r == 0)
         r = check_reach(h, stop, ret);
+    read_headers(h, ret);
     grants_end_unchanged_stw(h, stop);
     return r;
 }

@@ -73,6 +73,7 @@ static void on_heap_open(struct answer *a)
     s->version = SHM_SESSION_VERSION;
     s->row_limit = fake->row_limit == 0 ? SHM_ROWS_MAX : fake->row_limit;
     s->lease_holder = a->request->heap_open->read_only ? 0 : (uint32_t)a->connection + 1;
+    s->may_lease = s->lease_holder != 0;
     at_store_release(&s->magic, SHM_SESSION_MAGIC);
     opened.control_bytes = shm_segment_bytes(fake->control_segment);
     opened.arena_bytes = FAKE_ARENA_BYTES;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The library and the real daemon, as programs use them. */
+#include <mmgc/lease.h>
 #include <mmgc/mmgc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -541,10 +543,71 @@ START_TEST(everything_the_daemon_held_for_us_is_given_back)
 }
 END_TEST
 
+/* ---- quotas: what the daemon says reaches the program ---- */
+
+static void setup_limited(void)
+{
+    char config[256];
+
+    snprintf(config, sizeof(config), "[daemon]\nthreads = 2\n[user %u]\nmax_handles = 3000\nmax_leases = 20\nmax_sessions = 2\n", (unsigned)geteuid());
+    mmgcd = daemon_start(config);
+    ck_assert(daemon_log_has(mmgcd, "session 1 ends")); /* the connection that waited for the start */
+    ck_assert_ok(access_open(&a, false, false));
+}
+
+START_TEST(handles_come_in_portions_until_the_user_has_as_many_as_it_may)
+{
+    mmgc_handle handles[3000];
+    int made = 0;
+
+    ck_assert_ok(mmgc_enter(a.t));
+    while (made < 3000 && mmgc_handle_new(a.t, NULL, &handles[made]) == MMGC_OK)
+        made++;
+    ck_assert_int_eq(made, 2999);
+    ck_assert_int_eq(mmgc_handle_new(a.t, NULL, &handles[2999]), MMGC_E_LIMIT);
+    ck_assert_ptr_nonnull(strstr(mmgc_error_detail(), "3000 places for handles, as many as max_handles of [user"));
+    ck_assert_ok(mmgc_handle_drop(a.heap, handles[7]));
+    ck_assert_ok(mmgc_handle_new(a.t, NULL, &handles[7]));
+    mmgc_leave(a.t);
+}
+END_TEST
+
+START_TEST(leases_end_where_the_user_has_as_many_as_it_may)
+{
+    mmgc_lease leases[30];
+    int made = 0, r = MMGC_OK;
+
+    ck_assert_ok(mmgc_enter(a.t));
+    struct node *n = mmgc_new(a.t, a.node);
+    for (int tick = 0; r == MMGC_OK && tick < 30; tick++) { /* the daemon counts four times a second */
+        if (made < 20)
+            ck_assert_ok(mmgc_lease_try(a.t, n, MMGC_LEASE_SHARED, NULL, &leases[made++]));
+        else {
+            usleep(200000);
+            r = mmgc_lease_try(a.t, n, MMGC_LEASE_SHARED, NULL, &leases[made]);
+            if (r == MMGC_OK)
+                (void)mmgc_lease_release(a.heap, leases[made]);
+        }
+    }
+    ck_assert_int_eq(r, MMGC_E_LIMIT);
+    ck_assert_ptr_nonnull(strstr(mmgc_error_detail(), "20 leases, as many as max_leases"));
+    mmgc_leave(a.t);
+}
+END_TEST
+
+START_TEST(who_is_turned_away_learns_why)
+{
+    struct mmgc_client *third;
+
+    ck_assert_int_eq(mmgc_connect(daemon_socket(mmgcd), "third", &third), MMGC_E_LIMIT);
+    ck_assert_ptr_nonnull(strstr(mmgc_error_detail(), "has 2 connections, as many as max_sessions of [user"));
+}
+END_TEST
+
 static Suite *mmgcd_suite(void)
 {
     Suite *suite = suite_create("mmgcd");
-    TCase *heap = tcase_create("heap"), *ends = tcase_create("ends");
+    TCase *heap = tcase_create("heap"), *limited = tcase_create("limited"), *ends = tcase_create("ends");
 
     tcase_add_checked_fixture(heap, setup, teardown);
     tcase_set_timeout(heap, 60);
@@ -564,6 +627,11 @@ static Suite *mmgcd_suite(void)
     tcase_add_test(heap, a_creator_says_the_options_of_its_heap);
     tcase_add_test(heap, a_wished_for_collection_is_as_thorough_as_the_heap_says);
     suite_add_tcase(suite, heap);
+    tcase_add_checked_fixture(limited, setup_limited, teardown);
+    tcase_add_test(limited, handles_come_in_portions_until_the_user_has_as_many_as_it_may);
+    tcase_add_test(limited, leases_end_where_the_user_has_as_many_as_it_may);
+    tcase_add_test(limited, who_is_turned_away_learns_why);
+    suite_add_tcase(suite, limited);
     tcase_add_checked_fixture(ends, setup_daemon, NULL);
     tcase_set_timeout(ends, 60);
     tcase_add_test(ends, a_daemon_that_ends_is_an_error_not_a_hang);

@@ -2,9 +2,11 @@
 #include "tests/daemon/raw.h"
 
 #include <check.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shm/futex.h"
@@ -123,6 +125,36 @@ void raw_hello(struct raw *c, const char *name)
 void raw_start(struct raw *c, const struct daemon *d, const char *name)
 {
     raw_connect(c, d);
+    raw_hello(c, name);
+}
+
+bool raw_is_root(void)
+{
+    if (geteuid() == 0)
+        return true;
+    fprintf(stderr, "# skipped: it takes root to be two users\n");
+    return false;
+}
+
+void raw_connect_as(struct raw *c, const struct daemon *d, const struct raw_user *user)
+{
+    gid_t groups[64], gid = getegid();
+    int count = getgroups(64, groups);
+
+    ck_assert_int_ge(count, 0);
+    ck_assert_int_eq(chmod(daemon_directory(d), 0755), 0);
+    ck_assert_int_eq(setgroups((size_t)user->group_count, user->groups), 0);
+    ck_assert_int_eq(setegid(user->gid), 0);
+    ck_assert_int_eq(seteuid(user->uid), 0);
+    raw_connect(c, d);
+    ck_assert_int_eq(seteuid(0), 0);
+    ck_assert_int_eq(setegid(gid), 0);
+    ck_assert_int_eq(setgroups((size_t)count, groups), 0);
+}
+
+void raw_start_as(struct raw *c, const struct daemon *d, const char *name, const struct raw_user *user)
+{
+    raw_connect_as(c, d, user);
     raw_hello(c, name);
 }
 
@@ -277,4 +309,19 @@ void raw_collect_wait(struct raw *c, uint64_t number)
         ck_assert_msg(tick < TICKS, "collection %llu did not come", (unsigned long long)number);
         usleep(TICK_US);
     }
+}
+
+char *raw_make_cells(struct raw_thread *t, uint32_t type, int count)
+{
+    struct shm_grant *span = shm_mutator_ring(t->m, SHM_GRANT_LINES);
+    char *start = t->client->arena + 8 * (uint64_t)span->start,
+         *end = start + 8 * (uint64_t)span->granules;
+
+    memset(start, 0, (size_t)(end - start));
+    t->m->lines = (struct shm_bump){ start, end, end };
+    for (int i = 0; i < count; i++) {
+        *(uint64_t *)(void *)t->m->lines.cursor = type;
+        t->m->lines.cursor += 16;
+    }
+    return start + 8;
 }

@@ -44,6 +44,17 @@ void raw_close(struct raw *c);
 void raw_hello(struct raw *c, const char *name);
 void raw_start(struct raw *c, const struct daemon *d, const char *name);      /* both */
 
+/* Who connects. Only root can be somebody else: raw_is_root() says whether this test is, and on stderr if it is not. */
+struct raw_user {
+    uid_t uid;
+    gid_t gid;
+    gid_t groups[4];                          /* supplementary ones */
+    int group_count;
+};
+bool raw_is_root(void);
+void raw_connect_as(struct raw *c, const struct daemon *d, const struct raw_user *user);
+void raw_start_as(struct raw *c, const struct daemon *d, const char *name, const struct raw_user *user);
+
 void raw_send(struct raw *c, wire_request *request);          /* sets its serial */
 wire_reply *raw_receive(struct raw *c, struct packet_fds *ret_fds);           /* NULL: the end. Waits */
 /* One round trip, events passed over. The caller frees. */
@@ -63,6 +74,7 @@ uint32_t raw_type(struct raw *c, const char *name, uint32_t fixed_bytes, size_t 
 enum mmgc_error raw_grant(struct raw_thread *t, enum shm_grant_class class, uint64_t bytes);
 void raw_grant_send(struct raw_thread *t, enum shm_grant_class class, uint64_t bytes);
 enum mmgc_error raw_grant_wait(struct raw_thread *t, enum shm_grant_class class);
+char *raw_make_cells(struct raw_thread *t, uint32_t type, int count);        /* of 16 bytes, in the first span that it was granted; the first one's payload */
 void raw_enter(struct raw_thread *t);         /* as mmgc_enter(): waits while a stop is under way */
 void raw_leave(struct raw_thread *t);
 uint64_t raw_collect_begin(struct raw *c, const char *heap);  /* its number */

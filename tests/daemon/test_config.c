@@ -110,6 +110,25 @@ START_TEST(mistakes_in_the_section_of_a_heap_are_named_too)
 }
 END_TEST
 
+START_TEST(mistakes_about_users_and_groups_are_named_too)
+{
+    expect_complaint("[user]\nmax_heap = 3\n", 2, "no key 'max_heap'");
+    expect_complaint("[user]\nmax_heaps = few\n", 2, "write one, or unlimited");
+    expect_complaint("[user]\nmax_bytes = 4X\n", 2, "write 64M, 2G or unlimited");
+    expect_complaint("[user]\nrequests_per_second = 0\n", 2, "1 to 10000000");
+    expect_complaint("[user no such user]\nmax_heaps = 3\n", 2, "there is no such user");
+    expect_complaint("[user 4294967295]\nmax_heaps = 3\n", 2, "there is no such user");
+    expect_complaint("[user 0]\nsize = 3\n", 2, "no key 'size'");
+    expect_complaint("[daemon]\nadmin_group = no such group\n", 2, "there is no such group");
+    ck_assert_int_eq(run("[daemon]\nadmin_group = root\n[user]\nmax_bytes = unlimited\n[user root]\nmax_heaps = 0\n"
+                         "[user 123456]\nmax_heaps = unlimited\n",
+                         "--check-config --user-max-types unlimited"),
+                     0);
+    ck_assert_int_eq(run("", "--check-config --user-max-types many"), 2);
+    ck_assert_ptr_nonnull(strstr(said, "--user-max-types many"));
+}
+END_TEST
+
 START_TEST(every_mistake_is_named_at_once)
 {
     ck_assert_int_eq(run("[daemon]\nthreads = x\nmax_heaps = y\n", "--check-config"), 2);
@@ -188,7 +207,7 @@ START_TEST(the_installed_file_is_valid_and_shows_every_default)
         options++;
     }
     pclose(list);
-    ck_assert_int_eq(options, (int)(daemon_option_table.count + heap_option_table.count));
+    ck_assert_int_eq(options, (int)(daemon_option_table.count + heap_option_table.count + user_option_table.count));
 }
 END_TEST
 
@@ -315,15 +334,43 @@ END_TEST
 
 START_TEST(a_printed_default_is_the_text_of_the_table)
 {
-    static const struct option_table *const tables[] = { &daemon_option_table, &heap_option_table };
+    static const struct option_table *const tables[] = { &daemon_option_table, &heap_option_table, &user_option_table };
     char text[OPTION_TEXT_MAX];
 
     (void)settings_of("", "trees", 0, NULL);
     for (size_t t = 0; t < MM_ARRAY_LEN(tables); t++)
         for (size_t i = 0; i < tables[t]->count; i++) {
-            option_print(&tables[t]->rows[i], t == 0 ? (void *)&was_read : &was_read.heap, text);
+            option_print(&tables[t]->rows[i], t == 0 ? (void *)&was_read : t == 1 ? (void *)&was_read.heap : &was_read.user, text);
             ck_assert_str_eq(text, tables[t]->rows[i].fallback);
         }
+}
+END_TEST
+
+static uint64_t most_of(uid_t uid, enum quota_kind kind)
+{
+    const struct user_section *section;
+    struct user_limits limits;
+
+    config_user(&was_read, uid, &limits, &section);
+    return limits.most[kind];
+}
+
+START_TEST(the_section_of_a_user_wins_over_the_command_line_and_that_over_the_file)
+{
+    enum { ONE = 123456, OTHER = 123457 };
+    char *arguments[] = { (char *)"--user-max-heaps", (char *)"6" };
+    static const char file_text[] = "[user]\nmax_heaps = 5\nmax_types = 50\n[user 123456]\nmax_heaps = 7\n[user 123456]\nmax_bytes = 1G\n"
+                                    "[user 0]\nmax_types = 9\n";
+
+    (void)settings_of(file_text, "trees", 2, arguments);
+    ck_assert_uint_eq(most_of(OTHER, QUOTA_HEAPS), 6);
+    ck_assert_uint_eq(most_of(OTHER, QUOTA_TYPES), 50);
+    ck_assert_uint_eq(most_of(ONE, QUOTA_HEAPS), 7);
+    ck_assert_uint_eq(most_of(ONE, QUOTA_BYTES), UINT64_C(1) << 30);
+    ck_assert_uint_eq(most_of(ONE, QUOTA_TYPES), 50);
+    ck_assert_uint_eq(most_of(0, QUOTA_TYPES), 9); /* root is bound by its own section, and by what that names */
+    ck_assert_uint_eq(most_of(0, QUOTA_HEAPS), CONFIG_UNLIMITED);
+    config_fini(&was_read);
 }
 END_TEST
 
@@ -391,6 +438,7 @@ static Suite *config_suite(void)
     tcase_add_test(config, a_good_file_is_good);
     tcase_add_test(config, mistakes_are_named_by_file_and_line);
     tcase_add_test(config, mistakes_in_the_section_of_a_heap_are_named_too);
+    tcase_add_test(config, mistakes_about_users_and_groups_are_named_too);
     tcase_add_test(config, every_mistake_is_named_at_once);
     tcase_add_test(config, a_line_too_long_is_an_error_not_two_lines);
     tcase_add_test(config, the_command_line_is_checked_like_the_file);
@@ -402,6 +450,7 @@ static Suite *config_suite(void)
     tcase_add_test(config, the_section_of_a_heap_wins_over_the_command_line_and_that_over_the_file);
     tcase_add_test(config, the_section_of_a_heap_takes_its_whole_name);
     tcase_add_test(config, a_printed_default_is_the_text_of_the_table);
+    tcase_add_test(config, the_section_of_a_user_wins_over_the_command_line_and_that_over_the_file);
     tcase_add_test(config, a_flag_has_many_words);
     tcase_add_test(config, numbers_are_read_exactly);
     suite_add_tcase(suite, config);

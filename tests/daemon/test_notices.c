@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mmgc/mmgc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -235,6 +236,31 @@ START_TEST(who_takes_too_long_is_dropped)
 }
 END_TEST
 
+START_TEST(who_could_not_be_heard_while_the_daemon_slept_is_not_dropped)
+{
+    start("notice_deadline = 200ms\n");
+    make_list(10);
+    subscribe(&raw, true, 0);
+    ck_assert_ok(mmgc_gc(t));
+    ck_assert_ok(mmgc_gc(t));
+    ck_assert_int_eq(kill(daemon_pid(mmgcd), SIGSTOP), 0);
+    take(&raw, 1);
+    usleep(600000);
+    ck_assert_int_eq(kill(daemon_pid(mmgcd), SIGCONT), 0);
+    usleep(50000);
+    take(&raw, 2); /* which was sent before it slept */
+    ck_assert_ok(mmgc_gc(t));
+    for (uint64_t number = 1; number <= 3; number++) {
+        wire_reply *reply = next_notice(&raw, NULL);
+        ck_assert_uint_eq(reply->notice->number, number);
+        wire_reply_free(reply);
+    }
+    take(&raw, 3);
+    raw_close(&raw);
+    stop();
+}
+END_TEST
+
 START_TEST(who_leaves_too_many_is_dropped_and_nobody_waits)
 {
     struct raw other;
@@ -377,6 +403,7 @@ static Suite *make(void)
     tcase_add_test(tc, requests_out_of_order_are_refused);
     tcase_add_test(tc, who_comes_during_a_stop_is_answered_after_it);
     tcase_add_loop_test(tc, who_takes_too_long_is_dropped, 0, 2);
+    tcase_add_test(tc, who_could_not_be_heard_while_the_daemon_slept_is_not_dropped);
     tcase_add_test(tc, who_leaves_too_many_is_dropped_and_nobody_waits);
     tcase_add_test(tc, what_is_over_the_limit_is_incomplete);
     tcase_add_test(tc, many_notices_leave_no_fds_behind);

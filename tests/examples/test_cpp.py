@@ -15,7 +15,7 @@ def one_after_the_other():
     with live.Daemon() as daemon:
         first = live.run(WORDS, daemon.socket, 'the', 'cat', 'The')
         second = live.run(WORDS, daemon.socket, 'a', 'CAT', 'sat')
-        return first + second, 'cat 1\nthe 2\n' + 'a 1\ncat 2\nsat 1\nthe 2\n'
+        live.expect(first + second, 'cat 1\nthe 2\n' + 'a 1\ncat 2\nsat 1\nthe 2\n')
 
 
 def many_at_once():
@@ -23,21 +23,8 @@ def many_at_once():
         texts = ['one', 'two', 'two', 'three'] * 100
         runs = [subprocess.Popen([WORDS, daemon.socket, *texts], stdout=subprocess.DEVNULL) for _ in range(4)]
         failed = sum(run.wait(timeout=60) != 0 for run in runs)
-        return live.run(WORDS, daemon.socket) + f'{failed} failed', 'one 400\nthree 400\ntwo 800\n0 failed'
-
-
-def main():
-    cases = (one_after_the_other, many_at_once)
-    failed = 0
-    print(f'1..{len(cases)}')
-    for number, case in enumerate(cases, 1):
-        printed, expected = case()
-        failed += printed != expected
-        print(f'{"not ok" if printed != expected else "ok"} {number} - {case.__name__}')
-        if printed != expected:
-            print(f'# printed {printed!r}, expected {expected!r}')
-    return 1 if failed else 0
+        live.expect(live.run(WORDS, daemon.socket) + f'{failed} failed', 'one 400\nthree 400\ntwo 800\n0 failed')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(live.main([one_after_the_other, many_at_once]))

@@ -12,33 +12,20 @@ EXAMPLES = live.BUILD / 'docs' / 'examples'
 
 def handles():
     with live.Daemon() as daemon:
-        return live.run(EXAMPLES / 'handles' / 'handles', daemon.socket), \
-            'A book, page 2\n1 strong and 4 soft handles, 4 pages made\na second drop is found out\n'
+        live.expect(live.run(EXAMPLES / 'handles' / 'handles', daemon.socket),
+                    'A book, page 2\n1 strong and 4 soft handles, 4 pages made\na second drop is found out\n')
 
 
 def lease():
     with live.Daemon() as daemon:
-        return live.run(EXAMPLES / 'lease' / 'lease', daemon.socket, '4', '300'), '1200\n'
+        live.expect(live.run(EXAMPLES / 'lease' / 'lease', daemon.socket, '4', '300'), '1200\n')
 
 
 def stow():
     with live.Daemon('--heap-plan', 'immix') as daemon:
-        return live.run(EXAMPLES / 'stow' / 'stow', daemon.socket, '20000'), \
-            '20000 nodes, all side by side: the same sum\n'
-
-
-def main():
-    cases = (handles, lease, stow)
-    failed = 0
-    print(f'1..{len(cases)}')
-    for number, case in enumerate(cases, 1):
-        printed, expected = case()
-        failed += printed != expected
-        print(f'{"not ok" if printed != expected else "ok"} {number} - {case.__name__}')
-        if printed != expected:
-            print(f'# printed {printed!r}, expected {expected!r}')
-    return 1 if failed else 0
+        live.expect(live.run(EXAMPLES / 'stow' / 'stow', daemon.socket, '20000'),
+                    '20000 nodes, all side by side: the same sum\n')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(live.main([handles, lease, stow]))

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_wire.c - Any bytes, as a request and as a reply.
- *   Beyond not crashing: what was taken can be said again, and is taken again as the same. */
+ *   Beyond not crashing: what was taken keeps its limits, can be said again, and is taken again as the same. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/limit.h"
 #include "proto/wire.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/proto/sample.h"
@@ -23,6 +24,30 @@ static void must_be_same(const ProtobufCMessage *message, const uint8_t *bytes, 
     free(again);
 }
 
+/* A string that may be logged, and that nothing here is too small for. */
+static void must_be_harmless(const char *string)
+{
+    must(strnlen(string, WIRE_OPTIONS_MAX + 1) <= WIRE_OPTIONS_MAX);
+    for (; *string != '\0'; string++)
+        must((uint8_t)*string >= 0x20 && *string != 0x7f);
+}
+
+/* By what the schema says of itself, not by the table of limits. */
+static void must_keep_limits(const wire_request *request, size_t count)
+{
+    const ProtobufCMessage *body =
+        (const ProtobufCMessage *)request->hello; /* the union: every body begins as this one */
+
+    must(count <= wire_request_limit(request->body_case).bytes);
+    for (unsigned i = 0; i < body->descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &body->descriptor->fields[i];
+        if (field->label == PROTOBUF_C_LABEL_REPEATED)
+            must(*(const size_t *)((const char *)body + field->quantifier_offset) <= WIRE_REFS_MAX);
+        else if (field->type == PROTOBUF_C_TYPE_STRING)
+            must_be_harmless(*(char *const *)((const char *)body + field->offset));
+    }
+}
+
 static void fuzz_request(const uint8_t *bytes, size_t count)
 {
     wire_request *request, *again;
@@ -35,7 +60,8 @@ static void fuzz_request(const uint8_t *bytes, size_t count)
     must((error != MMGC_E_OK) == (result == WIRE_INVALID));
     if (result != WIRE_OK)
         return;
-    must(serial == request->serial && count <= WIRE_REQUEST_BYTES_MAX);
+    must(serial == request->serial);
+    must_keep_limits(request, count);
     uint8_t *packed = sample_pack(&request->base, &packed_count);
     result = wire_parse_request(packed, packed_count, &again, &serial_again, &error);
     must(result == WIRE_OK || result == WIRE_OVERSIZED); /* packing one number of a repeated field adds a byte */

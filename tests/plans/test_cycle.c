@@ -645,6 +645,22 @@ START_TEST(a_second_stop_needs_no_roots)
 }
 END_TEST
 
+START_TEST(a_first_stop_without_roots_begins_nothing)
+{
+    open_world(_i);
+    uint32_t kept = list(MANY);
+    roots(kept, 0);
+    clear();
+    struct heap_stop stop = fake_stop(&world);
+    stop.roots_overflowed = true;
+    (void)fake_collect_as(&world, &stop);
+    ck_assert_int_eq(heap_cycle(world.heap), HEAP_CYCLE_NONE);
+    list_is_whole(kept, MANY);
+    ck_assert_uint_eq(fake_cycle(&world).live_objects, MANY);
+    close_world();
+}
+END_TEST
+
 START_TEST(a_wish_for_more_than_a_cycle_is_granted_when_marks_are_cleared)
 {
     open_world(_i);
@@ -756,6 +772,7 @@ static void add_all(TCase *tc)
     EACH(a_log_that_is_lost_keeps_everything_and_a_whole_collection_follows, 6);
     EACH(a_log_that_is_lost_before_anything_is_marked_keeps_what_only_words_in_registers_reach, 6);
     EACH(a_second_stop_needs_no_roots, 12);
+    EACH(a_first_stop_without_roots_begins_nothing, 6);
     EACH(a_wish_for_more_than_a_cycle_is_granted_when_marks_are_cleared, 6);
     EACH(a_defragmentation_flags_no_block_of_the_cycle_after_it, 6);
     EACH(marking_without_memory_for_packets_changes_nothing, 6);

@@ -382,6 +382,28 @@ START_TEST(counts_agree_with_a_model)
 }
 END_TEST
 
+START_TEST(what_a_pause_left_is_done_by_one_without_roots)
+{
+    struct heap_config config = { .plan = "lxr", .max_bytes = HEAP_BYTES, .options.sanity = _i % 2 == 1 };
+
+    fake_world_open_with(&world, &config, 1 + (unsigned)_i / 2);
+    objects_define(&types, &world);
+    fake_root(&world, 0, fake_new(fake_mutator_new(&world), types.node, 0));
+    (void)fake_collect_young(&world);
+    (void)counts_finish(&world);
+    ck_assert_uint_eq(world.heap->live_objects, 1);
+    fake_roots_clear(&world);
+    (void)fake_collect_young(&world);
+    ck_assert_int_eq(heap_cycle(world.heap), HEAP_CYCLE_COUNTING);
+    struct heap_stop stop = fake_stop(&world);
+    stop.roots_overflowed = true;
+    ck_assert_uint_eq(fake_collect_as(&world, &stop).live_objects, 0);
+    ck_assert_int_eq(heap_cycle(world.heap), HEAP_CYCLE_NONE);
+    counts_are_exact(world.heap, true);
+    fake_world_close(&world);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("refcount_graph");
@@ -390,6 +412,7 @@ static Suite *make_suite(void)
     tcase_set_timeout(tc, 100);
     tcase_add_loop_test(tc, counts_agree_with_a_model, 0, 9);
     tcase_add_loop_test(tc, few_packets_do_no_harm, 0, 6);
+    tcase_add_loop_test(tc, what_a_pause_left_is_done_by_one_without_roots, 0, 4);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -40,9 +40,9 @@ static void finds(enum heap_fault fault, uint32_t object, uint32_t ref)
 {
     struct heap_verdict v = fake_verify(&world);
     ck_assert_uint_ge(v.faults, 1);
-    ck_assert_str_eq(heap_fault_sentence(v.first_fault), heap_fault_sentence(fault));
-    ck_assert_uint_eq(v.first_object, object);
-    ck_assert_uint_eq(v.first_ref, ref);
+    ck_assert_str_eq(heap_fault_sentence(v.rows[0].fault), heap_fault_sentence(fault));
+    ck_assert_uint_eq(v.rows[0].object, object);
+    ck_assert_uint_eq(v.rows[0].ref, ref);
 }
 
 static uint64_t *header_of(uint32_t granule)
@@ -51,6 +51,28 @@ static uint64_t *header_of(uint32_t granule)
 }
 
 static const uint32_t survivors_and_fresh[] = { 100, 900 };
+
+START_TEST(of_many_faults_those_at_the_lowest_addresses_are_kept)
+{
+    open_world();
+    for (uint32_t i = 500; i > 460; i--)
+        node_set(&world, nodes[i], nodes[i] + 1, 0, i);
+    struct heap_verdict v = fake_verify(&world);
+    ck_assert_uint_eq(v.faults, 40);
+    ck_assert_uint_eq(v.root_faults, 0);
+    ck_assert_uint_eq(v.row_count, HEAP_FAULT_ROWS);
+    for (uint32_t i = 0; i < v.row_count; i++) {
+        ck_assert_uint_eq(v.rows[i].ref, v.rows[i].object + 1);
+        ck_assert_uint_eq(v.rows[i].header, *header_of(v.rows[i].object));
+        ck_assert(i == 0 || v.rows[i - 1].object < v.rows[i].object);
+    }
+    uint32_t below = 0;
+    for (uint32_t i = 461; i <= 500; i++)
+        below += nodes[i] <= v.rows[HEAP_FAULT_ROWS - 1].object;
+    ck_assert_uint_eq(below, HEAP_FAULT_ROWS);
+    fake_world_close(&world);
+}
+END_TEST
 
 START_TEST(a_clean_heap_is_counted)
 {
@@ -117,7 +139,7 @@ START_TEST(a_lost_line_mark_is_found)
     world.heap->meta.lines[line] = 0;
     struct heap_verdict v = fake_verify(&world);
     ck_assert_uint_ge(v.faults, 2); /* the block's count disagrees, too */
-    ck_assert(v.first_fault == HEAP_FAULT_LINE_MARK);
+    ck_assert(v.rows[0].fault == HEAP_FAULT_LINE_MARK);
     world.heap->meta.lines[line] = 1;
     fake_verify_clean(&world);
     fake_world_close(&world);
@@ -134,7 +156,7 @@ START_TEST(a_wrong_block_record_is_found)
         *records[i] ^= 4;
         struct heap_verdict v = fake_verify(&world);
         ck_assert_uint_ge(v.faults, 1);
-        ck_assert_str_eq(heap_fault_sentence(v.first_fault), heap_fault_sentence(HEAP_FAULT_BLOCK));
+        ck_assert_str_eq(heap_fault_sentence(v.rows[0].fault), heap_fault_sentence(HEAP_FAULT_BLOCK));
         *records[i] ^= 4;
         fake_verify_clean(&world);
     }
@@ -207,6 +229,7 @@ static Suite *make_suite(void)
     TCase *tc = tcase_create("verify");
 
     tcase_add_test(tc, a_clean_heap_is_counted);
+    tcase_add_test(tc, of_many_faults_those_at_the_lowest_addresses_are_kept);
     tcase_add_loop_test(tc, a_bad_header_is_found, 0, 2);
     tcase_add_loop_test(tc, a_dangling_reference_is_found, 0, 2);
     tcase_add_test(tc, an_overlap_is_found);

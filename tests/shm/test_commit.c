@@ -252,6 +252,21 @@ START_TEST(what_cannot_be_had_is_an_error)
 }
 END_TEST
 
+START_TEST(what_was_written_ends_at_the_first_page_that_was_not)
+{
+    int fd = shm_segment_fd(seg);
+
+    ck_assert_uint_eq(shm_written_bytes(fd, 4096, 8192), 0);
+    memory[4096] = memory[8192] = memory[16384] = 1;
+    ck_assert_uint_eq(shm_written_bytes(fd, 4096, 4096), 4096);
+    ck_assert_uint_eq(shm_written_bytes(fd, 4096, BYTES - 4096), 8192);
+    ck_assert_uint_eq(shm_written_bytes(fd, 5000, 100), 100);
+    ck_assert_uint_eq(shm_written_bytes(fd, 0, 100), 0);
+    ck_assert_uint_eq(resident(), 3 * 4096); /* and asking allocates nothing */
+    ck_assert_uint_eq(shm_written_bytes(-1, 0, 100), 100);
+}
+END_TEST
+
 START_TEST(nothing_is_committed_at_once)
 {
     commit(0, 0, (enum shm_huge)_i);
@@ -270,6 +285,7 @@ static Suite *make(void)
     tcase_add_loop_test(tc, contents_are_kept, 0, 2);
     tcase_add_loop_test(tc, contents_are_kept_while_another_process_writes, 0, 2);
     tcase_add_loop_test(tc, punched_pages_go_back_and_read_zero, 0, 2);
+    tcase_add_test(tc, what_was_written_ends_at_the_first_page_that_was_not);
     tcase_add_loop_test(tc, nothing_is_committed_at_once, 0, 2);
     suite_add_tcase(suite, tc);
 

@@ -67,6 +67,8 @@ static const struct field fields[] = {
     FIELD("Session", shm_session, features),
     FIELD("Session", shm_session, row_limit),
     FIELD("Session", shm_session, lease_holder),
+    FIELD("Session", shm_session, may_lease),
+    FIELD("Session", shm_session, lease_limit),
     FIELD("Session", shm_session, go),
     FIELD("Session", shm_session, lease_go),
     FIELD("Session", shm_session, row_high),
@@ -226,7 +228,7 @@ END_TEST
 START_TEST(constants_are_those_of_their_version)
 {
     ck_assert_uint_eq(SHM_CONTROL_VERSION, 4);
-    ck_assert_uint_eq(SHM_SESSION_VERSION, 2);
+    ck_assert_uint_eq(SHM_SESSION_VERSION, 3);
     ck_assert_uint_eq(SHM_MUTATOR_VERSION, 5);
     ck_assert_uint_eq(SHM_CONTROL_FEATURES, 0);
     ck_assert_uint_eq(SHM_BARRIER_NONE, 0);

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -210,6 +211,44 @@ START_TEST(only_the_owner_may_open_it)
 }
 END_TEST
 
+static bool kernel_has_noexec_seal(void)
+{
+    int fd = memfd_create("probe", MFD_CLOEXEC | 0x0008u);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* As a program: by nobody. As code in a process that maps it so: Linux asks nobody's leave for that, so we see to it that we do not. */
+START_TEST(nobody_can_run_a_segment)
+{
+    MM_AUTO(shm_segment) seg = _i == 0 ? new_segment(8192) : new_published(8192);
+    char *const none[] = { NULL };
+    int fd = shm_segment_fd(seg);
+
+    ck_assert_int_eq((int)syscall(SYS_execveat, fd, "", none, none, AT_EMPTY_PATH), -1);
+    ck_assert_int_eq(errno, EACCES);
+    if (!kernel_has_noexec_seal())
+        return;
+    ck_assert_int_eq(fchmod(fd, 0700), -1);
+    ck_assert_int_eq(errno, EPERM);
+}
+END_TEST
+
+#define PR_SET_MDWE_ 65 /* Linux 6.3; what MemoryDenyWriteExecute= asks for where there is it */
+
+START_TEST(a_process_that_denies_it_makes_no_code_of_a_segment)
+{
+    MM_AUTO(shm_segment) seg = new_segment(8192);
+
+    if (prctl(PR_SET_MDWE_, 1, 0, 0, 0) < 0)
+        return; /* an older kernel: there systemd has a filter (tests/systemd/) */
+    ck_assert_int_eq(mprotect(shm_segment_address(seg), 8192, PROT_READ | PROT_EXEC), -1);
+    ck_assert(mmap(NULL, 8192, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_SHARED, shm_segment_fd(seg), 0) == MAP_FAILED);
+}
+END_TEST
+
 /* With the rights a memfd is born with it works: so the rights are what refused. */
 START_TEST(another_uid_cannot_make_a_read_only_fd_writable)
 {
@@ -390,6 +429,8 @@ static Suite *make(void)
 
     tc = tcase_create("rights");
     tcase_add_loop_test(tc, nobody_changes_the_size_or_the_seals, 0, 2);
+    tcase_add_loop_test(tc, nobody_can_run_a_segment, 0, 2);
+    tcase_add_test(tc, a_process_that_denies_it_makes_no_code_of_a_segment);
     tcase_add_test(tc, only_the_owner_may_open_it);
     tcase_add_test(tc, another_uid_cannot_make_a_read_only_fd_writable);
     tcase_add_test(tc, a_reader_cannot_write_seal_or_map_writable);

@@ -539,3 +539,9 @@ void player_begin(struct player *p, struct entry *e, struct mate *mate, struct t
     p->found = mmgc_local_new(p->t, NULL);
     p->shared_queue = mmgc_local_new(p->t, NULL);
 }
+
+void player_end(struct player *p)
+{
+    for (struct model *m; (m = p->all) != NULL; free(m))
+        p->all = m->next;
+}

@@ -59,6 +59,7 @@ struct player {
 
 /* The type, an exact thread that is inside, its local roots and queue. The heap's options are the caller's to set. */
 void player_begin(struct player *p, struct entry *e, struct mate *mate, struct tally *tally, uint64_t seed);
+void player_end(struct player *p);            /* forgets its model */
 void player_step(struct player *p);          /* something at random, and a comparison with the model where that is due */
 /* After whole collections: what the model does not reach is cleared, announced, given back, unless there are chains. */
 void player_check_all(struct player *p);

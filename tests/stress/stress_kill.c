@@ -153,6 +153,23 @@ static void (*const ways_to_live[])(struct entry *e, struct rng *rng) = { alloca
                                                                           hold_things };
 #define WAYS ((uint32_t)MM_ARRAY_LEN(ways_to_live))
 
+/* ---- figures ------------------------------------------------------------------------------------------------------- */
+
+static uint64_t begun_ns, killed;
+
+static void begin_figures(void)
+{
+    begun_ns = mm_now_ns();
+    killed = 0;
+}
+
+static void say_figures(void)
+{
+    double seconds = (double)(mm_now_ns() - begun_ns) / 1e9;
+    fprintf(stderr, "%" PRIu64 " kills in %.1f s, %.0f a second, each followed by a look at all of the heap\n", killed, seconds,
+            (double)killed / seconds);
+}
+
 /* ---- killing ------------------------------------------------------------------------------------------------------- */
 
 /* Half of them somewhere from fork to attach, half while they live as they do. */
@@ -162,6 +179,7 @@ static void kill_at_a_random_moment(struct mate *mate, struct rng *rng)
         mate_await(mate, 1, 60);
     crew_sleep_us(rng_skewed(rng, 30000));
     ck_assert(mate_kill(mate));
+    killed++;
 }
 
 static void run_mmgcctl_verify(struct daemon *daemon)
@@ -196,6 +214,7 @@ START_TEST(a_killed_client_leaves_the_heap_whole)
     uint64_t kills = stress_count_each(KILLS_ALONE, stress_plan_count());
     crew_init(&crew);
     survivors_start(&s, &crew, &c);
+    begin_figures();
     for (uint64_t i = 0; i < kills; i++) {
         struct victim v = { .c = &c,
                             .live = ways_to_live[i % WAYS],
@@ -205,6 +224,7 @@ START_TEST(a_killed_client_leaves_the_heap_whole)
         survivors_check(&s, i % COMPARE_EVERY == 0);
     }
     run_mmgcctl_verify(daemon);
+    say_figures();
     survivors_end(&s);
     crew_fini(&crew);
     daemon_stop(daemon);
@@ -225,6 +245,7 @@ START_TEST(clients_killed_together_leave_the_heap_whole)
     struct survivors s;
     crew_init(&crew);
     survivors_start(&s, &crew, &c);
+    begin_figures();
     for (uint64_t round = stress_count_each(ROUNDS_AT_ONCE, stress_plan_count()); round > 0; round--) {
         struct mate *victims[AT_ONCE];
         for (uint32_t i = 0; i < AT_ONCE; i++) {
@@ -241,8 +262,10 @@ START_TEST(clients_killed_together_leave_the_heap_whole)
             ck_assert_int_eq(kill(victims[i]->pid, SIGKILL), 0);
         for (uint32_t i = 0; i < AT_ONCE; i++)
             ck_assert(mate_kill(victims[i]));
+        killed += AT_ONCE;
         survivors_check(&s, true);
     }
+    say_figures();
     survivors_end(&s);
     crew_fini(&crew);
     daemon_stop(daemon);
@@ -272,6 +295,7 @@ START_TEST(a_client_killed_in_a_collection_leaves_the_heap_whole)
     struct survivors s;
     crew_init(&crew);
     survivors_start(&s, &crew, &c);
+    begin_figures();
     struct mate *collector = crew_start(&crew, be_collector, &c);
     mate_await(collector, 1, 60);
     for (uint64_t i = stress_count_each(KILLS_COLLECTING, stress_plan_count()); i > 0; i--) {
@@ -285,6 +309,7 @@ START_TEST(a_client_killed_in_a_collection_leaves_the_heap_whole)
     }
     mate_tell(collector, 1);
     mate_join(collector, 60);
+    say_figures();
     survivors_end(&s);
     crew_fini(&crew);
     daemon_stop(daemon);
@@ -319,6 +344,7 @@ START_TEST(a_client_killed_while_it_waits_for_memory_leaves_the_heap_whole)
     struct survivors s;
     crew_init(&crew);
     survivors_start(&s, &crew, &c);
+    begin_figures();
     struct victim other = { .c = &c, .live = devour, .seed = rng_next(&rng) };
     struct mate *rival = crew_start(&crew, be_victim, &other);
     for (uint64_t i = stress_count_each(KILLS_WAITING, stress_plan_count()); i > 0; i--) {
@@ -327,6 +353,7 @@ START_TEST(a_client_killed_while_it_waits_for_memory_leaves_the_heap_whole)
         survivors_check(&s, i % COMPARE_EVERY == 0);
     }
     ck_assert(mate_kill(rival));
+    say_figures();
     survivors_end(&s);
     crew_fini(&crew);
     daemon_stop(daemon);

@@ -245,6 +245,7 @@ static void be_player(struct mate *mate, void *arg)
     } while (at_load_acquire(&mate->told) == 0);
     player_check_all(&p);
     at_store_relaxed(&mate->numbers[3], p.given);
+    player_end(&p);
     entry_close(&e);
 }
 

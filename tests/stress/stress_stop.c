@@ -23,12 +23,13 @@
 #define LATE_MS (5u * DEADLINE_MS)
 #define LIMIT_S 60.0
 #define PAIRS 1000u
+#define VISITS 100u
 
 enum told { GO_ON = 1, LEAVE, END }; /* to the client that is late */
 enum said { READY = 1, WORKING, LEFT };
 
 struct stop_case {
-    const char *socket, *plan;
+    const char *socket, *plan, *options;
     bool exact;
 };
 struct stage { /* of each test here: a daemon, one that will be late, one that wants something */
@@ -44,6 +45,7 @@ static void open_entry(struct entry *e, const struct stop_case *c, const char *n
                                            .heap = HEAP,
                                            .plan = c->plan,
                                            .max_bytes = HEAP_BYTES,
+                                           .options = c->options,
                                            .name = name,
                                            .exact = c->exact });
 }
@@ -387,12 +389,59 @@ START_TEST(with_the_policy_to_kill_exactly_the_late_client_is_killed)
 }
 END_TEST
 
+/* ---- who comes ----------------------------------------------------------------------------------------------------- */
+
+static void collect_without_pause(struct mate *mate, void *arg)
+{
+    struct entry e;
+    open_entry(&e, arg, "busy");
+    EXPECT_OK(mmgc_enter(e.t));
+    for (mate_say(mate, READY); at_load_acquire(&mate->told) < END; at_add_relaxed(&mate->numbers[0], 1))
+        EXPECT(mmgc_new_array(e.t, e.types.of[SHADOW_BYTES], 50000) != NULL, "%s",
+               mmgc_strerror(mmgc_thread_error(e.t)));
+    mmgc_leave(e.t);
+    entry_close(&e);
+}
+
+/* numbers[0]: the longest it took to get in, in microseconds. */
+static void go_in_and_out(struct mate *mate, void *arg)
+{
+    struct entry e;
+    open_entry(&e, arg, "coming");
+    for (unsigned i = 0; i < VISITS; i++) {
+        uint64_t began_ns = mm_now_ns();
+        EXPECT_OK(mmgc_enter(e.t));
+        uint64_t took_us = (mm_now_ns() - began_ns) / 1000;
+        mmgc_leave(e.t);
+        at_store_relaxed(&mate->numbers[0], MM_MAX(mate->numbers[0], took_us));
+        crew_sleep_us(i * 50);
+    }
+    entry_close(&e);
+}
+
+START_TEST(who_comes_gets_in_though_another_collects_without_pause)
+{
+    struct stage s;
+    stage_init(&s, _i, "abandon", 10000);
+    s.c.options = "stress_factor=256K sanity=on";
+    struct mate *busy = crew_start(&s.crew, collect_without_pause, &s.c);
+    mate_await(busy, READY, LIMIT_S);
+    struct mate *coming = crew_start(&s.crew, go_in_and_out, &s.c);
+    mate_join(coming, LIMIT_S);
+    fprintf(stderr, "plan %s: at most %lu us to get in, %lu collections\n", s.c.plan, (unsigned long)coming->numbers[0],
+            (unsigned long)inspect_heap(&s.ask, HEAP).collections);
+    mate_tell(busy, END);
+    mate_join(busy, LIMIT_S);
+    stage_fini(&s);
+}
+END_TEST
+
 static Suite *stop_suite(void)
 {
     stress_leave_out_pages();
     Suite *suite = suite_create("stress_stop");
     TCase *late = tcase_create("late"), *stopped = tcase_create("stopped"),
-          *policy = tcase_create("policy");
+          *policy = tcase_create("policy"), *coming = tcase_create("coming");
     int cases = stress_plan_count();
     tcase_add_loop_test(
         late, a_thread_that_does_not_poll_is_named_and_stalls_nobody_beyond_the_deadline, 0, cases);
@@ -405,7 +454,8 @@ static Suite *stop_suite(void)
         stopped, a_client_stopped_inside_stalls_and_goes_on_unharmed_when_it_is_continued, 0, cases);
     tcase_add_loop_test(stopped, a_client_stopped_inside_and_killed_frees_the_others, 0, cases);
     tcase_add_loop_test(policy, with_the_policy_to_kill_exactly_the_late_client_is_killed, 0, cases);
-    TCase *all[] = { late, stopped, policy };
+    tcase_add_loop_test(coming, who_comes_gets_in_though_another_collects_without_pause, 0, cases);
+    TCase *all[] = { late, stopped, policy, coming };
     for (size_t i = 0; i < MM_ARRAY_LEN(all); i++) {
         stress_limit(all[i], 60);
         suite_add_tcase(suite, all[i]);

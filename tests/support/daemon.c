@@ -40,8 +40,9 @@ static const char *build_path(const char *tail)
 const char *daemon_program(void)
 {
     static char path[PATH_MAX];
+    const char *wrapped = getenv("MMGC_DAEMON");
 
-    snprintf(path, sizeof(path), "%s", build_path("daemon/mmgcd"));
+    snprintf(path, sizeof(path), "%s", wrapped != NULL ? wrapped : build_path("daemon/mmgcd"));
     return path;
 }
 
@@ -242,6 +243,19 @@ int daemon_fd_count(const struct daemon *d)
         count++;
     closedir(fds);
     return count - 2;
+}
+
+unsigned long daemon_resident_bytes(const struct daemon *d)
+{
+    char path[32];
+    unsigned long size, resident = 0, shared = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/statm", (int)d->pid);
+    FILE *statm = fopen(path, "re");
+    ck_assert_ptr_nonnull(statm);
+    ck_assert_int_eq(fscanf(statm, "%lu %lu %lu", &size, &resident, &shared), 3);
+    fclose(statm);
+    return (resident - shared) * (unsigned long)sysconf(_SC_PAGESIZE);
 }
 
 bool daemon_await_fds(const struct daemon *d, int count)

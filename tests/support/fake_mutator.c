@@ -500,6 +500,6 @@ void fake_verify_clean(struct fake_world *w)
     struct heap_verdict v = fake_verify(w);
     if (v.faults != 0)
         fprintf(stderr, "%u faults; first at granule %u, reference %u: %s\n", (unsigned)v.faults,
-                v.first_object, v.first_ref, heap_fault_sentence(v.first_fault));
+                v.rows[0].object, v.rows[0].ref, heap_fault_sentence(v.rows[0].fault));
     MM_ASSERT(v.faults == 0);
 }

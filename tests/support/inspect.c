@@ -62,7 +62,7 @@ static void expect(const wire_reply *reply, unsigned body, const char *what)
     ck_assert_msg((unsigned)reply->body_case == body, "%s: body %u", what, (unsigned)reply->body_case);
 }
 
-uint64_t inspect_verify(struct inspect *ask, const char *heap)
+static uint64_t verify_heap(struct inspect *ask, const char *heap, char *report, size_t bytes)
 {
     wire_verify verify = wire_verify_init();
     verify.heap = (char *)heap;
@@ -70,13 +70,33 @@ uint64_t inspect_verify(struct inspect *ask, const char *heap)
     request.body_case = WIRE_REQUEST(VERIFY);
     request.verify = &verify;
     wire_reply *reply = inspect_ask(ask, &request);
-    expect(reply, WIRE_REPLY(VERDICT), "verify");
     const wire_verdict *v = reply->verdict;
-    ck_assert_msg(v->clean && v->faults == 0,
-                  "heap %s is not clean: %" PRIu64 " faults, first: %s, object %x, reference %x",
-                  heap, v->faults, v->first_fault, v->object, v->ref);
-    uint64_t objects = v->objects;
+    uint64_t objects = 0;
+    report[0] = '\0';
+    if (reply->body_case == WIRE_REPLY(ERROR)) {
+        snprintf(report, bytes, "heap %s: %s (%s)", heap, mmgc_error_sentence(reply->error->code), reply->error->detail);
+    } else {
+        expect(reply, WIRE_REPLY(VERDICT), "verify");
+        objects = v->objects;
+        if (!v->clean || v->faults > 0)
+            snprintf(report, bytes, "heap %s is not clean: %" PRIu64 " faults, first: %s, object %x, reference %x",
+                     heap, v->faults, v->n_rows > 0 ? v->rows[0]->fault : "none", v->n_rows > 0 ? v->rows[0]->object : 0,
+                     v->n_rows > 0 ? v->rows[0]->ref : 0);
+    }
     wire_reply_free(reply);
+    return objects;
+}
+
+void inspect_try_verify(struct inspect *ask, const char *heap, char *report, size_t bytes)
+{
+    (void)verify_heap(ask, heap, report, bytes);
+}
+
+uint64_t inspect_verify(struct inspect *ask, const char *heap)
+{
+    char report[512];
+    uint64_t objects = verify_heap(ask, heap, report, sizeof(report));
+    ck_assert_msg(report[0] == '\0', "%s", report);
     return objects;
 }
 
@@ -123,14 +143,27 @@ enum mmgc_error inspect_collect(struct inspect *ask, const char *heap)
     return error;
 }
 
-struct inspect_heap inspect_heap(struct inspect *ask, const char *heap)
+static wire_reply *ask_info(struct inspect *ask, const char *heap)
 {
     wire_heap_info info = wire_heap_info_init();
     info.name = (char *)heap;
     wire_request request = wire_request_init();
     request.body_case = WIRE_REQUEST(HEAP_INFO);
     request.heap_info = &info;
-    wire_reply *reply = inspect_ask(ask, &request);
+    return inspect_ask(ask, &request);
+}
+
+bool inspect_has_heap(struct inspect *ask, const char *heap)
+{
+    wire_reply *reply = ask_info(ask, heap);
+    bool has = reply->body_case == WIRE_REPLY(HEAP_FACTS);
+    wire_reply_free(reply);
+    return has;
+}
+
+struct inspect_heap inspect_heap(struct inspect *ask, const char *heap)
+{
+    wire_reply *reply = ask_info(ask, heap);
     expect(reply, WIRE_REPLY(HEAP_FACTS), "info");
     const wire_heap_facts *facts = reply->heap_facts;
     ck_assert_ptr_nonnull(facts->row);
@@ -150,12 +183,7 @@ struct inspect_heap inspect_heap(struct inspect *ask, const char *heap)
 
 uint64_t inspect_pauses(struct inspect *ask, const char *heap, const char *kind)
 {
-    wire_heap_info info = wire_heap_info_init();
-    info.name = (char *)heap;
-    wire_request request = wire_request_init();
-    request.body_case = WIRE_REQUEST(HEAP_INFO);
-    request.heap_info = &info;
-    wire_reply *reply = inspect_ask(ask, &request);
+    wire_reply *reply = ask_info(ask, heap);
     expect(reply, WIRE_REPLY(HEAP_FACTS), "info");
     uint64_t count = 0;
     for (size_t i = 0; i < reply->heap_facts->n_pauses; i++)
@@ -201,4 +229,86 @@ bool inspect_thread(struct inspect *ask, const char *heap, uint32_t pid, const c
         wire_reply_free(reply);
     }
     return found;
+}
+
+static uint32_t count_sessions(struct inspect *ask, uint32_t pid)
+{
+    uint32_t count = 0;
+    uint64_t after = 0;
+    for (bool more = true; more;) {
+        wire_clients clients = wire_clients_init();
+        clients.heap = (char *)"";
+        clients.after_session = after;
+        wire_request request = wire_request_init();
+        request.body_case = WIRE_REQUEST(CLIENTS);
+        request.clients = &clients;
+        wire_reply *reply = inspect_ask(ask, &request);
+        expect(reply, WIRE_REPLY(CLIENT_ROWS), "clients");
+        const wire_client_rows *page = reply->client_rows;
+        for (size_t i = 0; i < page->n_rows; after = page->rows[i++]->session)
+            count += page->rows[i]->pid == pid;
+        more = page->more && page->n_rows > 0;
+        wire_reply_free(reply);
+    }
+    return count;
+}
+
+static uint32_t count_rows(struct inspect *ask, uint32_t pid, bool leases, uint32_t *waiters)
+{
+    uint32_t count = 0;
+    wire_handles handles = wire_handles_init();
+    handles.heap = (char *)"";
+    handles.leases = leases;
+    for (bool more = true; more;) {
+        wire_request request = wire_request_init();
+        request.body_case = WIRE_REQUEST(HANDLES);
+        request.handles = &handles;
+        wire_reply *reply = inspect_ask(ask, &request);
+        expect(reply, WIRE_REPLY(HANDLE_ROWS), "handles");
+        const wire_handle_rows *page = reply->handle_rows;
+        for (size_t i = 0; i < page->n_rows; i++) {
+            count += page->rows[i]->pid == pid;
+            *waiters += page->rows[i]->waiters;
+        }
+        handles.after_session = page->last_session;
+        handles.after_slot = page->last_slot;
+        more = page->more;
+        wire_reply_free(reply);
+    }
+    return count;
+}
+
+struct inspect_rest inspect_rest(struct inspect *ask, uint32_t pid)
+{
+    struct inspect_rest rest = { .sessions = count_sessions(ask, pid) };
+    uint32_t none = 0;
+    rest.handles = count_rows(ask, pid, false, &none);
+    rest.leases = count_rows(ask, pid, true, &rest.waiters);
+    return rest;
+}
+
+void inspect_destroy(struct inspect *ask, const char *heap)
+{
+    wire_heap_destroy destroy = wire_heap_destroy_init();
+    destroy.name = (char *)heap;
+    destroy.force = true;
+    wire_request request = wire_request_init();
+    request.body_case = WIRE_REQUEST(HEAP_DESTROY);
+    request.heap_destroy = &destroy;
+    wire_reply *reply = inspect_ask(ask, &request);
+    expect(reply, WIRE_REPLY(DONE), "destroy");
+    wire_reply_free(reply);
+}
+
+enum mmgc_error inspect_delegate(struct inspect *ask, const char *heap)
+{
+    wire_delegate delegate = wire_delegate_init();
+    delegate.heap = (char *)heap;
+    wire_request request = wire_request_init();
+    request.body_case = WIRE_REQUEST(DELEGATE);
+    request.delegate = &delegate;
+    wire_reply *reply = inspect_ask(ask, &request);
+    enum mmgc_error error = reply->body_case == WIRE_REPLY(ERROR) ? (enum mmgc_error)reply->error->code : MMGC_E_OK;
+    wire_reply_free(reply);
+    return error;
 }

@@ -18,6 +18,8 @@ wire_reply *inspect_ask(struct inspect *ask, wire_request *request);
 
 /* The world of @heap is stopped and every invariant checked; anything but clean fails the test. Gives the objects seen. */
 uint64_t inspect_verify(struct inspect *ask, const char *heap);
+/* The same, but what is wrong is only said, in @report; "" if nothing is. */
+void inspect_try_verify(struct inspect *ask, const char *heap, char *report, size_t bytes);
 /* Starts a collection and waits for its end. MMGC_OK, or why there was none. */
 enum mmgc_error inspect_collect(struct inspect *ask, const char *heap);
 
@@ -30,6 +32,7 @@ struct inspect_heap {
     bool corrupt;
 };
 struct inspect_heap inspect_heap(struct inspect *ask, const char *heap);
+bool inspect_has_heap(struct inspect *ask, const char *heap);
 /* Collections of a kind: "full", "young". */
 uint64_t inspect_pauses(struct inspect *ask, const char *heap, const char *kind);
 /* Polls until the heap has this many sessions: a death is noticed a little after it happened. Fails after 10 s. */
@@ -42,3 +45,13 @@ struct inspect_thread { /* of the client with this pid: its first thread with th
 /* False: mmgcctl clients would not show it. */
 bool inspect_thread(struct inspect *ask, const char *heap, uint32_t pid, const char *name,
                     struct inspect_thread *ret);
+
+/* What there is of the clients with this pid, in all heaps, as mmgcctl clients, handles and leases show it. */
+struct inspect_rest {
+    uint32_t sessions, handles, leases, waiters; /* waiters: for leases, of anybody, in the rows of all */
+};
+struct inspect_rest inspect_rest(struct inspect *ask, uint32_t pid);
+/* Ends the heap, whoever has it open. */
+void inspect_destroy(struct inspect *ask, const char *heap);
+/* Becomes the delegate of @heap, and answers nothing. */
+enum mmgc_error inspect_delegate(struct inspect *ask, const char *heap);

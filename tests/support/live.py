@@ -103,6 +103,11 @@ class Daemon:
             print(said, file=sys.stderr)
 
 
+def expect(got, wanted):
+    if got != wanted:
+        raise Failed(f'{got!r}, where {wanted!r} was expected')
+
+
 def main(cases):
     """Runs each case, or those named on the command line; the exit status of the test."""
     cases = [case for case in cases if case.__name__ in sys.argv[1:] or len(sys.argv) == 1]

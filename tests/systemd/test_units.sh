@@ -4,7 +4,7 @@
 # shellcheck disable=SC2317 # the functions are called by name
 set -u
 source_root=${MMGC_SOURCE_ROOT:-$(cd "$(dirname "$0")/../.." && pwd)}
-exposure_limit=15               # systemd-analyze security, of 100; each option given up adds 1 to 8
+exposure_limit=10               # systemd-analyze security, of 100; each option given up adds 1 to 8
 
 if ! command -v systemd-analyze >/dev/null; then
     echo '1..0 # SKIP systemd-analyze is not installed'

@@ -380,6 +380,40 @@ START_TEST(a_lease_is_revoked_by_its_two_numbers)
 }
 END_TEST
 
+START_TEST(users_are_two_tables_of_all_pages)
+{
+    RUN("users");
+    assert_line("USER  HEAPS    BYTES  CONNECTIONS  THREADS  HANDLES  LEASES  TYPES  FILES  REFUSED  HELD BACK");
+    assert_line("root      2  6.0 MiB            3        0        0       0      0     17        0          0");
+    assert_line("4242      2  6.0 MiB            3        0        0       0      0     17        5          0");
+    assert_line("root      unlimited  unlimited  unlimited    unlimited  unlimited  unlimited  unlimited  unlimited   unlimited   user");
+    assert_line("4242      2          64.0 MiB   100          100        100        100        100        1000        1000        user");
+    assert_line("60 of 1024 file descriptors are in use");
+}
+END_TEST
+
+START_TEST(users_in_json_have_null_where_nothing_bounds_them)
+{
+    RUN_JSON("users");
+    ck_assert_uint_eq(json_array_size(json_object_get(json, "users")), 2);
+    ck_assert(json_is_null(json_object_get(row("users", 0), "max_heaps")));
+    ck_assert(json_is_true(json_object_get(row("users", 0), "trusted")));
+    ck_assert_int_eq(number(row("users", 1), "max_heaps"), 2);
+    ck_assert_int_eq(number(row("users", 1), "bytes"), 6 << 20);
+    ck_assert_int_eq(number(row("users", 1), "requests_per_second"), 1000);
+    ck_assert_int_eq(number(json, "max_files"), 1024);
+}
+END_TEST
+
+START_TEST(pages_of_users_that_do_not_go_on_are_an_error)
+{
+    world.circles = true;
+    run = ctl_run(fake_socket(fake), "users", NULL);
+    ck_assert_int_eq(run.status, 1);
+    ck_assert_ptr_nonnull(strstr(run.err, "pages of users that do not go on"));
+}
+END_TEST
+
 static Suite *looking_suite(void)
 {
     Suite *suite = suite_create("looking");
@@ -408,6 +442,9 @@ static Suite *looking_suite(void)
     tcase_add_test(looking, handles_in_json_are_of_the_client_that_was_asked_for);
     tcase_add_test(looking, pages_of_handles_that_do_not_go_on_are_an_error);
     tcase_add_test(looking, a_lease_is_revoked_by_its_two_numbers);
+    tcase_add_test(looking, users_are_two_tables_of_all_pages);
+    tcase_add_test(looking, users_in_json_have_null_where_nothing_bounds_them);
+    tcase_add_test(looking, pages_of_users_that_do_not_go_on_are_an_error);
     suite_add_tcase(suite, looking);
     return suite;
 }

@@ -270,6 +270,36 @@ static bool answer_leases(int sock, const wire_request *request, struct world *w
     return fake_reply(sock, request, &reply);
 }
 
+/* Root, whom nothing bounds, and 4242, who has as many heaps as it may: one a page. */
+static bool answer_users(int sock, const wire_request *request, const struct world *world)
+{
+    bool second = request->users->from_uid > 0;
+    wire_user_row row = wire_user_row_init(), *rows[] = { &row };
+    wire_user_rows page = wire_user_rows_init();
+    wire_reply reply = wire_reply_init();
+
+    row.uid = second && !world->circles ? 4242 : 0;
+    row.section = (char *)"user";
+    row.heaps = 2;
+    row.bytes = 6 << 20;
+    row.sessions = 3;
+    row.files = 17;
+    row.refused = second ? 5 : 0;
+    row.trusted = !second;
+    row.max_heaps = second ? 2 : UINT64_MAX;
+    row.max_bytes = second ? 64 << 20 : UINT64_MAX;
+    row.max_sessions = row.max_threads = row.max_handles = row.max_leases = row.max_types = second ? 100 : UINT64_MAX;
+    row.requests_per_second = row.connections_per_second = second ? 1000 : UINT64_MAX;
+    page.rows = rows;
+    page.n_rows = 1;
+    page.more = !second || world->circles;
+    page.files = 60;
+    page.max_files = 1024;
+    reply.body_case = WIRE_REPLY(USER_ROWS);
+    reply.user_rows = &page;
+    return fake_reply(sock, request, &reply);
+}
+
 static bool answer_revoke(int sock, const wire_request *request, struct world *world)
 {
     const wire_lease_revoke *revoke = request->lease_revoke;
@@ -317,9 +347,16 @@ static bool answer_collect(int sock, const wire_request *request, struct world *
 
 static bool answer_verify(int sock, const wire_request *request, const struct world *world)
 {
+    wire_fault_row row = wire_fault_row_init(), *rows[] = { &row };
+    wire_quarantine quarantine = wire_quarantine_init();
     wire_verdict verdict = wire_verdict_init();
     wire_reply reply = wire_reply_init();
 
+    row.fault = (char *)"a reference outside\nthe arena";
+    row.object = 16;
+    row.ref = 4096;
+    row.header = UINT64_C(0xfedcba9876543210);
+    row.type = (char *)"node";
     verdict.clean = !world->faulty;
     verdict.objects = 100;
     verdict.references = 250;
@@ -327,9 +364,15 @@ static bool answer_verify(int sock, const wire_request *request, const struct wo
     verdict.reachable_bytes = 6144;
     if (world->faulty) {
         verdict.faults = 3;
-        verdict.first_fault = (char *)"a reference outside\nthe arena";
-        verdict.object = 16;
-        verdict.ref = 4096;
+        verdict.rows = rows;
+        verdict.n_rows = 1;
+        verdict.quarantine = &quarantine;
+        quarantine.why = (char *)"a second\ntrace";
+        quarantine.age_ms = 7000;
+        quarantine.collections = 12;
+        quarantine.writers = (char *)"web (pid 7)";
+        quarantine.rows = rows;
+        quarantine.n_rows = 1;
     }
     reply.body_case = WIRE_REPLY(VERDICT);
     reply.verdict = &verdict;
@@ -370,6 +413,7 @@ bool world_answer(int sock, const wire_request *request, void *context)
     case WIRE_REQUEST(HANDLES):
         return request->handles->leases ? answer_leases(sock, request, world) : answer_handles(sock, request, world);
     case WIRE_REQUEST(LEASE_REVOKE): return answer_revoke(sock, request, world);
+    case WIRE_REQUEST(USERS): return answer_users(sock, request, world);
     case WIRE_REQUEST(PING): return fake_done(sock, request);
     case WIRE_REQUEST(HEAP_DESTROY):
         if (world->busy && !request->heap_destroy->force)
