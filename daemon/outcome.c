@@ -140,8 +140,12 @@ static void inspected(struct shared_heap *h, const struct collector_task *task)
     struct request *r = h->inspecting;
 
     h->inspecting = NULL;
-    if (task->outcome == OUTCOME_DONE && task->work == WORK_VERIFY)
-        quarantine_judge(h, &task->verdict);
+    if (task->outcome == OUTCOME_DONE && task->work == WORK_VERIFY) {
+        if (r != NULL)
+            quarantine_judge(h, &task->verdict);
+        else
+            quarantine_report(h, &task->verdict);
+    }
     if (r == NULL)
         return;
     answer_inspection(h, r, task);

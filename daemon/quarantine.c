@@ -87,14 +87,30 @@ static void describe(const struct shared_heap *h, const struct heap_verdict *fou
              found->faults);
 }
 
+static void report_roots(const struct shared_heap *h, const struct heap_verdict *found)
+{
+    if (found->root_faults > 0)
+        log_warning("heap '%s': %" PRIu64 " roots or handles lead to no object: those who have them passed on what they had not, or lie", h->name,
+                    found->root_faults);
+}
+
+void quarantine_report(const struct shared_heap *h, const struct heap_verdict *found)
+{
+    char why[sizeof(h->quarantine.why)];
+
+    report_roots(h, found);
+    if (found->faults == found->root_faults)
+        return;
+    describe(h, found, why, sizeof(why));
+    log_error("heap '%s' goes on, but has faults; `mmgcctl verify` shows them and puts it aside: %s", h->name, why);
+}
+
 void quarantine_judge(struct shared_heap *h, const struct heap_verdict *found)
 {
     struct quarantine *q = &h->quarantine;
     char why[sizeof(q->why)];
 
-    if (found->root_faults > 0)
-        log_warning("heap '%s': %" PRIu64 " roots or handles lead to no object: those who have them passed on what they had not, or lie", h->name,
-                    found->root_faults);
+    report_roots(h, found);
     if (found->faults == found->root_faults || h->corrupt)
         return;
     q->row_count = found->row_count;

@@ -2,9 +2,11 @@
 #pragma once
 /* Quarantine: a heap that breaks an invariant. Nothing is granted in it or collected any more, clients may read what they have, and what
  * was found first is kept for `mmgcctl verify`.
- *   Leads to it   a verification, by request or by doubt, that finds more than roots that lead nowhere, which are their clients' own;
+ *   Leads to it   a verification that somebody asks for and that finds more than roots that lead nowhere, which are their clients' own;
  *                 a second trace (sanity) that disagrees; a collection that fails otherwise
- *   Doubt         a collection has passed over a reference to no object: a verification follows, at most one in DOUBT_EVERY_NS
+ *   Doubt         a collection has passed over a reference to no object: a verification follows, at most one in DOUBT_EVERY_NS, and the log says
+ *                 what it finds. No more: a root that is forged can make an object of what is none, and would have the heap put aside for
+ *                 everybody, where it harms its own client alone
  *   Threads       loop                                                                                                       */
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,7 +30,9 @@ struct quarantine {
 /* For a cause without a verdict. The first cause stays. */
 void quarantine_begin(struct shared_heap *h, const char *why);
 void quarantine_doubt(struct shared_heap *h);
-/* What a verification has found: it may be the end of doubt, or of the heap. */
+/* What a verification by doubt has found is for the log. */
+void quarantine_report(const struct shared_heap *h, const struct heap_verdict *found);
+/* What one has found that was asked for: it may be the end of the heap. */
 void quarantine_judge(struct shared_heap *h, const struct heap_verdict *found);
 /* Answers @r with Verdict. */
 void quarantine_answer(struct shared_heap *h, struct request *r, const struct heap_verdict *found);

@@ -76,14 +76,14 @@ static wire_reply *verify(void)
     return reply;
 }
 
-static void wait_for_quarantine(void)
+static void wait_for_the_log(const char *text)
 {
     uint64_t deadline_ns = mm_now_ns() + WAIT_NS;
     struct timespec pause = { .tv_nsec = 1000000 };
 
-    while (at_load_acquire(&liar.control->corrupt) == 0 && mm_now_ns() < deadline_ns)
+    while (!daemon_log_has(d, text) && mm_now_ns() < deadline_ns)
         (void)nanosleep(&pause, NULL);
-    ck_assert_uint_eq(at_load_acquire(&liar.control->corrupt), 1);
+    ck_assert(daemon_log_has(d, text));
 }
 
 /* The fourth cell is live and refers into itself. */
@@ -94,13 +94,24 @@ static void break_the_heap(void)
     raw_leave(&t);
 }
 
-START_TEST(a_collection_that_meets_a_reference_to_nothing_has_the_heap_verified)
+START_TEST(a_collection_that_meets_a_reference_to_nothing_has_the_heap_verified_and_the_log_says_it)
+{
+    break_the_heap();
+    collect(&liar);
+    wait_for_the_log("heap 'h' goes on, but has faults");
+    ck_assert(daemon_log_has(d, "(object at 0x"));
+    collect(&liar);
+    ck_assert_uint_eq(at_load_acquire(&liar.control->corrupt), 0);
+}
+END_TEST
+
+START_TEST(a_heap_that_is_found_broken_is_put_aside_alone)
 {
     RAW(request, COLLECT, collect);
 
     break_the_heap();
-    collect(&liar);
-    wait_for_quarantine();
+    wire_reply_free(verify());
+    ck_assert_uint_eq(at_load_acquire(&liar.control->corrupt), 1);
     ck_assert_int_eq(raw_try(&liar, &request), MMGC_E_CORRUPT);
     ck_assert_int_eq(raw_grant(&t, SHM_GRANT_LINES, 32768), MMGC_E_CORRUPT);
     collect(&other); /* whose heap goes on */
@@ -188,7 +199,8 @@ static Suite *make_suite(void)
     TCase *tc = tcase_create("quarantine");
 
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_add_test(tc, a_collection_that_meets_a_reference_to_nothing_has_the_heap_verified);
+    tcase_add_test(tc, a_collection_that_meets_a_reference_to_nothing_has_the_heap_verified_and_the_log_says_it);
+    tcase_add_test(tc, a_heap_that_is_found_broken_is_put_aside_alone);
     tcase_add_test(tc, the_fault_is_named_with_its_place_and_who_could_write);
     tcase_add_test(tc, what_was_found_first_is_kept);
     tcase_add_test(tc, the_faults_at_the_lowest_addresses_are_shown);
