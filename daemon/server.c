@@ -35,6 +35,16 @@
 
 /* ---- down ---- */
 
+/* Of this thread, and of those that it makes from now on. Returns the mask before. */
+static sigset_t mask_signals(void)
+{
+    sigset_t all, before;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    return before;
+}
+
 static void stop_last(struct server *server)
 {
     if (!server->stopping || !TAILQ_EMPTY(&server->sessions) || server->live_heaps > 0 ||
@@ -43,6 +53,7 @@ static void stop_last(struct server *server)
     struct committer *committer = server->committer;
     server->committer = NULL;
     committer_close(committer);
+    (void)mask_signals(); /* closed, they would end the process as it ends: a second SIGTERM changes nothing */
     uv_close((uv_handle_t *)&server->on_terminate, NULL);
     uv_close((uv_handle_t *)&server->on_interrupt, NULL);
     uv_close((uv_handle_t *)&server->on_hangup, NULL);
@@ -249,8 +260,10 @@ static int start_pool(struct server *server)
     uv_work_t *work = spare_alloc(sizeof(*work));
     int r = work == NULL ? -ENOMEM : try_threads();
 
+    sigset_t before = mask_signals(); /* signals are the loop's */
     if (r == 0)
         r = uv_queue_work(&server->loop, work, do_nothing, work_done);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (r < 0) {
         spare_free(work);
         log_error("the threads that give memory back do not start: %s", strerror(-r));

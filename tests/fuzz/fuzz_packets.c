@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_packet.c - Packets through a real socket, with fds beside them: as packets, as requests and as replies.
+/* fuzz_packets.c - Packets through a real socket, with fds beside them: as packets, as requests and as replies.
  *   An input is packets: two bytes say how each is sent and received, two how long it is, then it follows. Beyond not crashing: it arrives as it was
  *   sent or is refused, what is handed up is as documented, and no fd is left over */
 #include <errno.h>
