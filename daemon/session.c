@@ -173,6 +173,7 @@ static void on_pidfd(uv_poll_t *poll, int status, int events)
 void session_time(struct session *s, uv_timer_cb late, uint64_t after_ns)
 {
     s->timer_due_ns = mm_now_ns() + after_ns;
+    uv_update_time(s->timer.loop); /* if we slept in this turn of the loop it counts from before, and would be over at once */
     (void)uv_timer_start(&s->timer, late, after_ns / NS_PER_MS + 1, 0);
 }
 

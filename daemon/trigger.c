@@ -195,6 +195,7 @@ void trigger_pump(struct shared_heap *h)
     if (t->state != TRIGGER_PRESSED || h->ending)
         return;
     t->state = TRIGGER_ASKED;
+    uv_update_time(t->deadline->loop); /* as session_time() */
     uv_timer_start(t->deadline, on_deadline, h->server->config.trigger_deadline_ns / NS_PER_MS, 0);
     send_pressure(h);
 }
