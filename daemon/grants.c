@@ -334,14 +334,14 @@ void grants_pump_locked(struct shared_heap *h)
 
     commits_settle_locked(h);
     release_settle_locked(h);
-    foreign_settle_locked(h);
+    foreign_pages_settle_locked(h);
     if (h->ending) {
         grants_fail_locked(h, MMGC_E_HEAP_GONE);
         return;
     }
     do {
         wanted = serve_all(h);
-        if (commits_ask_locked(h, wanted) || (wanted > 0 && (release_under_way(h) || foreign_under_way(h))))
+        if (commits_ask_locked(h, wanted) || (wanted > 0 && (release_under_way(h) || foreign_pages_under_way(h))))
             return;
     } while (press_all(h) && wanted > 0);
 }

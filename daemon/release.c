@@ -164,7 +164,7 @@ static void on_tick(uv_timer_t *timer)
     struct shared_heap *h = timer->data;
     bool more = true;
 
-    if (h->collector.busy || h->release.batch != NULL || foreign_under_way(h) || !shared_heap_try_lock(h))
+    if (h->collector.busy || h->release.batch != NULL || foreign_pages_under_way(h) || !shared_heap_try_lock(h))
         return;
     roll(&h->release);
     uint64_t bytes = surplus_locked(h, 1);

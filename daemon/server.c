@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "daemon/committer.h"
-#include "daemon/foreign.h"
+#include "daemon/foreign_pages.h"
 #include "daemon/lease_quota.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -58,7 +58,7 @@ static void stop_last(struct server *server)
     uv_close((uv_handle_t *)&server->on_interrupt, NULL);
     uv_close((uv_handle_t *)&server->on_hangup, NULL);
     uv_close((uv_handle_t *)&server->stop_timer, NULL);
-    foreign_end(server);
+    foreign_pages_end(server);
     throttle_close(server);
     lease_quota_close(server);
 }
@@ -217,7 +217,7 @@ static int listen_to_signals(struct server *server)
     }
     MM_ASSERT(uv_timer_init(&server->loop, &server->stop_timer) == 0);
     server->stop_timer.data = server;
-    foreign_start(server);
+    foreign_pages_start(server);
     return 0;
 }
 

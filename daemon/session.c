@@ -344,7 +344,7 @@ int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_on
     s->since_task = heap->collector.begun;
     TAILQ_INSERT_TAIL(&heap->sessions, s, in_heap);
     heap->session_count++;
-    foreign_wake(s->server);
+    foreign_pages_wake(s->server);
     return 0;
 }
 

@@ -15,7 +15,7 @@
 #include "daemon/cycle.h"
 #include "daemon/counters.h"
 #include "daemon/estate.h"
-#include "daemon/foreign.h"
+#include "daemon/foreign_pages.h"
 #include "daemon/heap_options.h"
 #include "daemon/leases.h"
 #include "daemon/mutator.h"
@@ -122,7 +122,7 @@ struct shared_heap {
     uint64_t commit_again_ns;                 /* a commit failed: none before this time */
     uint64_t rate_window_ns, rate_bytes, rate_last_bytes;    /* granted in this window of 10 ms and in the one before */
     struct release release;
-    struct foreign foreign;                   /* pages that nobody was granted */
+    struct foreign_pages foreign;                   /* pages that nobody was granted */
     struct trigger trigger;
 
     uint64_t abandoned_stops;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* foreign.c - Foreign: looked for once a second, punched in libuv's pool.
+/* foreign_pages.c - Foreign pages: looked for once a second, punched in libuv's pool.
  *   N1  what is punched is ASKED from before that until the heap is told: it is not committed meanwhile, so no page is lost that somebody
  *       was granted
  *   N2  only when nothing is being committed or given back are the heap's count and the memfd's of the same moment
  *   N3  who goes on reading makes new pages: at most BATCH_BYTES are punched a second, and what that costs is the pool's time, 0.1 s a GiB
  *   N4  a punch that failed has changed nothing: it is found again                                         */
-#include "daemon/foreign.h"
+#include "daemon/foreign_pages.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,7 +21,7 @@
 #define BATCH_BYTES (UINT64_C(1) << 30)
 #define WORTH_A_LINE_BYTES (UINT64_C(1) << 20)
 
-struct foreign_batch {
+struct foreign_pages_batch {
     uv_work_t work;
     struct shared_heap *heap; /* a reference */
     struct {
@@ -47,7 +47,7 @@ static uint64_t pages_between(int fd, uint64_t from, uint64_t end)
 /* In the pool. */
 static void punch(uv_work_t *work)
 {
-    struct foreign_batch *batch = work->data;
+    struct foreign_pages_batch *batch = work->data;
     int fd = shm_segment_fd(batch->heap->arena);
 
     for (unsigned i = 0; i < batch->count && batch->error == 0; i++) {
@@ -60,7 +60,7 @@ static void punch(uv_work_t *work)
 
 static void on_punched(uv_work_t *work, int status)
 {
-    struct foreign_batch *batch = work->data;
+    struct foreign_pages_batch *batch = work->data;
     struct shared_heap *h = batch->heap;
 
     (void)status; /* nobody cancels */
@@ -72,14 +72,14 @@ static void on_punched(uv_work_t *work, int status)
     shared_heap_unref(h);
 }
 
-bool foreign_under_way(const struct shared_heap *h)
+bool foreign_pages_under_way(const struct shared_heap *h)
 {
     return h->foreign.batch != NULL;
 }
 
-void foreign_settle_locked(struct shared_heap *h)
+void foreign_pages_settle_locked(struct shared_heap *h)
 {
-    struct foreign_batch *batch = h->foreign.batch;
+    struct foreign_pages_batch *batch = h->foreign.batch;
 
     if (batch == NULL || !batch->done)
         return;
@@ -94,7 +94,7 @@ void foreign_settle_locked(struct shared_heap *h)
 /* ---- finding ---- */
 
 /* Rows of uncommitted units in which there are pages. */
-static void find_rows(struct shared_heap *h, struct foreign_batch *batch)
+static void find_rows(struct shared_heap *h, struct foreign_pages_batch *batch)
 {
     int fd = shm_segment_fd(h->arena);
     uint64_t left = BATCH_BYTES, at = 0, page;
@@ -117,7 +117,7 @@ static void find_rows(struct shared_heap *h, struct foreign_batch *batch)
 
 static void begin_batch(struct shared_heap *h)
 {
-    struct foreign_batch *batch = spare_calloc(1, sizeof(*batch));
+    struct foreign_pages_batch *batch = spare_calloc(1, sizeof(*batch));
 
     if (batch == NULL)
         return; /* the next tick tries again */
@@ -145,7 +145,7 @@ static void look_locked(struct shared_heap *h)
 {
     uint64_t asked, own = heap_committed_bytes(h->heap, &asked), resident;
 
-    if (asked > 0 || release_under_way(h) || foreign_under_way(h)) /* N2 */
+    if (asked > 0 || release_under_way(h) || foreign_pages_under_way(h)) /* N2 */
         return;
     resident = shm_resident_bytes(shm_segment_fd(h->arena));
     say(h, resident - MM_MIN(own, resident));
@@ -176,19 +176,19 @@ static void on_tick(uv_timer_t *timer)
         uv_timer_stop(timer);
 }
 
-void foreign_start(struct server *server)
+void foreign_pages_start(struct server *server)
 {
     MM_ASSERT(uv_timer_init(&server->loop, &server->foreign_timer) == 0);
     server->foreign_timer.data = server;
 }
 
-void foreign_wake(struct server *server)
+void foreign_pages_wake(struct server *server)
 {
     if (!server->stopping && !uv_is_active((uv_handle_t *)&server->foreign_timer))
         uv_timer_start(&server->foreign_timer, on_tick, TICK_MS, TICK_MS);
 }
 
-void foreign_end(struct server *server)
+void foreign_pages_end(struct server *server)
 {
     uv_close((uv_handle_t *)&server->foreign_timer, NULL);
 }
