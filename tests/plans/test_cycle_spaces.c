@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Concurrent cycles and where objects are: spaces of all kinds are marked and swept, and what is granted beside a cycle overlaps nothing alive. */
-#include <errno.h>
 #include "tests/plans/cycle_world.h"
 
 /* ---- spaces ---- */
