@@ -69,6 +69,8 @@ void subscription_sent(struct session *s, struct subscription *sub, uint64_t byt
 
 static void take(struct session *s, struct subscription *sub, uint64_t number)
 {
+    if (sub->count > 0 && session_overslept(s)) /* U1: its timer is overdue, but after a sleep the socket may come before it */
+        begin_again(sub);
     while (sub->count > 0 && waiting_at(sub, 0)->number <= number) {
         sub->waiting_bytes -= waiting_at(sub, 0)->bytes;
         sub->first = (sub->first + 1) % NOTICES_WAITING_MAX;

@@ -94,6 +94,12 @@ enum mmgc_error raw_try(struct raw *c, wire_request *request)
     return code;
 }
 
+enum mmgc_error raw_ping(struct raw *c)
+{
+    RAW(ping, PING, ping);
+    return raw_try(c, &ping);
+}
+
 enum mmgc_error raw_last_word(struct raw *c)
 {
     enum mmgc_error code = MMGC_E_OK;

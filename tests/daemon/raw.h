@@ -61,6 +61,7 @@ wire_reply *raw_receive(struct raw *c, struct packet_fds *ret_fds);           /*
 wire_reply *raw_ask(struct raw *c, wire_request *request);
 /* The same, for its error: MMGC_E_OK for any other reply. c->detail is its detail. */
 enum mmgc_error raw_try(struct raw *c, wire_request *request);
+enum mmgc_error raw_ping(struct raw *c);      /* what was sent before it has been dealt with, when it is answered */
 /* Reads on to an event, then to the end: its code; MMGC_E_OK: it just ended. Fails if neither comes. */
 enum mmgc_error raw_last_word(struct raw *c);
 

@@ -157,7 +157,7 @@ START_TEST(who_waits_for_a_killed_committer_gets_an_answer)
     take_all(SHM_GRANT_LARGE);
     kill(first, SIGSTOP);
     raw_grant_send(&t, SHM_GRANT_LARGE, 12 << 20); /* more than is committed ahead */
-    usleep(50000);
+    raw_ping(&c); /* answered after that request has been dealt with: the commit is asked for */
     kill(first, SIGKILL);
     code = raw_grant_wait(&t, SHM_GRANT_LARGE);
     ck_assert_msg(code == MMGC_E_SYSTEM_NOMEM, "%s", mmgc_error_name(code));

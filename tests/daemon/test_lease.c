@@ -53,23 +53,21 @@ static void lease(struct raw *c, uint32_t slot, uint32_t granule, uint32_t i)
 static void wait_for(struct raw *c, uint32_t granule, uint32_t slot, bool over)
 {
     RAW(request, LEASE_WAIT, lease_wait);
-    RAW(ping, PING, ping);
 
     request_body.ref = granule;
     request_body.slot = slot;
     request_body.over = over;
     raw_send(c, &request);
-    ck_assert_int_eq(raw_try(c, &ping), MMGC_E_OK); /* it has been read */
+    ck_assert_int_eq(raw_ping(c), MMGC_E_OK); /* it has been read */
 }
 
 static void released(struct raw *c, uint32_t granule)
 {
     RAW(request, LEASE_RELEASED, lease_released);
-    RAW(ping, PING, ping);
 
     request_body.ref = granule;
     raw_send(c, &request);
-    ck_assert_int_eq(raw_try(c, &ping), MMGC_E_OK);
+    ck_assert_int_eq(raw_ping(c), MMGC_E_OK);
 }
 
 static enum mmgc_error revoke_lease(struct raw *c, uint64_t session, uint32_t slot)
@@ -307,7 +305,6 @@ START_TEST(any_bytes_in_the_table_harm_nobody)
     struct shm_leases *table = a.leases;
     uint32_t holder = a.segment->lease_holder;
     raw_close(&a);
-    RAW(ping, PING, ping);
     for (int tick = 0; tick < TICKS; tick++) {
         unsigned left = 0;
         for (uint32_t i = 0; i < SHM_LEASE_BUCKETS; i++)
@@ -318,7 +315,7 @@ START_TEST(any_bytes_in_the_table_harm_nobody)
         ck_assert_int_lt(tick, TICKS - 1);
         usleep(2000);
     }
-    ck_assert_int_eq(raw_try(&b, &ping), MMGC_E_OK);
+    ck_assert_int_eq(raw_ping(&b), MMGC_E_OK);
 }
 END_TEST
 

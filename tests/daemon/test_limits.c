@@ -18,7 +18,6 @@ START_TEST(connections_up_to_the_limit_then_a_clear_error)
     enum { MOST = 2000 + 32, MORE = 100 }; /* 32 are kept for administrators, and the daemon's own user is one */
     struct daemon *d = daemon_start("[daemon]\nthreads = 2\nmax_sessions = 2000\n");
     struct raw *c = calloc(MOST + MORE, sizeof(*c));
-    RAW(ping, PING, ping);
 
     usleep(50000); /* the connection that waited for the start is gone */
     for (int i = 0; i < MOST; i++)
@@ -31,7 +30,7 @@ START_TEST(connections_up_to_the_limit_then_a_clear_error)
         raw_close(&c[i]);
     }
     for (int i = 0; i < MOST; i += 97)
-        ck_assert_int_eq(raw_try(&c[i], &ping), MMGC_E_OK);
+        ck_assert_int_eq(raw_ping(&c[i]), MMGC_E_OK);
     raw_close(&c[0]);
     usleep(50000);
     raw_start(&c[0], d, "one more");
@@ -46,12 +45,11 @@ START_TEST(who_does_not_say_hello_is_told_and_closed)
 {
     struct daemon *d = daemon_start("[daemon]\nthreads = 2\nhello_timeout = 100ms\n");
     struct raw silent, other;
-    RAW(ping, PING, ping);
 
     raw_start(&other, d, "other");
     raw_connect(&silent, d);
     ck_assert_int_eq(raw_last_word(&silent), MMGC_E_TIMEOUT);
-    ck_assert_int_eq(raw_try(&other, &ping), MMGC_E_OK);
+    ck_assert_int_eq(raw_ping(&other), MMGC_E_OK);
     raw_close(&silent);
     raw_close(&other);
     daemon_stop(d);
@@ -200,7 +198,6 @@ START_TEST(out_of_file_descriptors_is_an_error_too)
     enum { MANY = 60 };
     struct daemon *d;
     struct raw c[MANY];
-    RAW(ping, PING, ping);
 
     daemon_limit_files(64);
     d = daemon_start(NULL);
@@ -220,7 +217,7 @@ START_TEST(out_of_file_descriptors_is_an_error_too)
     }
     ck_assert_int_gt(turned_away, 0);
     ck_assert_int_lt(turned_away, MANY);
-    ck_assert_int_eq(raw_try(&c[0], &ping), MMGC_E_OK);
+    ck_assert_int_eq(raw_ping(&c[0]), MMGC_E_OK);
     for (int i = 0; i < MANY; i++)
         raw_close(&c[i]);
     usleep(100000);
@@ -245,13 +242,13 @@ START_TEST(a_client_that_reads_no_replies_waits_alone)
     while (sent < 100000 && wire_send_request(deaf.sock, &ping, NULL) == 0)
         sent++;
     ck_assert_int_lt(sent, 100000); /* the daemon stopped reading: it does not pile up replies */
-    ck_assert_int_eq(raw_try(&other, &ping), MMGC_E_OK);
+    ck_assert_int_eq(raw_ping(&other), MMGC_E_OK);
     for (int i = 0; i < sent; i++) { /* and goes on when they are read: none is lost */
         wire_reply *reply = raw_receive(&deaf, NULL);
         ck_assert_ptr_nonnull(reply);
         wire_reply_free(reply);
     }
-    ck_assert_int_eq(raw_try(&deaf, &ping), MMGC_E_OK);
+    ck_assert_int_eq(raw_ping(&deaf), MMGC_E_OK);
     raw_close(&deaf);
     raw_close(&other);
     daemon_stop(d);

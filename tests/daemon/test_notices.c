@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mmgc/mmgc.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "daemon/notices.h"
@@ -159,8 +161,7 @@ START_TEST(what_moves_nothing_tells_nothing)
     ck_assert_ok(mmgc_gc(t));
     ck_assert_ok(mmgc_gc(t));
     ck_assert_uint_eq(at_load_acquire(&raw.segment->notices), 0);
-    RAW(ping, PING, ping);
-    ck_assert_int_eq(raw_try(&raw, &ping), MMGC_E_OK);
+    ck_assert_int_eq(raw_ping(&raw), MMGC_E_OK);
     raw_close(&raw);
     stop();
 }
@@ -236,6 +237,19 @@ START_TEST(who_takes_too_long_is_dropped)
 }
 END_TEST
 
+/* On one CPU, where the daemon's loop is run last, so that what it is sent next lies there before it really stops: then that is what it
+ * finds first when it goes on, and its timers come after. */
+static void share_one_cpu(void)
+{
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET((unsigned)sched_getcpu(), &one);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+    ck_assert_int_eq(sched_setaffinity(daemon_pid(mmgcd), sizeof(one), &one), 0);
+    ck_assert_int_eq(setpriority(PRIO_PROCESS, (id_t)daemon_pid(mmgcd), 19), 0);
+}
+
 START_TEST(who_could_not_be_heard_while_the_daemon_slept_is_not_dropped)
 {
     start("notice_deadline = 200ms\n");
@@ -243,6 +257,8 @@ START_TEST(who_could_not_be_heard_while_the_daemon_slept_is_not_dropped)
     subscribe(&raw, true, 0);
     ck_assert_ok(mmgc_gc(t));
     ck_assert_ok(mmgc_gc(t));
+    if (_i == 1)
+        share_one_cpu();
     ck_assert_int_eq(kill(daemon_pid(mmgcd), SIGSTOP), 0);
     take(&raw, 1);
     usleep(600000);
@@ -403,7 +419,7 @@ static Suite *make(void)
     tcase_add_test(tc, requests_out_of_order_are_refused);
     tcase_add_test(tc, who_comes_during_a_stop_is_answered_after_it);
     tcase_add_loop_test(tc, who_takes_too_long_is_dropped, 0, 2);
-    tcase_add_test(tc, who_could_not_be_heard_while_the_daemon_slept_is_not_dropped);
+    tcase_add_loop_test(tc, who_could_not_be_heard_while_the_daemon_slept_is_not_dropped, 0, 2);
     tcase_add_test(tc, who_leaves_too_many_is_dropped_and_nobody_waits);
     tcase_add_test(tc, what_is_over_the_limit_is_incomplete);
     tcase_add_test(tc, many_notices_leave_no_fds_behind);

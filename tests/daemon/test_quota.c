@@ -417,8 +417,7 @@ START_TEST(connections_that_come_too_fast_are_turned_away_with_a_reason)
             break;
         raw_close(&c);
     }
-    RAW(ping, PING, ping);
-    ck_assert_int_eq(raw_try(&c, &ping), MMGC_E_OK);
+    ck_assert_int_eq(raw_ping(&c), MMGC_E_OK);
     raw_close(&c);
 }
 END_TEST
@@ -475,7 +474,6 @@ START_TEST(a_flood_of_connections_leaves_file_descriptors_for_others_and_for_adm
 {
     enum { MANY = 200 };
     struct raw c[3 * MANY], root;
-    RAW(ping, PING, ping);
 
     daemon_limit_files(256);
     d = daemon_start("[daemon]\nthreads = 2\n[user]\nconnections_per_second = unlimited\n");
@@ -488,8 +486,8 @@ START_TEST(a_flood_of_connections_leaves_file_descriptors_for_others_and_for_adm
     ck_assert_int_gt(second, 10);
     raw_start(&root, d, "root");
     raw_open(&root, "a", 4 * MIB);
-    ck_assert_int_eq(raw_try(&root, &ping), MMGC_E_OK);
-    ck_assert_int_eq(raw_try(&c[0], &ping), MMGC_E_OK);
+    ck_assert_int_eq(raw_ping(&root), MMGC_E_OK);
+    ck_assert_int_eq(raw_ping(&c[0]), MMGC_E_OK);
     raw_collect_wait(&root, raw_collect_begin(&root, ""));
     raw_close(&root);
     for (int i = 0; i < first + second; i++)
@@ -601,7 +599,6 @@ START_TEST(a_request_without_memory_fails_alone)
 {
     struct rlimit before, none;
     struct raw c[2];
-    RAW(ping, PING, ping);
 
     start_with("max_heaps = unlimited\n");
     raw_start(&c[0], d, "web");
@@ -612,8 +609,8 @@ START_TEST(a_request_without_memory_fails_alone)
     none.rlim_max = before.rlim_max;
     ck_assert_int_eq(prlimit(daemon_pid(d), RLIMIT_AS, &none, NULL), 0);
     ck_assert_int_eq(raw_try_open(&c[1], "b", 64 * MIB), MMGC_E_SYSTEM_NOMEM);
-    ck_assert_int_eq(raw_try(&c[0], &ping), MMGC_E_OK);
-    ck_assert_int_eq(raw_try(&c[1], &ping), MMGC_E_OK);
+    ck_assert_int_eq(raw_ping(&c[0]), MMGC_E_OK);
+    ck_assert_int_eq(raw_ping(&c[1]), MMGC_E_OK);
     ck_assert_int_eq(prlimit(daemon_pid(d), RLIMIT_AS, &before, NULL), 0);
     raw_open(&c[1], "b", 64 * MIB);
     raw_close(&c[0]);

@@ -36,7 +36,6 @@ START_TEST(a_collection_waits_for_who_is_inside)
     struct daemon *d = daemon_start(NULL);
     struct raw c;
     struct raw_thread t;
-    RAW(ping, PING, ping);
     RAW(get, NAME_GET, name_get);
     uint32_t refs[] = { 0 };
 
@@ -48,7 +47,7 @@ START_TEST(a_collection_waits_for_who_is_inside)
     usleep(50000);
     ck_assert_uint_eq(at_load_acquire(&c.control->epoch) & 1, 1);
     ck_assert_uint_lt(at_load_acquire(&c.control->collections), number);
-    ck_assert_int_eq(raw_try(&c, &ping), MMGC_E_OK); /* all of these while the stop is pending */
+    ck_assert_int_eq(raw_ping(&c), MMGC_E_OK); /* all of these while the stop is pending */
     get_body.name = (char *)"nothing";
     ck_assert_int_eq(raw_try(&c, &get), MMGC_E_NO_NAME);
     ck_assert_uint_eq(raw_type(&c, "node", 16, 1, refs), 1);
