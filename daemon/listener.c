@@ -3,8 +3,8 @@
  *   W1  the accepted sockets are non-blocking: the loop never waits for one
  *   W2  out of file descriptors, the reserve is given up to accept, tell and turn away one client after another, instead of
  *       leaving them to wait on a socket that poll calls readable for ever
- *   W3  few are accepted in a turn, so that a flood of them does not keep sessions waiting; and when one of them came more often than it
- *       may, the listener rests for a moment. Those behind it wait in the socket's queue, which is short enough for that (proto/listen.c)
+ *   W3  one is accepted in a turn, so that a flood of them does not keep sessions waiting; and when it came more often than it may, the
+ *       listener rests for a moment. Those behind it wait in the socket's queue, which is short enough for that (proto/listen.c)
  *   W4  who may write to the socket's directory can put another socket in its place, and clients trust it: others may not */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +21,7 @@
 #include "daemon/session.h"
 #include "proto/packet.h"
 
-#define ACCEPTS_A_TURN 4
-#define REST_MS 2u
+#define REST_MS 1u
 #define DIRECTORY_MODE 0755u
 
 static int reserve_open(void)
@@ -58,23 +57,14 @@ static void rest(struct server *server) /* W3 */
 static void on_client(uv_poll_t *poll, int status, int events)
 {
     struct server *server = poll->data;
-    bool haste = false;
 
     (void)status;
     (void)events;
-    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        int sock = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (sock >= 0) {
-            haste = !session_accept(server, sock) || haste;
-        } else if (errno == EMFILE || errno == ENFILE) {
-            turn_away(server);
-            break;
-        } else if (errno != EINTR && errno != ECONNABORTED) {
-            break;
-        }
-    }
-    if (haste)
+    int sock = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (sock >= 0 && !session_accept(server, sock))
         rest(server);
+    else if (sock < 0 && (errno == EMFILE || errno == ENFILE))
+        turn_away(server);
 }
 
 /* ---- the socket's directory ---- */

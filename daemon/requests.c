@@ -247,8 +247,7 @@ static enum handled request_hello(struct request *r)
         session_end(s, MMGC_E_VERSION, "no version in common");
         return HANDLED;
     }
-    s->stage = SESSION_READY;
-    uv_timer_stop(&s->timer);
+    session_greeted(s);
     snprintf(s->name, sizeof(s->name), "%s", hello->client_name);
     welcome.version = MM_MIN(hello->version_max, WIRE_VERSION_MAX);
     welcome.features = hello->features & WIRE_FEATURES;

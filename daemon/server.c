@@ -324,7 +324,11 @@ static int server_init(struct server *server)
     r = listen_to_signals(server); /* before anybody can know that we are here */
     if (r < 0)
         return r;
-    throttle_init(server);
+    r = throttle_init(server);
+    if (r < 0) {
+        log_error("no timer for requests_per_second: %s", strerror(-r));
+        return r;
+    }
     lease_quota_init(server);
     quota_init(&server->quota, &server->config);
     return listener_open(server);

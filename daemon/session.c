@@ -7,6 +7,7 @@
 #include "daemon/session.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/sockios.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -86,7 +87,7 @@ static void session_closed(struct session *s)
     throttle_forget(s);
     uv_close((uv_handle_t *)&s->sock_poll, on_handle_closed);
     uv_close((uv_handle_t *)&s->timer, on_handle_closed);
-    if (s->pidfd >= 0)
+    if (s->process_watched)
         uv_close((uv_handle_t *)&s->pidfd_poll, on_handle_closed);
     server_session_ended(server);
 }
@@ -219,28 +220,38 @@ static int watch(struct session *s)
         return r;
     MM_ASSERT(uv_timer_init(loop, &s->timer) == 0);
     s->handles = 2;
-    if (s->pidfd >= 0 && uv_poll_init(loop, &s->pidfd_poll, s->pidfd) < 0) {
-        close(s->pidfd);
-        s->pidfd = -1;
-    }
-    if (s->pidfd >= 0) {
-        s->handles++;
-        uv_poll_start(&s->pidfd_poll, UV_READABLE, on_pidfd);
-    }
-    s->sock_poll.data = s->timer.data = s->pidfd_poll.data = s;
+    s->sock_poll.data = s->timer.data = s;
     watch_for(s, UV_READABLE);
     session_time(s, on_hello_late, s->server->config.hello_timeout_ns);
     return 0;
 }
 
-static void set_options(struct session *s)
+/* Where that fails, or the kernel gave no pidfd, the end of the socket is all that tells of the end of the process. */
+static void watch_process(struct session *s)
+{
+    s->process_watched = s->pidfd >= 0 && uv_poll_init(&s->server->loop, &s->pidfd_poll, s->pidfd) == 0;
+    if (!s->process_watched)
+        return;
+    s->handles++;
+    s->pidfd_poll.data = s;
+    uv_poll_start(&s->pidfd_poll, UV_READABLE, on_pidfd);
+}
+
+static void widen_send_buffer(struct session *s)
 {
     socklen_t size = sizeof(s->send_buffer_bytes);
     int buffer = SEND_BUFFER_BYTES;
 
     (void)setsockopt(s->sock, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
     (void)getsockopt(s->sock, SOL_SOCKET, SO_SNDBUF, &s->send_buffer_bytes, &size); /* what the system's limit made of it */
-    (void)packet_pass_fds(s->sock, false); /* until a heap is open; an older kernel lets them come, and they are closed */
+}
+
+void session_greeted(struct session *s)
+{
+    s->stage = SESSION_READY;
+    uv_timer_stop(&s->timer);
+    watch_process(s);
+    widen_send_buffer(s);
 }
 
 /* Who was admitted. NULL: no memory, and it was turned away. */
@@ -263,8 +274,9 @@ static struct session *session_new(struct server *server, int sock, struct peer 
     s->peer = *peer;
     s->charges = *charges;
     s->connected_ns = mm_now_ns();
+    s->send_buffer_bytes = INT_MAX; /* before Hello who does not read what little we send is not worth waiting for */
     TAILQ_INIT(&s->mutators);
-    set_options(s);
+    (void)packet_pass_fds(s->sock, false); /* until a heap is open; an older kernel lets them come, and they are closed */
     return s;
 }
 

@@ -34,6 +34,7 @@ struct session {
     enum session_stage stage;
     int sock, pidfd;                          /* pidfd: -1 where the kernel gives none; open until the last reference */
     uv_poll_t sock_poll, pidfd_poll;
+    bool process_watched;                     /* pidfd_poll is there */
     int events;                               /* what sock_poll watches for; 0: nothing */
     uv_timer_t timer;                         /* for Hello, then for notices (subscription.c), then for the end of CLOSING */
     uint64_t timer_due_ns;                    /* session_time() */
@@ -68,6 +69,8 @@ struct session {
 
 /* Takes over the accepted @sock, or turns it away. False: it came more often than it may. */
 bool session_accept(struct server *server, int sock);
+/* It has said Hello. Until then as little is made for it as can be, since who floods us with connections says nothing. */
+void session_greeted(struct session *s);
 /* Says why (OK: nothing to say) and closes: roots and threads go at once. Safe to call twice. */
 __attribute__((format(printf, 3, 4))) void session_end(struct session *s, enum mmgc_error why, const char *format, ...);
 void session_abort(struct session *s);       /* at once, whether it has read our last word or not */

@@ -17,10 +17,11 @@ struct session;
 
 struct throttle {
     TAILQ_HEAD(throttled_accounts, account) accounts;        /* that have connections waiting */
-    uv_timer_t timer;
+    int fd;                                   /* a timerfd */
+    uv_poll_t poll;
 };
 
-void throttle_init(struct server *server);
+int throttle_init(struct server *server);      /* 0, -errno; then nothing is left behind */
 void throttle_close(struct server *server);   /* nobody waits any more */
 /* Whether a request of @s may be read now. False: it waits, and session_listen() is called when it is its turn. */
 bool throttle_lets(struct session *s);
