@@ -15,12 +15,6 @@
 #define TICK_US 200
 #define TICKS (ANSWER_MS * 1000 / TICK_US)
 
-void raw_fill(wire_request *request, unsigned kind, void *body)
-{
-    request->body_case = kind;
-    request->ping = body; /* the union's members are all pointers */
-}
-
 void raw_connect(struct raw *c, const struct daemon *d)
 {
     *c = (struct raw){ .sock = packet_connect(daemon_socket(d)) };

@@ -11,6 +11,7 @@
 #include "shm/mutator.h"
 #include "shm/session.h"
 #include "tests/support/daemon.h"
+#include "tests/support/request.h"
 
 struct raw {
     bool read_only; /* set before the heap is opened */
@@ -31,13 +32,6 @@ struct raw_thread {
     uint32_t id, mail_serial;
     struct shm_mutator *m;
 };
-
-/* One line makes a request: RAW(request, PING, ping) declares `request` and request_body. */
-#define RAW(name, KIND, kind)                                            \
-    wire_##kind name##_body = wire_##kind##_init();                      \
-    wire_request name = wire_request_init();                             \
-    raw_fill(&name, WIRE_REQUEST(KIND), &name##_body)
-void raw_fill(wire_request *request, unsigned kind, void *body);
 
 void raw_connect(struct raw *c, const struct daemon *d);      /* no Hello yet */
 void raw_close(struct raw *c);

@@ -93,9 +93,9 @@ static void fill_asking(wire_request *request, wire_heap_info *info, wire_client
     info->name = (char *)"others";
     clients->heap = (char *)"others";
     if (which % 2 == 0)
-        raw_fill(request, WIRE_REQUEST(HEAP_INFO), info);
+        request_fill(request, WIRE_REQUEST(HEAP_INFO), info);
     else
-        raw_fill(request, WIRE_REQUEST(CLIENTS), clients);
+        request_fill(request, WIRE_REQUEST(CLIENTS), clients);
 }
 
 /* As many as go. */

@@ -66,46 +66,46 @@ static void fill_for_heaps(wire_request *r, struct bodies *b)
         b->open.create = any_below(4) > 0;
         b->open.max_bytes = any_below(2) == 0 ? HEAP_BYTES : any_number();
         b->open.limit_bytes = any_below(2) == 0 ? 0 : any_number();
-        raw_fill(r, WIRE_REQUEST(HEAP_OPEN), &b->open);
+        request_fill(r, WIRE_REQUEST(HEAP_OPEN), &b->open);
         return;
     case 1:
         b->destroy = wire_heap_destroy_init();
         b->destroy.name = any_name();
         b->destroy.force = any_below(8) == 0;
-        raw_fill(r, WIRE_REQUEST(HEAP_DESTROY), &b->destroy);
+        request_fill(r, WIRE_REQUEST(HEAP_DESTROY), &b->destroy);
         return;
     case 2:
         b->info = wire_heap_info_init();
         b->info.name = any_name();
-        raw_fill(r, WIRE_REQUEST(HEAP_INFO), &b->info);
+        request_fill(r, WIRE_REQUEST(HEAP_INFO), &b->info);
         return;
     case 3:
         b->collect = wire_collect_init();
         b->collect.heap = any_name();
-        raw_fill(r, WIRE_REQUEST(COLLECT), &b->collect);
+        request_fill(r, WIRE_REQUEST(COLLECT), &b->collect);
         return;
     case 4:
         b->verify = wire_verify_init();
         b->verify.heap = any_name();
-        raw_fill(r, WIRE_REQUEST(VERIFY), &b->verify);
+        request_fill(r, WIRE_REQUEST(VERIFY), &b->verify);
         return;
     case 5:
         b->histogram = wire_histogram_init();
         b->histogram.heap = any_name();
         b->histogram.after_type = (uint32_t)any_number();
-        raw_fill(r, WIRE_REQUEST(HISTOGRAM), &b->histogram);
+        request_fill(r, WIRE_REQUEST(HISTOGRAM), &b->histogram);
         return;
     case 6:
         b->clients = wire_clients_init();
         b->clients.heap = any_name();
         b->clients.after_session = any_number();
-        raw_fill(r, WIRE_REQUEST(CLIENTS), &b->clients);
+        request_fill(r, WIRE_REQUEST(CLIENTS), &b->clients);
         return;
     default:
         b->roots = wire_roots_init();
         b->roots.heap = any_name();
         b->roots.after_name = any_name();
-        raw_fill(r, WIRE_REQUEST(ROOTS), &b->roots);
+        request_fill(r, WIRE_REQUEST(ROOTS), &b->roots);
         return;
     }
 }
@@ -118,26 +118,26 @@ static void fill_for_threads(wire_request *r, struct bodies *b)
     case 10:
         b->stow = wire_stow_init();
         b->stow.slot = any_below(2) == 0 ? any_below(4) : (uint32_t)any_number();
-        raw_fill(r, WIRE_REQUEST(STOW), &b->stow);
+        request_fill(r, WIRE_REQUEST(STOW), &b->stow);
         return;
     case 11:
         b->stowed = wire_stowed_init();
         b->stowed.slot = any_below(2) == 0 ? any_below(4) : (uint32_t)any_number();
-        raw_fill(r, WIRE_REQUEST(STOWED), &b->stowed);
+        request_fill(r, WIRE_REQUEST(STOWED), &b->stowed);
         return;
     case 7:
         b->bequeath = wire_bequeath_init();
         b->bequeath.heir = any_name();
-        raw_fill(r, WIRE_REQUEST(BEQUEATH), &b->bequeath);
+        request_fill(r, WIRE_REQUEST(BEQUEATH), &b->bequeath);
         return;
     case 8:
         b->guardian = wire_guardian_init();
         b->guardian.name = any_name();
-        raw_fill(r, WIRE_REQUEST(GUARDIAN), &b->guardian);
+        request_fill(r, WIRE_REQUEST(GUARDIAN), &b->guardian);
         return;
     case 9:
         b->inherit = wire_inherit_init();
-        raw_fill(r, WIRE_REQUEST(INHERIT), &b->inherit);
+        request_fill(r, WIRE_REQUEST(INHERIT), &b->inherit);
         return;
     case 0:
         b->type = wire_type_define_init();
@@ -146,31 +146,31 @@ static void fill_for_threads(wire_request *r, struct bodies *b)
         b->type.element_bytes = any_below(2) == 0 ? 0 : (uint32_t)any_number();
         b->type.n_refs = any_below(5);
         b->type.refs = refs;
-        raw_fill(r, WIRE_REQUEST(TYPE_DEFINE), &b->type);
+        request_fill(r, WIRE_REQUEST(TYPE_DEFINE), &b->type);
         return;
     case 1:
         b->attach = wire_attach_init();
         b->attach.stack_bytes = any_number();
         b->attach.exact = any_below(2) == 0;
         b->attach.name = any_name();
-        raw_fill(r, WIRE_REQUEST(ATTACH), &b->attach);
+        request_fill(r, WIRE_REQUEST(ATTACH), &b->attach);
         return;
     case 2:
         b->detach = wire_detach_init();
         b->detach.thread = any_below(12);
-        raw_fill(r, WIRE_REQUEST(DETACH), &b->detach);
+        request_fill(r, WIRE_REQUEST(DETACH), &b->detach);
         return;
     case 3:
         b->set = wire_name_set_init();
         b->set.name = any_name();
         b->set.ref = (uint32_t)any_number();
         b->set.only_if_absent = any_below(2) == 0;
-        raw_fill(r, WIRE_REQUEST(NAME_SET), &b->set);
+        request_fill(r, WIRE_REQUEST(NAME_SET), &b->set);
         return;
     case 4:
         b->drain = wire_drain_init();
         b->drain.thread = any_below(12);
-        raw_fill(r, WIRE_REQUEST(DRAIN), &b->drain);
+        request_fill(r, WIRE_REQUEST(DRAIN), &b->drain);
         return;
     default:
         b->grant = wire_grant_init();
@@ -180,7 +180,7 @@ static void fill_for_threads(wire_request *r, struct bodies *b)
         b->grant.min_bytes = (uint32_t)any_number();
         b->grant.mail_serial = (uint32_t)any_number();
         b->grant.reserve = any_below(8) == 0;
-        raw_fill(r, WIRE_REQUEST(GRANT), &b->grant);
+        request_fill(r, WIRE_REQUEST(GRANT), &b->grant);
         return;
     }
 }

@@ -349,7 +349,7 @@ static void fill_grant(struct scribbler *s, wire_request *r, struct bodies *b)
     b->grant.grant_class = below(s, 3) == 0 ? below(s, SHM_GRANT_CLASSES) : SHM_GRANT_LINES;
     b->grant.bytes = below(s, 8) == 0 ? below(s, 1u << 21) : below(s, 1u << 17);
     b->grant.mail_serial = below(s, 1000);
-    raw_fill(r, WIRE_REQUEST(GRANT), &b->grant);
+    request_fill(r, WIRE_REQUEST(GRANT), &b->grant);
 }
 
 static void fill_lease(struct scribbler *s, wire_request *r, struct bodies *b)
@@ -358,20 +358,20 @@ static void fill_lease(struct scribbler *s, wire_request *r, struct bodies *b)
     case 0:
         b->released = wire_lease_released_init();
         b->released.ref = any_made(s);
-        raw_fill(r, WIRE_REQUEST(LEASE_RELEASED), &b->released);
+        request_fill(r, WIRE_REQUEST(LEASE_RELEASED), &b->released);
         return;
     case 1:
         b->revoke = wire_lease_revoke_init();
         b->revoke.session = s->c.session;
         b->revoke.slot = below(s, 500);
-        raw_fill(r, WIRE_REQUEST(LEASE_REVOKE), &b->revoke);
+        request_fill(r, WIRE_REQUEST(LEASE_REVOKE), &b->revoke);
         return;
     default:
         b->wait = wire_lease_wait_init();
         b->wait.ref = any_made(s);
         b->wait.slot = below(s, 500);
         b->wait.over = below(s, 2) == 0;
-        raw_fill(r, WIRE_REQUEST(LEASE_WAIT), &b->wait);
+        request_fill(r, WIRE_REQUEST(LEASE_WAIT), &b->wait);
         return;
     }
 }
@@ -382,22 +382,22 @@ static void fill_moves(struct scribbler *s, wire_request *r, struct bodies *b)
     case 0:
         b->notices = wire_notices_open_init();
         b->notices.all = below(s, 2) == 0;
-        raw_fill(r, WIRE_REQUEST(NOTICES_OPEN), &b->notices);
+        request_fill(r, WIRE_REQUEST(NOTICES_OPEN), &b->notices);
         return;
     case 1:
         b->taken = wire_notices_taken_init();
         b->taken.number = below(s, 100);
-        raw_fill(r, WIRE_REQUEST(NOTICES_TAKEN), &b->taken);
+        request_fill(r, WIRE_REQUEST(NOTICES_TAKEN), &b->taken);
         return;
     case 2:
         b->stowed = wire_stowed_init();
         b->stowed.slot = below(s, 500);
-        raw_fill(r, WIRE_REQUEST(STOWED), &b->stowed);
+        request_fill(r, WIRE_REQUEST(STOWED), &b->stowed);
         return;
     default:
         b->stow = wire_stow_init();
         b->stow.slot = below(s, 500);
-        raw_fill(r, WIRE_REQUEST(STOW), &b->stow);
+        request_fill(r, WIRE_REQUEST(STOW), &b->stow);
         return;
     }
 }
@@ -406,33 +406,33 @@ static void fill_looking(struct scribbler *s, wire_request *r, struct bodies *b)
 {
     if (below(s, 100) == 0) { /* finds something, as a rule, and quarantines */
         b->verify = wire_verify_init();
-        raw_fill(r, WIRE_REQUEST(VERIFY), &b->verify);
+        request_fill(r, WIRE_REQUEST(VERIFY), &b->verify);
         return;
     }
     switch (below(s, 11)) {
     case 1:
         b->histogram = wire_histogram_init();
-        raw_fill(r, WIRE_REQUEST(HISTOGRAM), &b->histogram);
+        request_fill(r, WIRE_REQUEST(HISTOGRAM), &b->histogram);
         return;
     case 2:
         b->info = wire_heap_info_init();
         b->info.name = s->heap;
-        raw_fill(r, WIRE_REQUEST(HEAP_INFO), &b->info);
+        request_fill(r, WIRE_REQUEST(HEAP_INFO), &b->info);
         return;
     case 3:
     case 4:
         b->clients = wire_clients_init();
-        raw_fill(r, WIRE_REQUEST(CLIENTS), &b->clients);
+        request_fill(r, WIRE_REQUEST(CLIENTS), &b->clients);
         return;
     case 5:
     case 6:
         b->roots = wire_roots_init();
-        raw_fill(r, WIRE_REQUEST(ROOTS), &b->roots);
+        request_fill(r, WIRE_REQUEST(ROOTS), &b->roots);
         return;
     default:
         b->handles = wire_handles_init();
         b->handles.leases = below(s, 2) == 0;
-        raw_fill(r, WIRE_REQUEST(HANDLES), &b->handles);
+        request_fill(r, WIRE_REQUEST(HANDLES), &b->handles);
         return;
     }
 }
@@ -445,7 +445,7 @@ static void fill_name(struct scribbler *s, wire_request *r, struct bodies *b)
     b->set = wire_name_set_init();
     b->set.name = name;
     b->set.ref = any_made(s);
-    raw_fill(r, WIRE_REQUEST(NAME_SET), &b->set);
+    request_fill(r, WIRE_REQUEST(NAME_SET), &b->set);
 }
 
 /* Answers are read later; that one comes is not asked here. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "shm/base.h"
+#include "tests/support/request.h"
 
 #define ANSWER_MS 30000
 #define TICK_US 500
@@ -17,13 +18,10 @@ void inspect_open(struct inspect *ask, const char *socket)
 {
     *ask = (struct inspect){ .sock = packet_connect(socket) };
     ck_assert_msg(ask->sock >= 0, "cannot connect to %s: %s", socket, strerror(-ask->sock));
-    wire_hello hello = wire_hello_init();
-    hello.version_min = WIRE_VERSION_MIN;
-    hello.version_max = WIRE_VERSION_MAX;
-    hello.client_name = (char *)"inspect";
-    wire_request request = wire_request_init();
-    request.body_case = WIRE_REQUEST(HELLO);
-    request.hello = &hello;
+    RAW(request, HELLO, hello);
+    request_body.version_min = WIRE_VERSION_MIN;
+    request_body.version_max = WIRE_VERSION_MAX;
+    request_body.client_name = (char *)"inspect";
     wire_reply *reply = inspect_ask(ask, &request);
     ck_assert_int_eq(reply->body_case, WIRE_REPLY(WELCOME));
     wire_reply_free(reply);
@@ -64,11 +62,8 @@ static void expect(const wire_reply *reply, unsigned body, const char *what)
 
 static uint64_t verify_heap(struct inspect *ask, const char *heap, char *report, size_t bytes)
 {
-    wire_verify verify = wire_verify_init();
-    verify.heap = (char *)heap;
-    wire_request request = wire_request_init();
-    request.body_case = WIRE_REQUEST(VERIFY);
-    request.verify = &verify;
+    RAW(request, VERIFY, verify);
+    request_body.heap = (char *)heap;
     wire_reply *reply = inspect_ask(ask, &request);
     const wire_verdict *v = reply->verdict;
     uint64_t objects = 0;
@@ -104,11 +99,8 @@ uint64_t inspect_verify(struct inspect *ask, const char *heap)
 static uint64_t ask_to_collect(struct inspect *ask, const char *heap, enum mmgc_error *ret_error)
 {
     uint64_t number = 0;
-    wire_collect collect = wire_collect_init();
-    collect.heap = (char *)heap;
-    wire_request request = wire_request_init();
-    request.body_case = WIRE_REQUEST(COLLECT);
-    request.collect = &collect;
+    RAW(request, COLLECT, collect);
+    request_body.heap = (char *)heap;
     wire_reply *reply = inspect_ask(ask, &request);
     if (reply->body_case == WIRE_REPLY(ERROR)) {
         *ret_error = (enum mmgc_error)reply->error->code;
@@ -145,11 +137,8 @@ enum mmgc_error inspect_collect(struct inspect *ask, const char *heap)
 
 static wire_reply *ask_info(struct inspect *ask, const char *heap)
 {
-    wire_heap_info info = wire_heap_info_init();
-    info.name = (char *)heap;
-    wire_request request = wire_request_init();
-    request.body_case = WIRE_REQUEST(HEAP_INFO);
-    request.heap_info = &info;
+    RAW(request, HEAP_INFO, heap_info);
+    request_body.name = (char *)heap;
     return inspect_ask(ask, &request);
 }
 
@@ -207,12 +196,9 @@ bool inspect_thread(struct inspect *ask, const char *heap, uint32_t pid, const c
     bool found = false, more = true;
     uint64_t after = 0;
     while (more && !found) {
-        wire_clients clients = wire_clients_init();
-        clients.heap = (char *)heap;
-        clients.after_session = after;
-        wire_request request = wire_request_init();
-        request.body_case = WIRE_REQUEST(CLIENTS);
-        request.clients = &clients;
+        RAW(request, CLIENTS, clients);
+        request_body.heap = (char *)heap;
+        request_body.after_session = after;
         wire_reply *reply = inspect_ask(ask, &request);
         expect(reply, WIRE_REPLY(CLIENT_ROWS), "clients");
         const wire_client_rows *page = reply->client_rows;
@@ -236,12 +222,9 @@ static uint32_t count_sessions(struct inspect *ask, uint32_t pid)
     uint32_t count = 0;
     uint64_t after = 0;
     for (bool more = true; more;) {
-        wire_clients clients = wire_clients_init();
-        clients.heap = (char *)"";
-        clients.after_session = after;
-        wire_request request = wire_request_init();
-        request.body_case = WIRE_REQUEST(CLIENTS);
-        request.clients = &clients;
+        RAW(request, CLIENTS, clients);
+        request_body.heap = (char *)"";
+        request_body.after_session = after;
         wire_reply *reply = inspect_ask(ask, &request);
         expect(reply, WIRE_REPLY(CLIENT_ROWS), "clients");
         const wire_client_rows *page = reply->client_rows;
@@ -256,13 +239,10 @@ static uint32_t count_sessions(struct inspect *ask, uint32_t pid)
 static uint32_t count_rows(struct inspect *ask, uint32_t pid, bool leases, uint32_t *waiters)
 {
     uint32_t count = 0;
-    wire_handles handles = wire_handles_init();
-    handles.heap = (char *)"";
-    handles.leases = leases;
+    RAW(request, HANDLES, handles);
+    request_body.heap = (char *)"";
+    request_body.leases = leases;
     for (bool more = true; more;) {
-        wire_request request = wire_request_init();
-        request.body_case = WIRE_REQUEST(HANDLES);
-        request.handles = &handles;
         wire_reply *reply = inspect_ask(ask, &request);
         expect(reply, WIRE_REPLY(HANDLE_ROWS), "handles");
         const wire_handle_rows *page = reply->handle_rows;
@@ -270,8 +250,8 @@ static uint32_t count_rows(struct inspect *ask, uint32_t pid, bool leases, uint3
             count += page->rows[i]->pid == pid;
             *waiters += page->rows[i]->waiters;
         }
-        handles.after_session = page->last_session;
-        handles.after_slot = page->last_slot;
+        request_body.after_session = page->last_session;
+        request_body.after_slot = page->last_slot;
         more = page->more;
         wire_reply_free(reply);
     }
@@ -289,12 +269,9 @@ struct inspect_rest inspect_rest(struct inspect *ask, uint32_t pid)
 
 void inspect_destroy(struct inspect *ask, const char *heap)
 {
-    wire_heap_destroy destroy = wire_heap_destroy_init();
-    destroy.name = (char *)heap;
-    destroy.force = true;
-    wire_request request = wire_request_init();
-    request.body_case = WIRE_REQUEST(HEAP_DESTROY);
-    request.heap_destroy = &destroy;
+    RAW(request, HEAP_DESTROY, heap_destroy);
+    request_body.name = (char *)heap;
+    request_body.force = true;
     wire_reply *reply = inspect_ask(ask, &request);
     expect(reply, WIRE_REPLY(DONE), "destroy");
     wire_reply_free(reply);
@@ -302,11 +279,8 @@ void inspect_destroy(struct inspect *ask, const char *heap)
 
 enum mmgc_error inspect_delegate(struct inspect *ask, const char *heap)
 {
-    wire_delegate delegate = wire_delegate_init();
-    delegate.heap = (char *)heap;
-    wire_request request = wire_request_init();
-    request.body_case = WIRE_REQUEST(DELEGATE);
-    request.delegate = &delegate;
+    RAW(request, DELEGATE, delegate);
+    request_body.heap = (char *)heap;
     wire_reply *reply = inspect_ask(ask, &request);
     enum mmgc_error error = reply->body_case == WIRE_REPLY(ERROR) ? (enum mmgc_error)reply->error->code : MMGC_E_OK;
     wire_reply_free(reply);
