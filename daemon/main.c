@@ -14,9 +14,15 @@
 #include "daemon/server.h"
 #include "daemon/spare.h"
 
+/* Looked for from where we were started: when the socket is bound and unlinked, and when the file is read again. */
+static bool is_relative(const char *path)
+{
+    return path != NULL && path[0] != '/' && path[0] != '@';
+}
+
 /* To the background: the first process waits until clients can connect, so that a script may go on with the next line.
  * Returns in the second one, with the end of the pipe to say so; or does not return. */
-static int go_background(void)
+static int go_background(const struct config *config)
 {
     int ready[2], status = 0;
     char byte;
@@ -33,7 +39,8 @@ static int go_background(void)
     if (pid == 0) {
         close(ready[0]);
         (void)setsid();
-        (void)!chdir("/");
+        if (!is_relative(config->socket) && !is_relative(config->file))
+            (void)!chdir("/"); /* no file system is kept from being unmounted */
         return ready[1];
     }
     close(ready[1]);
@@ -58,5 +65,5 @@ int main(int argc, char **argv)
     case CONFIG_BAD: return 2; /* with the process goes what was read */
     case CONFIG_RUN: break;
     }
-    return server_run(&config, config.foreground ? -1 : go_background());
+    return server_run(&config, config.foreground ? -1 : go_background(&config));
 }

@@ -179,11 +179,33 @@ START_TEST(a_socket_that_systemd_passes_is_used)
 }
 END_TEST
 
+/* A daemon in the background has left its parent, and maybe its directory. */
+static pid_t peer_pid(const struct raw *c)
+{
+    struct ucred peer = { .pid = 0 };
+    socklen_t size = sizeof(peer);
+
+    ck_assert_int_eq(getsockopt(c->sock, SOL_SOCKET, SO_PEERCRED, &peer, &size), 0);
+    ck_assert_int_gt(peer.pid, 1);
+    return peer.pid;
+}
+
+static void end_background(pid_t pid, const char *sock)
+{
+    char lock[160];
+
+    kill(pid, SIGTERM);
+    for (int tick = 0; tick < 5000 && access(sock, F_OK) == 0; tick++)
+        usleep(1000);
+    ck_assert_int_lt(access(sock, F_OK), 0);
+    snprintf(lock, sizeof(lock), "%s.lock", sock);
+    unlink(lock);
+}
+
 START_TEST(in_the_background_it_is_ready_when_the_command_returns)
 {
     struct daemon *d = daemon_start(NULL); /* for its directory */
     char command[512], sock[128];
-    int pid = 0;
 
     snprintf(sock, sizeof(sock), "%s/other", daemon_directory(d));
     snprintf(command, sizeof(command), "%s --socket %s --threads 2", daemon_program(), sock);
@@ -192,18 +214,35 @@ START_TEST(in_the_background_it_is_ready_when_the_command_returns)
     raw_hello(&c, "client");
     snprintf(command, sizeof(command), "%s --foreground --socket %s", daemon_program(), sock);
     ck_assert_int_ne(system(command), 0); /* there is one already */
-    struct ucred peer;
-    socklen_t size = sizeof(peer);
-    ck_assert_int_eq(getsockopt(c.sock, SOL_SOCKET, SO_PEERCRED, &peer, &size), 0);
-    pid = peer.pid;
+    pid_t pid = peer_pid(&c);
     raw_close(&c);
-    ck_assert_int_gt(pid, 1);
-    kill(pid, SIGTERM);
-    for (int tick = 0; tick < 5000 && access(sock, F_OK) == 0; tick++)
-        usleep(1000);
-    ck_assert_int_lt(access(sock, F_OK), 0);
-    snprintf(command, sizeof(command), "%s.lock", sock);
-    unlink(command);
+    end_background(pid, sock);
+    daemon_stop(d);
+}
+END_TEST
+
+START_TEST(in_the_background_relative_paths_are_from_where_it_was_started)
+{
+    struct daemon *d = daemon_start(NULL); /* for its directory */
+    char program[PATH_MAX], command[PATH_MAX + 512], sock[128], config[128], log[128];
+
+    ck_assert_ptr_nonnull(realpath(daemon_program(), program));
+    snprintf(sock, sizeof(sock), "%s/other", daemon_directory(d));
+    snprintf(config, sizeof(config), "%s/conf", daemon_directory(d));
+    snprintf(log, sizeof(log), "%s/log2", daemon_directory(d));
+    snprintf(command, sizeof(command), "cd %s && echo '[daemon]' >conf && %s --socket other --config conf --threads 2 2>log2",
+             daemon_directory(d), program);
+    ck_assert_int_eq(system(command), 0);
+    struct raw c = { .sock = packet_connect(sock) };
+    raw_hello(&c, "client");
+    pid_t pid = peer_pid(&c);
+    kill(pid, SIGHUP);
+    snprintf(command, sizeof(command), "i=0; until grep -q 'read again' %s; do sleep 0.01; i=$((i+1)); [ $i -lt 2000 ] || exit 1; done", log);
+    ck_assert_int_eq(system(command), 0);
+    raw_close(&c);
+    end_background(pid, sock);
+    unlink(config);
+    unlink(log);
     daemon_stop(d);
 }
 END_TEST
@@ -222,6 +261,7 @@ static Suite *life_suite(void)
     tcase_add_test(life, a_thread_whose_pidfd_ends_is_detached);
     tcase_add_test(life, a_socket_that_systemd_passes_is_used);
     tcase_add_test(life, in_the_background_it_is_ready_when_the_command_returns);
+    tcase_add_test(life, in_the_background_relative_paths_are_from_where_it_was_started);
     suite_add_tcase(suite, life);
     return suite;
 }
