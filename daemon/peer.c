@@ -2,9 +2,11 @@
 #include "daemon/peer.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "daemon/config_value.h"
@@ -100,4 +102,9 @@ int peer_pidfd(int sock)
     socklen_t size = sizeof(pidfd);
 
     return getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) < 0 ? -errno : pidfd;
+}
+
+int peer_kill(int pidfd)
+{
+    return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
 }

@@ -29,3 +29,5 @@ void peer_fini(struct peer *p);
 bool peer_is_of(const struct peer *p, gid_t group, const struct peer_strangers *strangers);
 /* Its process. -ENOPROTOOPT: this kernel has none (before 6.5); -EMFILE, -ENFILE: no file descriptor left; other -errno: it has ended. */
 int peer_pidfd(int sock);
+/* SIGKILL. 0, -errno; -ESRCH: it has ended. Any thread. */
+int peer_kill(int pidfd);

@@ -60,6 +60,7 @@ static const struct {
     [WIRE_REQUEST(LEASE_REVOKE)] = { GREETED, request_lease_revoke },
     [WIRE_REQUEST(MORE_ROWS)] = { OPENED, request_more_rows },
     [WIRE_REQUEST(USERS)] = { GREETED, request_users },
+    [WIRE_REQUEST(EVICT)] = { GREETED, request_evict },
 };
 
 /* ---- answering ---- */

@@ -10,13 +10,10 @@
  *       deadline it starts again (S15): from the request on, between two threads, and while a killed process is going
  *   F5  when one was killed the next has a moment left, in which who is only coming in backs out; not the deadline once more */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "daemon/collector.h"
 #include "daemon/log.h"
@@ -88,8 +85,8 @@ static bool kill_late(struct stop *stop, struct mutator *m)
     bool may = stop->gone_by_ns == 0 && may_kill(stop, m->session);
 
     (void)at_add_relaxed(&m->late_stops, 1);
-    if (!may ||
-        (syscall(SYS_pidfd_send_signal, m->session->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)) {
+    int error = may ? peer_kill(m->session->pidfd) : -EPERM;
+    if (error < 0 && error != -ESRCH) {
         complain(stop, m, "the collection is given up");
         return false;
     }

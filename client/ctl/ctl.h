@@ -29,7 +29,7 @@ struct ctl_options {
     enum ctl_sort sort;
     bool json, bytes, force;
     uint64_t size_bytes;                      /* the second operand */
-    uint64_t client, slot;                    /* of revoke; client, of handles: this session alone, 0: all */
+    uint64_t client, slot;                    /* of revoke and evict; client, of handles: this session alone, 0: all */
     uint64_t grow_bytes, up_to_bytes;         /* 0: does not grow; no bound */
 };
 
@@ -40,7 +40,7 @@ struct ctl {
     enum ctl_exit exit;
 };
 
-enum ctl_takes { CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
+enum ctl_takes { CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_CLIENT, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
 enum ctl_option {                             /* those that some commands have; bits */
     CTL_OPTION_LIMIT = 1,
     CTL_OPTION_SORT = 2,
@@ -61,7 +61,7 @@ struct ctl_command {
     void (*show)(const struct ctl *ctl, const json_t *document);
 };
 extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_users, ctl_histogram, ctl_roots, ctl_handles, ctl_leases,
-    ctl_revoke, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
+    ctl_revoke, ctl_evict, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
 extern const struct ctl_command *const ctl_commands[];         /* ends with NULL */
 const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is none */
 

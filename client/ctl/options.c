@@ -175,6 +175,15 @@ static bool check_lease(const struct ctl_command *command, int count, char *cons
            wrong("%s takes a heap's name and two numbers: mmgcctl %s; `mmgcctl leases` shows them", command->name, command->synopsis);
 }
 
+/* The number that `mmgcctl clients` shows. */
+static bool check_client(const struct ctl_command *command, int count, char *const *operands, struct ctl_options *options)
+{
+    if (command->takes != CTL_TAKES_CLIENT)
+        return true;
+    return (count == 1 && units_parse_count(operands[0], &options->client)) ||
+           wrong("%s takes a client's number: mmgcctl %s; `mmgcctl clients` shows them", command->name, command->synopsis);
+}
+
 static bool check_options(const struct ctl_command *command, unsigned given)
 {
     for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++)
@@ -223,7 +232,8 @@ const struct ctl_command *options_parse(int argc, char **argv, struct ctl_option
     const struct ctl_command *command = find_command(count, words);
     if (command == NULL || !check_operands(command, count - 1, words[1]) ||
         !check_size(command, count - 1, words + 1, ret_options) ||
-        !check_lease(command, count - 1, words + 1, ret_options) || !check_options(command, line.given))
+        !check_lease(command, count - 1, words + 1, ret_options) || !check_client(command, count - 1, words + 1, ret_options) ||
+        !check_options(command, line.given))
         return NULL;
     ret_options->operand = words[1]; /* NULL after the last word */
     if (!line.timed)

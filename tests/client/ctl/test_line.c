@@ -77,7 +77,7 @@ START_TEST(help_names_every_command)
 {
     static const char *const names[] = {
         "list",    "info HEAP",   "clients [HEAP]", "histogram HEAP", "roots HEAP",
-        "handles", "leases",       "revoke HEAP SESSION SLOT",
+        "handles", "leases",       "revoke HEAP SESSION SLOT", "evict SESSION",
         "gc HEAP", "verify HEAP", "resize HEAP SIZE", "trigger",      "destroy",
         "ping",    "help",        "users",
     };

@@ -380,6 +380,24 @@ START_TEST(a_lease_is_revoked_by_its_two_numbers)
 }
 END_TEST
 
+START_TEST(a_client_is_evicted_by_its_number)
+{
+    RUN("evict", "6");
+    assert_line("client 6 'web' is evicted: process 4711 is killed, which had 2 connections");
+    ck_assert_uint_eq(world.evicted, 1);
+    static const struct {
+        const char *operand;
+        int status;
+    } bad[] = { { "7", 1 }, { "web", 2 }, { NULL, 2 } };
+    for (size_t i = 0; i < MM_ARRAY_LEN(bad); i++) {
+        ctl_run_free(&run);
+        run = ctl_run(fake_socket(fake), "evict", bad[i].operand, NULL);
+        ck_assert_int_eq(run.status, bad[i].status);
+    }
+    ck_assert_uint_eq(world.evicted, 1);
+}
+END_TEST
+
 START_TEST(users_are_two_tables_of_all_pages)
 {
     RUN("users");
@@ -442,6 +460,7 @@ static Suite *looking_suite(void)
     tcase_add_test(looking, handles_in_json_are_of_the_client_that_was_asked_for);
     tcase_add_test(looking, pages_of_handles_that_do_not_go_on_are_an_error);
     tcase_add_test(looking, a_lease_is_revoked_by_its_two_numbers);
+    tcase_add_test(looking, a_client_is_evicted_by_its_number);
     tcase_add_test(looking, users_are_two_tables_of_all_pages);
     tcase_add_test(looking, users_in_json_have_null_where_nothing_bounds_them);
     tcase_add_test(looking, pages_of_users_that_do_not_go_on_are_an_error);

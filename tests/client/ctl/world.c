@@ -310,6 +310,22 @@ static bool answer_revoke(int sock, const wire_request *request, struct world *w
     return fake_done(sock, request);
 }
 
+static bool answer_evict(int sock, const wire_request *request, struct world *world)
+{
+    wire_evicted evicted = wire_evicted_init();
+    wire_reply reply = wire_reply_init();
+
+    if (request->evict->session != 6)
+        return fake_error(sock, request, MMGC_E_INVALID, "no such client");
+    world->evicted++;
+    evicted.name = (char *)"web";
+    evicted.pid = 4711;
+    evicted.connections = 2;
+    reply.body_case = WIRE_REPLY(EVICTED);
+    reply.evicted = &evicted;
+    return fake_reply(sock, request, &reply);
+}
+
 /* Names "aa" and a hostile one, one a page. */
 static bool answer_roots(int sock, const wire_request *request)
 {
@@ -413,6 +429,7 @@ bool world_answer(int sock, const wire_request *request, void *context)
     case WIRE_REQUEST(HANDLES):
         return request->handles->leases ? answer_leases(sock, request, world) : answer_handles(sock, request, world);
     case WIRE_REQUEST(LEASE_REVOKE): return answer_revoke(sock, request, world);
+    case WIRE_REQUEST(EVICT): return answer_evict(sock, request, world);
     case WIRE_REQUEST(USERS): return answer_users(sock, request, world);
     case WIRE_REQUEST(PING): return fake_done(sock, request);
     case WIRE_REQUEST(HEAP_DESTROY):

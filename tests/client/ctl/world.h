@@ -21,7 +21,7 @@ struct world {
     unsigned looks, collects, destroyed;
     uint32_t last_after_type;
     uint64_t last_session;                    /* whose handles were asked for */
-    unsigned revoked;
+    unsigned revoked, evicted;
 };
 
 fake_answer world_answer;                     /* @context is a struct world */
