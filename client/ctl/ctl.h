@@ -60,7 +60,7 @@ struct ctl_command {
     enum mmgc_error (*ask)(struct ctl *ctl, json_t *document);
     void (*show)(const struct ctl *ctl, const json_t *document);
 };
-extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_users, ctl_histogram, ctl_roots, ctl_handles, ctl_leases,
+extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_threads, ctl_users, ctl_histogram, ctl_roots, ctl_handles, ctl_leases,
     ctl_revoke, ctl_evict, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
 extern const struct ctl_command *const ctl_commands[];         /* ends with NULL */
 const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is none */

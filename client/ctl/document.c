@@ -31,8 +31,7 @@ static json_t *json_text(const char *text)
     return json;
 }
 
-/* Takes @value. */
-static void set(json_t *object, const char *key, json_t *value)
+void document_set(json_t *object, const char *key, json_t *value)
 {
     if (json_object_set_new(object, key, value) < 0)
         need(NULL);
@@ -46,29 +45,29 @@ static void append(json_t *array, json_t *value)
 
 void document_text(json_t *object, const char *key, const char *text)
 {
-    set(object, key, json_text(text));
+    document_set(object, key, json_text(text));
 }
 
 void document_count(json_t *object, const char *key, uint64_t count)
 {
-    set(object, key, json_count(count));
+    document_set(object, key, json_count(count));
 }
 
 void document_flag(json_t *object, const char *key, bool flag)
 {
-    set(object, key, json_boolean(flag));
+    document_set(object, key, json_boolean(flag));
 }
 
 void document_real(json_t *object, const char *key, double value)
 {
-    set(object, key, need(json_real(value)));
+    document_set(object, key, need(json_real(value)));
 }
 
 json_t *document_array(json_t *object, const char *key)
 {
     json_t *array = need(json_array());
 
-    set(object, key, array);
+    document_set(object, key, array);
     return array;
 }
 
@@ -76,7 +75,7 @@ json_t *document_object(json_t *object, const char *key)
 {
     json_t *inner = need(json_object());
 
-    set(object, key, inner);
+    document_set(object, key, inner);
     return inner;
 }
 

@@ -13,6 +13,7 @@ void *need(void *p);
 
 /* Sets @key of @object. Numbers above INT64_MAX, which no honest daemon sends, stop there. Strings that are no UTF-8,
  * which it does not send either, get U+FFFD for what is wrong with them; JSON has its own escapes. */
+void document_set(json_t *object, const char *key, json_t *value);            /* takes @value */
 void document_text(json_t *object, const char *key, const char *text);
 void document_count(json_t *object, const char *key, uint64_t count);
 void document_flag(json_t *object, const char *key, bool flag);

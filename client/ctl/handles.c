@@ -11,10 +11,9 @@
 static const struct column handle_columns[] = {
     { "SESSION", "session", CELL_COUNT },
     { "CLIENT",  "client",  CELL_TEXT },
-    { "PID",     "pid",     CELL_COUNT },
     { "SLOT",    "slot",    CELL_COUNT },
     { "KIND",    "kind",    CELL_TEXT },
-    { "NAME",    "name",    CELL_TEXT },
+    { "NAME",    "name",    CELL_RARE | CELL_TEXT },
     { "TYPE",    "type",    CELL_TEXT },
     { "BYTES",   "bytes",   CELL_BYTES },
     { "OFFSET",  "ref",     CELL_REF },
@@ -22,15 +21,13 @@ static const struct column handle_columns[] = {
 static const struct column lease_columns[] = {
     { "SESSION", "session", CELL_COUNT },
     { "CLIENT",  "client",  CELL_TEXT },
-    { "PID",     "pid",     CELL_COUNT },
     { "SLOT",    "slot",    CELL_COUNT },
     { "KIND",    "kind",    CELL_TEXT },
     { "HELD",    "held",    CELL_FLAG },
     { "AGE",     "age_ms",  CELL_AGE_MS },
-    { "WAITERS", "waiters", CELL_COUNT },
-    { "NAME",    "name",    CELL_TEXT },
+    { "WAITERS", "waiters", CELL_RARE | CELL_COUNT },
+    { "NAME",    "name",    CELL_RARE | CELL_TEXT },
     { "TYPE",    "type",    CELL_TEXT },
-    { "BYTES",   "bytes",   CELL_BYTES },
     { "OFFSET",  "ref",     CELL_REF },
 };
 /* clang-format on */

@@ -10,15 +10,14 @@
 
 /* clang-format off */
 static const struct column columns[] = {
-    { "HEAP",        "name",        CELL_TEXT },
-    { "PLAN",        "plan",        CELL_TEXT },
-    { "USED",        "used_bytes",  CELL_BYTES },
-    { "LIVE",        "live_bytes",  CELL_BYTES },
-    { "MAXIMUM",     "max_bytes",   CELL_BYTES },
-    { "CLIENTS",     "sessions",    CELL_COUNT },
-    { "THREADS",     "threads",     CELL_COUNT },
-    { "COLLECTIONS", "collections", CELL_COUNT },
-    { "CORRUPT",     "corrupt",     CELL_FLAG },
+    { "HEAP",    "name",        CELL_TEXT },
+    { "PLAN",    "plan",        CELL_TEXT },
+    { "USED",    "used_bytes",  CELL_BYTES },
+    { "LIVE",    "live_bytes",  CELL_BYTES },
+    { "MAXIMUM", "max_bytes",   CELL_BYTES },
+    { "CLIENTS", "sessions",    CELL_COUNT },
+    { "GCS",     "collections", CELL_COUNT },
+    { "CORRUPT", "corrupt",     CELL_RARE | CELL_FLAG },
 };
 /* clang-format on */
 

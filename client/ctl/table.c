@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "client/ctl/document.h"
 #include "client/ctl/text.h"
@@ -13,10 +15,12 @@
 #include "shm/base.h"
 
 #define GAP "  "
+#define TEXT_COLUMNS_MIN 8u
 #define REF_BYTES 8 /* a granule */
 
-static bool is_left(enum cell cell)
+static bool is_left(unsigned cell)
 {
+    cell &= ~CELL_RARE;
     return cell == CELL_TEXT || cell == CELL_USER;
 }
 
@@ -29,15 +33,17 @@ static const char *format_bytes(char text[UNITS_TEXT_MAX], uint64_t bytes, bool 
 }
 
 /* What @value looks like; free() it. */
-static char *format_cell(const json_t *value, enum cell cell, bool exact)
+static char *format_cell(const json_t *value, unsigned cell, bool exact)
 {
     char text[UNITS_TEXT_MAX];
     uint64_t number = (uint64_t)json_integer_value(value);
     const char *shown = text;
     struct passwd *user;
 
+    if (json_is_null(value))
+        return need(strdup("any"));
     snprintf(text, sizeof(text), "%" PRIu64, number);
-    switch (cell) {
+    switch (cell & ~CELL_RARE) {
     case CELL_TEXT:
         if (json_string_length(value) > 0)
             return text_escape(json_string_value(value));
@@ -76,13 +82,100 @@ static void print_padded(const char *text, size_t width, bool left, bool last)
         print_spaces(pad);
 }
 
-static void print_line(char *const *cells, const size_t *widths, const struct column *columns,
-                       size_t count, unsigned indent)
+/* ---- a table ---- */
+
+struct grid {                                 /* lines of cells: line 0 is the headings */
+    const struct column **columns;
+    size_t count, lines;
+    char **cells;
+    size_t *widths;
+};
+
+static bool says_something(const json_t *value)
+{
+    return json_integer_value(value) != 0 || json_real_value(value) != 0 || json_is_true(value) || json_string_length(value) > 0;
+}
+
+static bool is_shown(const json_t *rows, const struct column *column)
+{
+    const json_t *row;
+    size_t i;
+
+    if ((column->cell & CELL_RARE) == 0)
+        return true;
+    json_array_foreach(rows, i, row)
+        if (says_something(json_object_get(row, column->key)))
+            return true;
+    return false;
+}
+
+static void grid_init(struct grid *g, const json_t *rows, const struct column *columns, size_t count, bool exact)
+{
+    *g = (struct grid){ .columns = need(calloc(count, sizeof(*g->columns))), .lines = json_array_size(rows) + 1 };
+    for (size_t i = 0; i < count; i++)
+        if (is_shown(rows, &columns[i]))
+            g->columns[g->count++] = &columns[i];
+    g->cells = need(calloc(MM_MAX(g->lines * g->count, (size_t)1), sizeof(*g->cells)));
+    g->widths = need(calloc(MM_MAX(g->count, (size_t)1), sizeof(*g->widths)));
+    for (size_t i = 0; i < g->lines * g->count; i++) {
+        const struct column *column = g->columns[i % g->count];
+        const json_t *row = i < g->count ? NULL : json_array_get(rows, i / g->count - 1);
+        g->cells[i] = row == NULL ? need(strdup(column->heading))
+                                  : format_cell(json_object_get(row, column->key), column->cell, exact);
+        g->widths[i % g->count] = MM_MAX(g->widths[i % g->count], text_columns(g->cells[i]));
+    }
+}
+
+static void grid_fini(struct grid *g)
+{
+    for (size_t i = 0; i < g->lines * g->count; i++)
+        free(g->cells[i]);
+    free(g->cells);
+    free(g->widths);
+    free(g->columns);
+}
+
+static size_t grid_width(const struct grid *g, unsigned indent)
+{
+    size_t width = indent;
+
+    for (size_t i = 0; i < g->count; i++)
+        width += g->widths[i] + (i > 0 ? strlen(GAP) : 0);
+    return width;
+}
+
+/* Of the terminal; 0: what is printed goes elsewhere. */
+static size_t screen_width(void)
+{
+    struct winsize size;
+
+    return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+/* The widest text, a column at a time, until all fits or none can be shorter. */
+static void grid_fit(struct grid *g, unsigned indent)
+{
+    size_t most = screen_width();
+
+    while (most > 0 && grid_width(g, indent) > most) {
+        size_t widest = g->count;
+        for (size_t i = 0; i < g->count; i++)
+            if (is_left(g->columns[i]->cell) && g->widths[i] > TEXT_COLUMNS_MIN && (widest == g->count || g->widths[i] > g->widths[widest]))
+                widest = i;
+        if (widest == g->count)
+            return;
+        g->widths[widest]--;
+    }
+    for (size_t i = 0; most > 0 && i < g->lines * g->count; i++)
+        text_shorten(g->cells[i], g->widths[i % g->count]);
+}
+
+static void print_line(const struct grid *g, size_t line, unsigned indent)
 {
     print_spaces(indent);
-    for (size_t i = 0; i < count; i++) {
-        bool last = i + 1 == count;
-        print_padded(cells[i], widths[i], is_left(columns[i].cell), last);
+    for (size_t i = 0; i < g->count; i++) {
+        bool last = i + 1 == g->count;
+        print_padded(g->cells[line * g->count + i], g->widths[i], is_left(g->columns[i]->cell), last);
         fputs(last ? "\n" : GAP, stdout);
     }
 }
@@ -90,27 +183,18 @@ static void print_line(char *const *cells, const size_t *widths, const struct co
 void table_show(const json_t *rows, const struct column *columns, size_t count, unsigned indent,
                 bool exact)
 {
-    size_t row_count = json_array_size(rows);
-    if (row_count == 0 || count == 0)
-        return;
-    size_t lines = row_count + 1; /* line 0 is the headings */
-    char **cells = need(calloc(lines * count, sizeof(*cells)));
-    size_t *widths = need(calloc(count, sizeof(*widths)));
+    struct grid g;
 
-    for (size_t i = 0; i < lines * count; i++) {
-        const struct column *column = &columns[i % count];
-        const json_t *row = i < count ? NULL : json_array_get(rows, i / count - 1);
-        cells[i] = row == NULL ? need(strdup(column->heading))
-                               : format_cell(json_object_get(row, column->key), column->cell, exact);
-        widths[i % count] = MM_MAX(widths[i % count], text_columns(cells[i]));
-    }
-    for (size_t line = 0; line < lines; line++)
-        print_line(&cells[line * count], widths, columns, count, indent);
-    for (size_t i = 0; i < lines * count; i++)
-        free(cells[i]);
-    free(cells);
-    free(widths);
+    if (json_array_size(rows) == 0 || count == 0)
+        return;
+    grid_init(&g, rows, columns, count, exact);
+    grid_fit(&g, indent);
+    for (size_t line = 0; line < g.lines; line++)
+        print_line(&g, line, indent);
+    grid_fini(&g);
 }
+
+/* ---- one object ---- */
 
 void facts_show(const json_t *object, const struct column *columns, size_t count, unsigned indent,
                 bool exact)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Table: JSON rows as aligned text. A column is a heading, the key it shows and how to read the value.
- *   Widths   those of the contents; numbers at the right, text at the left, two spaces between
+ *   Widths   those of the contents; numbers at the right, text at the left, two spaces between. A column that is RARE and says nothing in
+ *            any row is left out. What is wider than the terminal then has its widest texts shortened; what goes elsewhere is whole
  *   Text     escaped here (text.h), so nothing from the daemon reaches a terminal otherwise                      */
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,7 +10,7 @@
 
 #include <jansson.h>
 
-enum cell {
+enum cell {                                   /* a null is "any": nothing bounds it */
     CELL_TEXT,                                /* "-" if it is empty */
     CELL_COUNT,
     CELL_BYTES,                               /* "1.5 MiB", or exact */
@@ -19,10 +20,11 @@ enum cell {
     CELL_FLAG,                                /* "yes" or "-" */
     CELL_USER,                                /* a uid, shown by name if it has one */
     CELL_REF,                                 /* granules, shown as the byte offset in the arena */
+    CELL_RARE = 64,                           /* a bit: of no interest where it is 0, empty or false */
 };
 struct column {
     const char *heading, *key;
-    enum cell cell;
+    unsigned cell;                            /* enum cell */
 };
 
 /* @rows is an array of objects; nothing at all is printed for an empty one. */

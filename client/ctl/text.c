@@ -13,6 +13,7 @@
 #include "shm/base.h"
 
 #define ESCAPE_MAX 4                          /* what one byte may become: "\xff" */
+#define CUT ".." /* a terminal may know no more than ASCII */
 #define REPLACEMENT "\xef\xbf\xbd"             /* U+FFFD */
 
 /* Bytes the character at @s says it has, its own bits in *ret_bits and the least it may stand for in *ret_least. */
@@ -99,15 +100,32 @@ char *text_to_utf8(const char *s)
     return utf8;
 }
 
+/* Of the character at @s, whose bytes are *ret_bytes. */
+static size_t columns_at(const char *s, size_t *ret_bytes)
+{
+    uint32_t c = '?';
+
+    *ret_bytes = MM_MAX(text_decode(s, &c), 1u);
+    int width = wcwidth((wchar_t)c); /* -1 where the locale does not know the character */
+    return width < 0 ? 1 : (size_t)width;
+}
+
 size_t text_columns(const char *s)
 {
     size_t columns = 0, bytes;
 
-    for (; *s != '\0'; s += bytes) {
-        uint32_t c = '?';
-        bytes = MM_MAX(text_decode(s, &c), 1u);
-        int width = wcwidth((wchar_t)c); /* -1 where the locale does not know the character */
-        columns += width < 0 ? 1 : (size_t)width;
-    }
+    for (; *s != '\0'; s += bytes)
+        columns += columns_at(s, &bytes);
     return columns;
+}
+
+void text_shorten(char *s, size_t columns)
+{
+    size_t left = columns - strlen(CUT), bytes, width;
+
+    if (text_columns(s) <= columns)
+        return;
+    for (; (width = columns_at(s, &bytes)) <= left; s += bytes)
+        left -= width;
+    strcpy(s, CUT);
 }

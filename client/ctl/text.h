@@ -12,5 +12,7 @@ char *text_escape(const char *s);
 char *text_to_utf8(const char *s);
 /* Columns that @s, which text_escape() made, takes on a terminal. */
 size_t text_columns(const char *s);
+/* So that it takes @columns at most (4 or more): ".." for its end. In place. */
+void text_shorten(char *s, size_t columns);
 /* The character at @s (not at its end) and its bytes; 0 bytes: it is no UTF-8. */
 size_t text_decode(const char *s, uint32_t *ret_character);

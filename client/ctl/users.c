@@ -5,35 +5,37 @@
 
 #include "client/ctl/ctl.h"
 #include "client/ctl/table.h"
-#include "client/ctl/units.h"
 #include "shm/base.h"
 
 /* clang-format off */
 static const struct column have_columns[] = {
-    { "USER",        "uid",       CELL_USER },
-    { "HEAPS",       "heaps",     CELL_COUNT },
-    { "BYTES",       "bytes",     CELL_BYTES },
-    { "CONNECTIONS", "sessions",  CELL_COUNT },
-    { "THREADS",     "threads",   CELL_COUNT },
-    { "HANDLES",     "handles",   CELL_COUNT },
-    { "LEASES",      "leases",    CELL_COUNT },
-    { "TYPES",       "types",     CELL_COUNT },
-    { "FILES",       "files",     CELL_COUNT },
-    { "REFUSED",     "refused",   CELL_COUNT },
-    { "HELD BACK",   "held_back", CELL_COUNT },
+    { "USER",    "uid",       CELL_USER },
+    { "HEAPS",   "heaps",     CELL_COUNT },
+    { "BYTES",   "bytes",     CELL_BYTES },
+    { "CLIENTS", "sessions",  CELL_COUNT },
+    { "THREADS", "threads",   CELL_COUNT },
+    { "HANDLES", "handles",   CELL_COUNT },
+    { "LEASES",  "leases",    CELL_COUNT },
+    { "TYPES",   "types",     CELL_COUNT },
+    { "FILES",   "files",     CELL_COUNT },
 };
-static const struct column most_columns[] = { /* of rows that are made for people: "unlimited" is a word */
-    { "MAY HAVE",    "uid",                    CELL_USER },
-    { "HEAPS",       "max_heaps",              CELL_TEXT },
-    { "BYTES",       "max_bytes",              CELL_TEXT },
-    { "CONNECTIONS", "max_sessions",           CELL_TEXT },
-    { "THREADS",     "max_threads",            CELL_TEXT },
-    { "HANDLES",     "max_handles",            CELL_TEXT },
-    { "LEASES",      "max_leases",             CELL_TEXT },
-    { "TYPES",       "max_types",              CELL_TEXT },
-    { "REQUESTS/S",  "requests_per_second",    CELL_TEXT },
-    { "CONNECTS/S",  "connections_per_second", CELL_TEXT },
-    { "SECTION",     "section",                CELL_TEXT },
+static const struct column most_columns[] = {
+    { "MAY HAVE", "uid",          CELL_USER },
+    { "HEAPS",    "max_heaps",    CELL_COUNT },
+    { "BYTES",    "max_bytes",    CELL_BYTES },
+    { "CLIENTS",  "max_sessions", CELL_COUNT },
+    { "THREADS",  "max_threads",  CELL_COUNT },
+    { "HANDLES",  "max_handles",  CELL_COUNT },
+    { "LEASES",   "max_leases",   CELL_COUNT },
+    { "TYPES",    "max_types",    CELL_COUNT },
+};
+static const struct column rate_columns[] = {
+    { "MAY DO",     "uid",                    CELL_USER },
+    { "REQUESTS/S", "requests_per_second",    CELL_COUNT },
+    { "CONNECTS/S", "connections_per_second", CELL_COUNT },
+    { "REFUSED",    "refused",                CELL_COUNT },
+    { "HELD BACK",  "held_back",              CELL_COUNT },
+    { "SECTION",    "section",                CELL_TEXT },
 };
 /* clang-format on */
 
@@ -116,42 +118,16 @@ static enum mmgc_error users_ask(struct ctl *ctl, json_t *document)
     return e;
 }
 
-/* @user's limit, as people read it. */
-static void show_limit(json_t *row, const json_t *user, const char *key, bool bytes)
-{
-    const json_t *most = json_object_get(user, key);
-    char text[UNITS_TEXT_MAX];
-
-    if (json_is_null(most))
-        snprintf(text, sizeof(text), "unlimited");
-    else if (bytes)
-        (void)units_bytes(text, document_get_count(user, key));
-    else
-        snprintf(text, sizeof(text), "%" PRIu64, document_get_count(user, key));
-    document_text(row, key, text);
-}
-
-static void add_limits(json_t *rows, const json_t *user, bool exact)
-{
-    json_t *row = document_row(rows);
-
-    document_count(row, "uid", document_get_count(user, "uid"));
-    document_text(row, "section", document_get_text(user, "section"));
-    for (size_t i = 1; i + 1 < MM_ARRAY_LEN(most_columns); i++)
-        show_limit(row, user, most_columns[i].key, most_columns[i].key == most_columns[2].key && !exact);
-}
-
 static void users_show(const struct ctl *ctl, const json_t *document)
 {
-    json_t *users = json_object_get(document, "users"), *user;
-    json_auto_t *limits = need(json_array());
-    size_t i;
+    const json_t *users = json_object_get(document, "users");
 
     table_show(users, have_columns, MM_ARRAY_LEN(have_columns), 0, ctl->options.bytes);
     ctl_show_omitted(document);
     putchar('\n');
-    json_array_foreach(users, i, user) add_limits(limits, user, ctl->options.bytes);
-    table_show(limits, most_columns, MM_ARRAY_LEN(most_columns), 0, ctl->options.bytes);
+    table_show(users, most_columns, MM_ARRAY_LEN(most_columns), 0, ctl->options.bytes);
+    putchar('\n');
+    table_show(users, rate_columns, MM_ARRAY_LEN(rate_columns), 0, ctl->options.bytes);
     printf("\n%" PRIu64 " of %" PRIu64 " file descriptors are in use\n",
            document_get_count(document, "files"), document_get_count(document, "max_files"));
 }

@@ -76,7 +76,7 @@ END_TEST
 START_TEST(help_names_every_command)
 {
     static const char *const names[] = {
-        "list",    "info HEAP",   "clients [HEAP]", "histogram HEAP", "roots HEAP",
+        "list",    "info HEAP",   "clients [HEAP]", "threads [HEAP]", "histogram HEAP", "roots HEAP",
         "handles", "leases",       "revoke HEAP SESSION SLOT", "evict SESSION",
         "gc HEAP", "verify HEAP", "resize HEAP SIZE", "trigger",      "destroy",
         "ping",    "help",        "users",

@@ -60,13 +60,13 @@ START_TEST(list_is_a_table_of_all_pages)
 {
     RUN("list");
     assert_line(
-        "HEAP               PLAN       USED     LIVE    MAXIMUM  CLIENTS  THREADS  COLLECTIONS  CORRUPT");
+        "HEAP               PLAN       USED     LIVE    MAXIMUM  CLIENTS  GCS");
     assert_line(
-        "arbor              immix  10.0 MiB  1.5 MiB  256.0 MiB        2        0           41        -");
+        "arbor              immix  10.0 MiB  1.5 MiB  256.0 MiB        2   41");
     assert_line(
-        "ce\\x0adar\\x1b[31m  immix  10.0 MiB  1.5 MiB  256.0 MiB        2        2           41        -");
+        "ce\\x0adar\\x1b[31m  immix  10.0 MiB  1.5 MiB  256.0 MiB        2   41");
     assert_line(
-        "trees              immix  10.0 MiB  1.5 MiB  256.0 MiB        2        4           41        -");
+        "trees              immix  10.0 MiB  1.5 MiB  256.0 MiB        2   41");
     assert_no("\033");
 }
 END_TEST
@@ -101,7 +101,7 @@ START_TEST(bytes_shows_sizes_exactly)
 {
     RUN("list", "--bytes");
     assert_line(
-        "arbor              immix  10485760  1572864  268435456        2        0           41        -");
+        "arbor              immix  10485760  1572864  268435456        2   41");
 }
 END_TEST
 
@@ -226,11 +226,11 @@ END_TEST
 START_TEST(clients_names_late_threads)
 {
     RUN("clients");
-    assert_line("SESSION  CLIENT    PID  USER  HEAP   READ-ONLY  CONNECTED  HANDLES  LEASES  NOTICES  UNTAKEN");
-    assert_line("      5  web      4700  root  -              -  2 min 5 s        3       0  -              0");
-    assert_line("      6  indexer  4700  root  trees          -  2 min 5 s        3       1  all            2");
-    assert_line("SESSION  THREAD  NAME         TID  STATE  EXACT  GRANTED  LATE  SLOWEST STOP");
-    assert_line("      6       2  worker\\x0d  4712  in         -  3.0 MiB     2        1.20 s");
+    assert_line("SESSION  CLIENT    PID  USER  HEAP   CONNECTED  HANDLES  LEASES  NOTICES  DUE");
+    assert_line("      5  web      4700  root  -      2 min 5 s        3       0  -          0");
+    assert_line("      6  indexer  4700  root  trees  2 min 5 s        3       1  all        2");
+    assert_line("SESSION  CLIENT   THREAD  NAME         TID  STATE  GRANTED  LATE  SLOWEST");
+    assert_line("      6  indexer       2  worker\\x0d  4712  in     3.0 MiB     2   1.20 s");
     assert_line("late: thread 2 'worker\\x0d' (tid 4712) of 'indexer' (pid 4700) kept 2 collections waiting past the"
                 " deadline; its slowest stop took 1.20 s");
     assert_no("thread 1 'main'");
@@ -248,6 +248,31 @@ START_TEST(clients_in_json_has_threads_within)
     ck_assert_int_eq(number(json_array_get(threads, 1), "late_stops"), 2);
     ck_assert_int_eq(number(json_array_get(threads, 1), "max_stop_ns"), 1200000000);
     ck_assert_str_eq(text(json_array_get(threads, 1), "name"), "worker\r");
+}
+END_TEST
+
+START_TEST(threads_are_those_of_all_clients)
+{
+    RUN("threads");
+    assert_line("SESSION  CLIENT   THREAD  NAME         TID  STATE  GRANTED  LATE  SLOWEST");
+    assert_line("      6  indexer       2  worker\\x0d  4712  in     3.0 MiB     2   1.20 s");
+    assert_no("HANDLES");
+    ctl_run_free(&run);
+    RUN_JSON("threads", "--limit=1");
+    ck_assert_uint_eq(json_array_size(json_object_get(json, "threads")), 1);
+    ck_assert_int_eq(number(row("threads", 0), "pid"), 4700);
+    ck_assert_str_eq(text(row("threads", 0), "client"), "indexer");
+}
+END_TEST
+
+/* Names as people give them. What is rare appears where there is some. */
+START_TEST(no_table_is_wider_than_a_terminal)
+{
+    static const char *const commands[] = { "list", "clients", "threads", "users", "handles", "leases" };
+    RUN(commands[_i]);
+    for (const char *line = run.out, *end; *line != '\0' && (end = strchr(line, '\n')) != NULL; line = end + 1)
+        if (strncmp(line, "late:", 5) != 0)
+            ck_assert_msg(end - line <= 80, "%d columns: %.*s", (int)(end - line), (int)(end - line), line);
 }
 END_TEST
 
@@ -321,16 +346,16 @@ END_TEST
 START_TEST(handles_and_leases_are_tables_of_all_pages)
 {
     RUN("handles", "trees");
-    assert_line("SESSION  CLIENT   PID  SLOT  KIND    NAME        TYPE  BYTES  OFFSET");
-    assert_line("      5  web     4700     7  strong  adding\\x1b  node   24 B  0x1000");
-    assert_line("      5  web     4700     9  soft    adding\\x1b  node   24 B  0x1000");
+    assert_line("SESSION  CLIENT  SLOT  KIND    NAME        TYPE  BYTES  OFFSET");
+    assert_line("      5  web        7  strong  adding\\x1b  node   24 B  0x1000");
+    assert_line("      5  web        9  soft    adding\\x1b  node   24 B  0x1000");
     assert_no("\033");
     ck_assert_uint_eq(world.last_session, 0);
     ctl_run_free(&run);
     RUN("leases");
-    assert_line("SESSION  CLIENT    PID  SLOT  KIND       HELD  AGE  WAITERS  NAME        TYPE  BYTES  OFFSET");
-    assert_line("      6  indexer  4700     7  exclusive   yes  7 s        2  adding\\x1b  node   24 B  0x1000");
-    assert_line("      6  indexer  4700     9  exclusive     -  7 s        2  adding\\x1b  node   24 B  0x1000");
+    assert_line("SESSION  CLIENT   SLOT  KIND       HELD  AGE  WAITERS  NAME        TYPE  OFFSET");
+    assert_line("      6  indexer     7  exclusive   yes  7 s        2  adding\\x1b  node  0x1000");
+    assert_line("      6  indexer     9  exclusive     -  7 s        2  adding\\x1b  node  0x1000");
 }
 END_TEST
 
@@ -398,14 +423,18 @@ START_TEST(a_client_is_evicted_by_its_number)
 }
 END_TEST
 
-START_TEST(users_are_two_tables_of_all_pages)
+START_TEST(users_are_three_tables_of_all_pages)
 {
     RUN("users");
-    assert_line("USER  HEAPS    BYTES  CONNECTIONS  THREADS  HANDLES  LEASES  TYPES  FILES  REFUSED  HELD BACK");
-    assert_line("root      2  6.0 MiB            3        0        0       0      0     17        0          0");
-    assert_line("4242      2  6.0 MiB            3        0        0       0      0     17        5          0");
-    assert_line("root      unlimited  unlimited  unlimited    unlimited  unlimited  unlimited  unlimited  unlimited   unlimited   user");
-    assert_line("4242      2          64.0 MiB   100          100        100        100        100        1000        1000        user");
+    assert_line("USER  HEAPS    BYTES  CLIENTS  THREADS  HANDLES  LEASES  TYPES  FILES");
+    assert_line("root      2  6.0 MiB        3        0        0       0      0     17");
+    assert_line("4242      2  6.0 MiB        3        0        0       0      0     17");
+    assert_line("MAY HAVE  HEAPS     BYTES  CLIENTS  THREADS  HANDLES  LEASES  TYPES");
+    assert_line("root        any       any      any      any      any     any    any");
+    assert_line("4242          2  64.0 MiB      100      100      100     100    100");
+    assert_line("MAY DO  REQUESTS/S  CONNECTS/S  REFUSED  HELD BACK  SECTION");
+    assert_line("root           any         any        0          0  user");
+    assert_line("4242          1000        1000        5          0  user");
     assert_line("60 of 1024 file descriptors are in use");
 }
 END_TEST
@@ -449,6 +478,8 @@ static Suite *looking_suite(void)
     tcase_add_test(looking, info_in_json_has_pauses_by_kind_and_all_counters);
     tcase_add_test(looking, clients_names_late_threads);
     tcase_add_test(looking, clients_in_json_has_threads_within);
+    tcase_add_test(looking, threads_are_those_of_all_clients);
+    tcase_add_loop_test(looking, no_table_is_wider_than_a_terminal, 0, 6);
     tcase_add_test(looking, clients_of_one_heap_are_those_it_asks_for);
     tcase_add_test(looking, a_histogram_has_most_bytes_first_and_sums);
     tcase_add_loop_test(looking, a_histogram_is_sorted_as_asked, 0, MM_ARRAY_LEN(sorts));
@@ -461,7 +492,7 @@ static Suite *looking_suite(void)
     tcase_add_test(looking, pages_of_handles_that_do_not_go_on_are_an_error);
     tcase_add_test(looking, a_lease_is_revoked_by_its_two_numbers);
     tcase_add_test(looking, a_client_is_evicted_by_its_number);
-    tcase_add_test(looking, users_are_two_tables_of_all_pages);
+    tcase_add_test(looking, users_are_three_tables_of_all_pages);
     tcase_add_test(looking, users_in_json_have_null_where_nothing_bounds_them);
     tcase_add_test(looking, pages_of_users_that_do_not_go_on_are_an_error);
     suite_add_tcase(suite, looking);

@@ -2,6 +2,7 @@
 #include "client/ctl/text.h"
 
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "shm/base.h"
@@ -82,6 +83,28 @@ START_TEST(without_a_locale_a_character_is_one_column)
 }
 END_TEST
 
+static void expect_short(const char *text, size_t columns, const char *expected)
+{
+    char short_one[64];
+
+    snprintf(short_one, sizeof(short_one), "%s", text);
+    text_shorten(short_one, columns);
+    ck_assert_str_eq(short_one, expected);
+    ck_assert_uint_le(text_columns(short_one), columns);
+}
+
+START_TEST(what_is_too_wide_ends_in_two_dots)
+{
+    expect_short("trees", 5, "trees");
+    expect_short("concurrentstickyimmix", 8, "concur..");
+    expect_short("größenordnung", 8, "größen..");
+    ck_assert_ptr_nonnull(setlocale(LC_CTYPE, "C.UTF-8"));
+    expect_short("木木木木木", 8, "木木木..");
+    expect_short("木木木木木", 9, "木木木..");
+    expect_short("", 8, "");
+}
+END_TEST
+
 static Suite *text_suite(void)
 {
     Suite *suite = suite_create("text");
@@ -91,6 +114,7 @@ static Suite *text_suite(void)
     tcase_add_test(escape, every_single_byte_comes_out_printable);
     tcase_add_test(escape, what_is_no_utf8_is_replaced_byte_by_byte);
     tcase_add_test(columns, columns_count_characters_by_their_width);
+    tcase_add_test(columns, what_is_too_wide_ends_in_two_dots);
     tcase_add_test(columns, without_a_locale_a_character_is_one_column);
     suite_add_tcase(suite, escape);
     suite_add_tcase(suite, columns);
