@@ -232,16 +232,18 @@ static Suite *rlimit_suite(void)
 
     tcase_set_timeout(daemons, 60);
     tcase_add_test(daemons, a_heap_over_the_daemons_file_size_is_refused);
-#if !defined(__SANITIZE_ADDRESS__) /* which takes 16 TiB of it */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which take 16 TiB of it */
     tcase_add_test(daemons, heaps_beyond_the_daemons_address_space_are_refused);
 #endif
     suite_add_tcase(suite, daemons);
     tcase_set_timeout(clients, 60);
-#if !defined(__SANITIZE_ADDRESS__)
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     tcase_add_test(clients, a_client_without_address_space_is_told_and_goes_on);
 #endif
     tcase_add_test(clients, a_client_without_descriptors_is_told_and_goes_on);
+#if !defined(__SANITIZE_THREAD__) /* whose own memory would be locked, too */
     tcase_add_test(clients, a_client_that_may_not_lock_an_arena_is_told_and_goes_on);
+#endif
     suite_add_tcase(suite, clients);
     return suite;
 }
