@@ -128,9 +128,12 @@ static __attribute__((noinline)) void take(struct thread *th, const void *object
 
     sample.depth = profile_stack_take(caller, stack);
     sample.weight = profile_weight(one->passed_bytes, th->profiler->interval);
-    if (!hold_owns(th, object) && row_begin(th, SHM_ROW_WEAK, object, "profile", &sample.row) != MMGC_OK)
+    bool watch = !hold_owns(th, object) && profile_table_watches();
+    if (watch && row_begin(th, SHM_ROW_WEAK, object, "profile", &sample.row) != MMGC_OK)
         sample.row = (struct row){ 0, 0 };
     profile_lock();
+    if (watch && sample.row.slot == 0)
+        profile_table_lacks_rows();
     if (th->profiler->run == at_load_relaxed(&profile_run)) /* else it came too late */
         (void)profile_table_add(&sample, &watched);
     profile_unlock();

@@ -3,14 +3,16 @@
  *   B1  a bucket stays where it is until the table is cleared, after all that point to it
  *   B2  a live sample's heap is open: closing it takes the sample out first
  *   B3  rows that collections have cleared are ended when the row of samples is full and when a profile is written: as many as live, twice
- *       over, is all there ever is; never more than LIVE_MAX */
+ *       over, is all there ever is; never more than LIVE_MAX
+ *   B4  where no row is to be had none is asked for until as many samples have come as are watched: asking is a call to the daemon, and looking who
+ *       has died since takes as long as there are many */
 #include "client/profile_table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define BUCKETS 4096u
-#define LIVE_MAX (1u << 17)
+#define LIVE_MAX (1u << 16)          /* at one in 512 KiB, as many as the largest heap holds */
 
 struct bucket {
     struct bucket *next;
@@ -32,7 +34,8 @@ static struct bucket *buckets[BUCKETS];
 static size_t bucket_count, frame_count;
 static struct live *lives;
 static size_t live_count, live_capacity;
-static uint64_t samples, unwatched;
+static uint64_t unwatched;
+static _Atomic uint64_t samples, watch_from; /* stored under the lock; no row is to be begun before there are so many: B4 */
 
 static uint64_t hash_of(const uintptr_t *stack, uint32_t depth)
 {
@@ -101,10 +104,21 @@ static bool room_for_one(void)
     size_t capacity = live_capacity == 0 ? 256 : 2 * live_capacity;
     struct live *more = capacity <= LIVE_MAX ? reallocarray(lives, capacity, sizeof(*lives)) : NULL;
     if (more == NULL)
-        return live_count < live_capacity;
+        return false;
     lives = more;
     live_capacity = capacity;
     return true;
+}
+
+bool profile_table_watches(void)
+{
+    return at_load_relaxed(&samples) >= at_load_relaxed(&watch_from);
+}
+
+void profile_table_lacks_rows(void)
+{
+    sweep();
+    at_store_relaxed(&watch_from, at_load_relaxed(&samples) + MM_MAX(live_count, (size_t)256)); /* B4 */
 }
 
 bool profile_table_add(const struct profile_sample *sample, bool *ret_watched)
@@ -114,10 +128,12 @@ bool profile_table_add(const struct profile_sample *sample, bool *ret_watched)
     *ret_watched = false;
     if (b == NULL)
         return false;
-    samples++;
+    at_store_relaxed(&samples, at_load_relaxed(&samples) + 1);
     b->values[PROFILE_ALLOC_OBJECTS] += sample->weight;
     b->values[PROFILE_ALLOC_SPACE] += sample->weight * (double)sample->bytes;
-    if (sample->row.slot != 0 && room_for_one()) {
+    if (sample->row.slot != 0 && !room_for_one()) {
+        profile_table_lacks_rows();
+    } else if (sample->row.slot != 0) {
         lives[live_count++] = (struct live){ sample->heap, sample->row, b, sample->weight, sample->bytes };
         *ret_watched = true;
     }
@@ -127,7 +143,7 @@ bool profile_table_add(const struct profile_sample *sample, bool *ret_watched)
 
 uint64_t profile_table_samples(void)
 {
-    return samples;
+    return at_load_relaxed(&samples);
 }
 
 void profile_table_leave(struct mmgc_heap *heap)
@@ -172,7 +188,7 @@ bool profile_table_copy(struct profile_copy *ret_copy)
 
     if (row == NULL)
         return false;
-    *ret_copy = (struct profile_copy){ row, bucket_count, samples, unwatched };
+    *ret_copy = (struct profile_copy){ row, bucket_count, at_load_relaxed(&samples), unwatched };
     uintptr_t *frames = (uintptr_t *)(void *)((char *)row + row_bytes);
     count_in_use();
     for (size_t i = 0; i < BUCKETS; i++)
@@ -200,5 +216,7 @@ void profile_table_clear(bool forked)
         }
     memset(buckets, 0, sizeof(buckets));
     bucket_count = frame_count = 0;
-    samples = unwatched = 0;
+    unwatched = 0;
+    at_store_relaxed(&samples, 0);
+    at_store_relaxed(&watch_from, 0);
 }

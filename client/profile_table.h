@@ -2,7 +2,7 @@
 #pragma once
 /* Profile, its table: what was sampled, by call stack, and weak rows of what may still live.
  *   Owner    the process; one table
- *   Threads  under the profile's lock (client/profile.h), all of it                                       */
+ *   Threads  under the profile's lock (client/profile.h), all but profile_table_watches()                  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +31,9 @@ struct profile_copy {                        /* free(rows) */
     uint64_t samples, unwatched;             /* ever; of them, those that nobody can say of whether they live */
 };
 
+/* Whether a row is worth to be begun now; and none could be. */
+bool profile_table_watches(void);
+void profile_table_lacks_rows(void);
 /* False: no memory, or the table of rows is full: the sample is not there, or its row is still the caller's to end. */
 bool profile_table_add(const struct profile_sample *sample, bool *ret_watched);
 /* What there is now. False: no memory. */
