@@ -10,7 +10,7 @@
  *   Lives     Each sampled object has a weak reference (mmgc/handle.h; `mmgcctl handles` shows them, called "profile"). What collections have
  *             not cleared counts as in use: mmgc_gc() before writing if it is to be exact. What was made with a hold open counts as
  *             allocated only. What lived when its heap was closed here stays in use: heaps outlive their clients
- *   Cost      None while no profile is taken; a few tenths of a per cent with the default interval (docs/profiling.md)
+ *   Cost      None while no profile is taken; about a per cent of allocating alone with the default interval (docs/profiling.md)
  *   File      What pprof reads (profile.proto): alloc_objects, alloc_space, inuse_objects, inuse_space. Addresses have no names yet: `go tool
  *             pprof FILE` finds them in the programs, `mmgcctl profile FILE` adds them and shows the most
  *   Environment  MMGC_PROFILE=FILE[,interval=BYTES] starts a profile at the first mmgc_connect(), and writes it when the last client
