@@ -18,15 +18,15 @@ static bool grow(void **row, size_t count, size_t bytes)
 /* ADD(row of pointers, its count, Type, TYPE): a new message of that type at the row's end, or NULL. */
 #define ADD(row, n, Type, TYPE)                                              \
     (__extension__({                                                         \
-        Mmgc__Pprof__##Type *added = malloc(sizeof(*added));                 \
-        if (added == NULL || !grow((void **)&(row), (n), sizeof(added))) {   \
-            free(added);                                                     \
-            added = NULL;                                                    \
+        Mmgc__Pprof__##Type *one = malloc(sizeof(*one));                     \
+        if (one == NULL || !grow((void **)&(row), (n), sizeof(one))) {       \
+            free(one);                                                       \
+            one = NULL;                                                      \
         } else {                                                             \
-            *added = (Mmgc__Pprof__##Type)MMGC__PPROF__##TYPE##__INIT;       \
-            (row)[(n)++] = added;                                            \
+            *one = (Mmgc__Pprof__##Type)MMGC__PPROF__##TYPE##__INIT;         \
+            (row)[(n)++] = one;                                              \
         }                                                                    \
-        added;                                                               \
+        one;                                                                 \
     }))
 
 pprof_profile *pprof_new(void)
@@ -67,32 +67,18 @@ const char *pprof_text(const pprof_profile *p, int64_t index)
     return index >= 0 && (uint64_t)index < p->n_string_table ? p->string_table[index] : "";
 }
 
-pprof_mapping *pprof_add_mapping(pprof_profile *p)
-{
-    pprof_mapping *mapping = ADD(p->mapping, p->n_mapping, Mapping, MAPPING);
-
-    if (mapping != NULL)
-        mapping->id = p->n_mapping;
-    return mapping;
-}
-
-pprof_location *pprof_add_location(pprof_profile *p)
-{
-    pprof_location *location = ADD(p->location, p->n_location, Location, LOCATION);
-
-    if (location != NULL)
-        location->id = p->n_location;
-    return location;
-}
-
-pprof_function *pprof_add_function(pprof_profile *p)
-{
-    pprof_function *function = ADD(p->function, p->n_function, Function, FUNCTION);
-
-    if (function != NULL)
-        function->id = p->n_function;
-    return function;
-}
+/* DEFINE_ADD(name, Type, TYPE): pprof_add_<name>(), of what has its place for an id. */
+#define DEFINE_ADD(name, Type, TYPE)                          \
+    pprof_##name *pprof_add_##name(pprof_profile *p)          \
+    {                                                         \
+        pprof_##name *added = ADD(p->name, p->n_##name, Type, TYPE); \
+        if (added != NULL)                                    \
+            added->id = p->n_##name;                          \
+        return added;                                         \
+    }
+DEFINE_ADD(mapping, Mapping, MAPPING)
+DEFINE_ADD(location, Location, LOCATION)
+DEFINE_ADD(function, Function, FUNCTION)
 
 pprof_line *pprof_add_line(pprof_location *location)
 {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """mmgcctl profile: a client's profile is what pprof reads, and gets the names that the program's own tools know; read with a decoder that is
-nothing of ours. Usage: test_profile.py PROGRAM"""
+nothing of ours. Usage: test_profile.py PROGRAM NO_LIBUNWIND"""
 import contextlib
 import json
 import os
@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / 'support'))
 import live  # noqa: E402
 import pprof  # noqa: E402
 
-PROGRAM = pathlib.Path(sys.argv.pop(1))
+PROGRAM, NO_LIBUNWIND = pathlib.Path(sys.argv.pop(1)), sys.argv.pop(1)
 MMGCCTL = live.BUILD / 'client' / 'ctl' / 'mmgcctl'
 ROUNDS = 2000
 TYPES = [('alloc_objects', 'count'), ('alloc_space', 'bytes'), ('inuse_objects', 'count'), ('inuse_space', 'bytes')]
@@ -24,11 +24,11 @@ HAS_DW = 'compiled without elfutils' not in MMGCCTL.read_bytes().decode('latin-1
 
 
 @contextlib.contextmanager
-def profiled(interval=1, rounds=ROUNDS, program=PROGRAM):
+def profiled(interval=1, rounds=ROUNDS, program=PROGRAM, **environment):
     """The file that @program wrote."""
     with live.Daemon() as daemon, tempfile.TemporaryDirectory() as place:
         path = pathlib.Path(place) / 'profile'
-        live.run(program, daemon.socket, rounds, env=dict(os.environ, MMGC_PROFILE=f'{path},interval={interval}'))
+        live.run(program, daemon.socket, rounds, env=dict(os.environ, MMGC_PROFILE=f'{path},interval={interval}', **environment))
         yield path
 
 
@@ -118,6 +118,18 @@ def a_profile_with_names_is_written_compressed_and_read_again():
         live.expect(rows(shown(out)), rows(before))
 
 
+def without_libunwind_the_c_library_walks():
+    need_names()
+    if live.sanitized():
+        raise live.Skip('a sanitizer has to be loaded first')
+    with profiled(LD_PRELOAD=NO_LIBUNWIND) as path:
+        document = shown(path)
+        live.expect('stacks by backtrace()' in document['comment'], True)
+        got = rows(document)
+        live.expect([got[name]['share'] for name in ('quarter', 'three_quarters')], [0.25, 0.75])
+        live.expect(got['main']['with_called_share'], 1)
+
+
 def few_samples_say_the_same_on_average():
     need_names()
     with profiled(interval=1024, rounds=60000) as path:
@@ -169,5 +181,5 @@ if __name__ == '__main__':
     sys.exit(live.main([
         what_a_client_writes_is_a_profile, the_program_comes_first_with_its_build_id, leaves_are_the_callers_of_the_library,
         functions_are_shown_with_what_they_allocated, what_lives_is_shown_by_itself,
-        a_profile_with_names_is_written_compressed_and_read_again, few_samples_say_the_same_on_average,
+        a_profile_with_names_is_written_compressed_and_read_again, without_libunwind_the_c_library_walks, few_samples_say_the_same_on_average,
         a_program_that_was_built_anew_gives_no_names, what_is_no_profile_is_refused, a_damaged_profile_is_refused_or_shown]))
