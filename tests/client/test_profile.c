@@ -460,7 +460,7 @@ START_TEST(a_child_of_the_environments_has_a_file_of_its_own)
     pid_t pid = fork();
     if (pid == 0) {
         use_heap(2);
-        exit(0);
+        _exit(0);
     }
     int status = 0;
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -473,6 +473,34 @@ START_TEST(a_child_of_the_environments_has_a_file_of_its_own)
     snprintf(path, sizeof(path), "%s/profile", daemon_directory(mmgcd));
     p = read_file(path);
     ck_assert_int_eq(sum(p, FEW, ALLOC_OBJECTS), 7);
+    pprof_free(p);
+    unlink(path);
+    daemon_stop(mmgcd);
+}
+END_TEST
+
+START_TEST(a_program_that_just_exits_has_its_profile_written)
+{
+    char value[512], path[512];
+
+    mmgcd = daemon_start(NULL);
+    snprintf(path, sizeof(path), "%s/profile", daemon_directory(mmgcd));
+    snprintf(value, sizeof(value), "%s,interval=1", path);
+    setenv("MMGC_PROFILE", value, 1);
+    pid_t pid = fork(); /* of a process that was no client */
+    if (pid == 0) {
+        ck_assert_ok(mmgc_connect(daemon_socket(mmgcd), "test", &client));
+        open_both(0);
+        for (int i = 0; i < 5; i++)
+            few(t, node_type, 0);
+        exit(0);
+    }
+    int status = 0;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    pprof_profile *p = read_file(path);
+    ck_assert_int_eq(sum(p, FEW, ALLOC_OBJECTS), 5);
+    ck_assert_int_eq(sum(p, FEW, INUSE_OBJECTS), 5);
     pprof_free(p);
     unlink(path);
     daemon_stop(mmgcd);
@@ -502,6 +530,7 @@ static Suite *make(void)
     tcase_add_test(once, a_profile_outlives_the_daemon);
     tcase_add_test(once, misuse_is_said);
     tcase_add_test(environment, the_environment_starts_one_and_disconnecting_writes_it);
+    tcase_add_test(environment, a_program_that_just_exits_has_its_profile_written);
     tcase_add_test(environment, a_child_of_the_environments_has_a_file_of_its_own);
     suite_add_tcase(s, plans_case);
     suite_add_tcase(s, once);
