@@ -481,7 +481,7 @@ END_TEST
 
 START_TEST(a_program_that_just_exits_has_its_profile_written)
 {
-    char value[512], path[512];
+    char path[512], value[sizeof(path) + 16];
 
     mmgcd = daemon_start(NULL);
     snprintf(path, sizeof(path), "%s/profile", daemon_directory(mmgcd));
