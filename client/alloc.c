@@ -17,6 +17,7 @@
 #include "client/grant.h"
 #include "client/hold.h"
 #include "client/large.h"
+#include "client/profile.h"
 #include "client/reserve.h"
 #include "client/safepoint.h"
 #include "client/span.h"
@@ -241,13 +242,26 @@ static inline char *take_on(struct thread *th, uint64_t bytes)
     return due || bytes > left || bytes > MMGC_SMALL_MAX ? NULL : span_take(bump, bytes);
 }
 
-/* Of its own, so that cells, of which every one comes through mmgc_new_slow_(), keep no registers for it. */
-static __attribute__((noinline)) void *new_on(struct mmgc_thread *t, mmgc_type type, uint32_t length)
+static inline void *new_unsampled(struct mmgc_thread *t, mmgc_type type, uint32_t length)
 {
     if (hold_is_open(thread_of(t)))
         return hold_new(t, type, length);
     char *p = take_on(thread_of(t), mmgc_size(type, length));
     return p != NULL ? alloc_finish(p, type->header | (uint64_t)length << 32) : new_slowly(t, type, length);
+}
+
+static __attribute__((noinline)) void *new_sampled(struct mmgc_thread *t, mmgc_type type, uint32_t length, const void *caller)
+{
+    struct profile_one one;
+
+    profile_before(thread_of(t), mmgc_size(type, length), &one);
+    return profile_after(thread_of(t), new_unsampled(t, type, length), &one, caller);
+}
+
+/* Of its own, so that cells, of which every one comes through mmgc_new_slow_(), keep no registers for it. */
+static __attribute__((noinline)) void *new_on(struct mmgc_thread *t, mmgc_type type, uint32_t length, const void *caller)
+{
+    return profile_is_on() ? new_sampled(t, type, length, caller) : new_unsampled(t, type, length);
 }
 
 void *mmgc_new_slow_(struct mmgc_thread *t, mmgc_type type, uint32_t length)
@@ -263,5 +277,5 @@ void *mmgc_new_slow_(struct mmgc_thread *t, mmgc_type type, uint32_t length)
             return alloc_finish(p, type->header | (uint64_t)length << 32);
         }
     }
-    return new_on(t, type, length);
+    return new_on(t, type, length, __builtin_return_address(0));
 }

@@ -9,6 +9,7 @@
 
 #include "client/error.h"
 #include "client/fork.h"
+#include "client/profile.h"
 #include "shm/barrier.h"
 
 #define DEFAULT_SOCKET "/run/mmgcd/mmgcd.sock"
@@ -51,6 +52,7 @@ int mmgc_connect(const char *socket_path, const char *name, struct mmgc_client *
     client->next = client_list;
     client_list = client;
     fork_unlock();
+    profile_client_comes();
     *ret_client = client;
     return MMGC_OK;
 }
@@ -65,8 +67,11 @@ void mmgc_disconnect(struct mmgc_client *client)
         link = &(*link)->next;
     if (*link == client)
         *link = client->next;
+    bool last = client_list == NULL;
     connection_close(&client->connection); /* in the same piece: a child closes what is in the list */
     fork_unlock();
+    if (last)
+        profile_clients_gone();
     client_free(client);
 }
 

@@ -7,6 +7,7 @@
 #include "client/alloc.h"
 #include "client/hold.h"
 #include "client/large.h"
+#include "client/profile.h"
 #include "client/thread.h"
 #include "shm/units.h"
 
@@ -45,19 +46,30 @@ static void *new_in(struct thread *th, mmgc_type type, uint64_t bytes, uint64_t 
     return thread_fail(th, error_set(MMGC_E_INVALID, "there is no space %d", (int)space));
 }
 
-void *mmgc_new_in(struct mmgc_thread *t, mmgc_type type, uint32_t length, enum mmgc_space space)
+static void *new_elsewhere(struct mmgc_thread *t, mmgc_type type, uint32_t length, enum mmgc_space space)
 {
-    if (t == NULL || type == NULL)
-        return NULL;
-    if (space == MMGC_SPACE_DEFAULT)
-        return mmgc_new_array(t, type, length);
     struct thread *th = thread_of(t);
     uint64_t bytes = mmgc_size(type, length), header = type->header | (uint64_t)length << 32;
     int r = alloc_check(t, type, bytes);
+
     if (r != MMGC_OK)
         return thread_fail(th, r);
     if (!hold_is_open(th))
         return new_in(th, type, bytes, header, space);
     r = hold_afford(th, bytes);
     return r == MMGC_OK ? hold_welcome(t, new_in(th, type, bytes, header, space), bytes) : thread_fail(th, r);
+}
+
+void *mmgc_new_in(struct mmgc_thread *t, mmgc_type type, uint32_t length, enum mmgc_space space)
+{
+    struct profile_one one;
+
+    if (t == NULL || type == NULL)
+        return NULL;
+    if (space == MMGC_SPACE_DEFAULT)
+        return mmgc_new_array(t, type, length);
+    if (!profile_is_on())
+        return new_elsewhere(t, type, length, space);
+    profile_before(thread_of(t), mmgc_size(type, length), &one);
+    return profile_after(thread_of(t), new_elsewhere(t, type, length, space), &one, __builtin_return_address(0));
 }

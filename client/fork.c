@@ -13,6 +13,7 @@
 
 #include "client/client.h"
 #include "client/heap.h"
+#include "client/profile.h"
 #include "client/thread.h"
 #include "client/write_barrier.h"
 
@@ -77,12 +78,25 @@ static void in_child(void)
     }
     client_list = NULL;
     heap_list = NULL; /* F3 */
+    profile_in_child();
+    fork_unlock();
+}
+
+static void before(void)
+{
+    fork_lock();
+    profile_lock();
+}
+
+static void in_parent(void)
+{
+    profile_unlock();
     fork_unlock();
 }
 
 static void watch(void)
 {
-    (void)pthread_atfork(fork_lock, fork_unlock, in_child);
+    (void)pthread_atfork(before, in_parent, in_child);
 }
 
 void fork_watch(void)

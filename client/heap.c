@@ -15,6 +15,7 @@
 #include "client/fork.h"
 #include "client/layout.h"
 #include "client/leak.h"
+#include "client/profile.h"
 #include "client/row.h"
 #include "client/thread.h"
 #include "shm/units.h"
@@ -278,6 +279,7 @@ void mmgc_heap_close(struct mmgc_heap *heap)
     if (heap == NULL || heap->generation != fork_generation)
         return;
     thread_detach_all(heap);
+    profile_heap_closes(heap);
     if (heap->report_leaks)
         leak_report(heap);
     fork_lock();

@@ -17,6 +17,7 @@
 
 #include "client/error.h"
 #include "client/hold_lines.h"
+#include "client/profile.h"
 #include "client/span.h"
 #include "client/stow.h"
 #include "client/write_barrier.h"
@@ -70,6 +71,8 @@ static void bump_end(struct thread *th)
         at_store_release(&th->m->held, 0); /* after the copy */
     } else {
         th->m->lines = hold_innermost(th)->bump;
+        if (profile_is_on()) /* its point was drawn anew for the inner one, and is again: profile_before() has to be asked */
+            span_word_store(&th->m->lines.limit, th->m->lines.cursor);
     }
 }
 

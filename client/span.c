@@ -14,7 +14,7 @@
 
 #define ZERO_AHEAD_BYTES 2048u /* in cache until they are used; S7 found 1 to 4 KiB best */
 
-struct shm_bump *span_bump(struct thread *th, enum shm_grant_class class)
+struct shm_bump *span_bump(const struct thread *th, enum shm_grant_class class)
 {
     bool parked = class == SHM_GRANT_LINES && hold_is_open(th); /* m->lines is the hold's */
 

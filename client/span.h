@@ -11,7 +11,7 @@
 struct thread;
 
 /* The bump of @class, any but LARGE. */
-struct shm_bump *span_bump(struct thread *th, enum shm_grant_class class);
+struct shm_bump *span_bump(const struct thread *th, enum shm_grant_class class);
 /* The bump's words are plain pointers for the fast path's sake. */
 static inline void span_word_store(char **word, char *value)
 {

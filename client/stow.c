@@ -20,6 +20,7 @@
 #include "client/error.h"
 #include "client/hold.h"
 #include "client/layout.h"
+#include "client/profile.h"
 #include "client/reserve.h"
 #include "client/span.h"
 #include "client/write_barrier.h"
@@ -612,8 +613,10 @@ static int stow(struct thread *th, uint32_t to, const struct roots *roots, bool 
 {
     struct hold_pool *pool = &th->holds->pool;
     struct stow s = { .th = th, .to = to, .pool = pool, .owners = pool->owners, .base = th->m->base };
-    int r = waits ? look_ahead(&s, roots) : MMGC_OK;
 
+    if (profile_is_on())
+        profile_pause(th);
+    int r = waits ? look_ahead(&s, roots) : MMGC_OK;
     if (r == MMGC_OK)
         r = copy_all(&s, roots);
     for (unsigned attempt = 0; r != MMGC_OK && s.lacks && waits && attempt < ATTEMPTS; attempt++) {
@@ -624,6 +627,8 @@ static int stow(struct thread *th, uint32_t to, const struct roots *roots, bool 
     }
     if (r == MMGC_OK)
         look_back(&s);
+    if (profile_is_on())
+        profile_resume(th);
     free(s.frames);
     return r;
 }

@@ -93,6 +93,7 @@ static void heap_unlink(struct thread *th)
 static void thread_free(struct thread *th)
 {
     free(th->stacks);
+    free(th->profiler);
     hold_free(th);
     free(th);
 }

@@ -59,6 +59,7 @@ struct thread {
     uint64_t log_lines;                      /* m->log_lines, but with a hold open */
     struct holds *holds;                     /* NULL before the first (hold.h) */
     uint32_t hold_depth;                     /* that are open */
+    struct profiler *profiler;               /* NULL: never sampled (profile_sample.c) */
     int error;                               /* mmgc_thread_error() */
     uint32_t local_top;                      /* slots of locals in use; slot 0 never is */
     uint64_t reserve_left;                   /* bytes still promised (reserve.c) */

@@ -23,11 +23,12 @@ enum ctl_sort { CTL_SORT_BYTES, CTL_SORT_OBJECTS, CTL_SORT_NAME };
 
 struct ctl_options {
     const char *socket;
-    const char *operand;                      /* the heap, or help's command; NULL: none given */
+    const char *operand;                      /* the heap, the file, or help's command; NULL: none given */
     uint64_t timeout_ns;                      /* 0: no end */
     uint64_t limit;                           /* rows shown at most */
     enum ctl_sort sort;
-    bool json, bytes, force;
+    bool json, bytes, force, in_use;
+    const char *output;                       /* a file; NULL: none */
     uint64_t size_bytes;                      /* the second operand */
     uint64_t client, slot;                    /* of revoke and evict; client, of handles: this session alone, 0: all */
     uint64_t grow_bytes, up_to_bytes;         /* 0: does not grow; no bound */
@@ -40,7 +41,10 @@ struct ctl {
     enum ctl_exit exit;
 };
 
-enum ctl_takes { CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_CLIENT, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
+enum ctl_takes {
+    CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_CLIENT, CTL_TAKES_FILE, CTL_MAY_TAKE_HEAP,
+    CTL_MAY_TAKE_COMMAND
+};
 enum ctl_option {                             /* those that some commands have; bits */
     CTL_OPTION_LIMIT = 1,
     CTL_OPTION_SORT = 2,
@@ -48,6 +52,7 @@ enum ctl_option {                             /* those that some commands have; 
     CTL_OPTION_BYTES = 8,
     CTL_OPTION_GROW = 16,
     CTL_OPTION_CLIENT = 32,
+    CTL_OPTION_PROFILE = 256,
 };
 
 struct ctl_command {
@@ -61,7 +66,7 @@ struct ctl_command {
     void (*show)(const struct ctl *ctl, const json_t *document);
 };
 extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_threads, ctl_users, ctl_histogram, ctl_roots, ctl_handles, ctl_leases,
-    ctl_revoke, ctl_evict, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
+    ctl_revoke, ctl_evict, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_profile, ctl_ping, ctl_help;
 extern const struct ctl_command *const ctl_commands[];         /* ends with NULL */
 const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is none */
 

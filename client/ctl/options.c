@@ -23,12 +23,14 @@
     X("client",  'C', "SESSION", CTL_OPTION_CLIENT, "what this client has alone; `mmgcctl clients` shows its number") \
     X("grow",    'G', "SIZE", CTL_OPTION_GROW,   "a full heap's limit is raised by this: 64M, 1G; 0, the default: it is collected") \
     X("up-to",   'U', "SIZE", CTL_OPTION_GROW,   "and not beyond this; then it is collected")                   \
+    X("output",  'o', "FILE", CTL_OPTION_PROFILE, "write the profile there, compressed, with the names that were found") \
+    X("in-use",  'u', NULL,   CTL_OPTION_PROFILE, "show what was not yet found dead, not all that was allocated") \
     X("force",   'f', NULL,   CTL_OPTION_FORCE,  "even if the heap has clients: they get MMGC_E_HEAP_GONE")     \
     X("help",    'h', NULL,   0,                 "print this")                                                  \
     X("version", 'V', NULL,   0,                 "print the version")
 /* clang-format on */
 
-#define SHORT_OPTIONS "s:t:jn:bfhV" /* those of one letter that people may use */
+#define SHORT_OPTIONS "s:t:jn:bo:fhV" /* those of one letter that people may use */
 
 struct option_row {
     const char *name;
@@ -95,6 +97,8 @@ static bool take_option(struct line *line, int letter, const char *argument)
     case 'j': options->json = true; return true;
     case 'b': options->bytes = true; return true;
     case 'f': options->force = true; return true;
+    case 'u': options->in_use = true; return true;
+    case 'o': options->output = argument; return true;
     case 'h': line->help = true; return true;
     case 'V': line->version = true; return true;
     case 'S': return take_sort(line, argument);
@@ -153,9 +157,11 @@ static bool check_operands(const struct ctl_command *command, int count, const c
     if (takes_heap(command) && count == 0)
         return wrong("%s needs a heap's name: mmgcctl %s; `mmgcctl list` shows those there are",
                      command->name, command->synopsis);
+    if (command->takes == CTL_TAKES_FILE && count == 0)
+        return wrong("%s needs a file's name: mmgcctl %s", command->name, command->synopsis);
     if (count > 1 && command->takes != CTL_TAKES_HEAP_AND_SIZE && command->takes != CTL_TAKES_LEASE)
         return wrong("%s takes one name only: mmgcctl %s", command->name, command->synopsis);
-    if (count == 0)
+    if (count == 0 || command->takes == CTL_TAKES_FILE)
         return true;
     if (command->takes == CTL_MAY_TAKE_COMMAND)
         return ctl_command_find(operand) != NULL || wrong("there is no command '%s'", operand);

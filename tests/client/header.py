@@ -22,6 +22,7 @@ PROGRAM = r'''
 #include <mmgc/handle.h>
 #include <mmgc/mmgc.h>
 #include <mmgc/notice.h>
+#include <mmgc/profile.h>
 struct node { mmgc_ref left, right; int64_t value; };
 struct leaf { int64_t value; };
 int define(struct mmgc_heap *heap, mmgc_type *type);

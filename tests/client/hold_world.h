@@ -87,7 +87,7 @@ static mmgc_hold begin_with(enum mmgc_hold_policy policy, uint64_t budget_bytes)
     return hold;
 }
 
-static mmgc_hold begin(void)
+static __attribute__((unused)) mmgc_hold begin(void)
 {
     return begin_with(MMGC_HOLD_STOW, 0);
 }
@@ -97,7 +97,7 @@ static inline void end(mmgc_hold hold)
     ck_assert_ok(mmgc_hold_end(t, hold, NULL, 0));
 }
 
-static struct node *end_keeping(mmgc_hold hold, void *object)
+static __attribute__((unused)) struct node *end_keeping(mmgc_hold hold, void *object)
 {
     void *kept[1] = { object };
 
@@ -115,7 +115,7 @@ static struct node *node_new(int64_t value)
     return n;
 }
 
-static struct node *pair_new(int64_t value, struct node *left, struct node *right)
+static __attribute__((unused)) struct node *pair_new(int64_t value, struct node *left, struct node *right)
 {
     struct node *n = node_new(value); /* in a hold, where nothing moves */
 
@@ -125,7 +125,7 @@ static struct node *pair_new(int64_t value, struct node *left, struct node *righ
 }
 
 /* A list of @length nodes that counts down to 0, in the hold. A local root has it meanwhile. */
-static struct node *list_new(int64_t length)
+static __attribute__((unused)) struct node *list_new(int64_t length)
 {
     mmgc_scope scope = mmgc_scope_open(t);
     mmgc_local list = mmgc_local_new(t, NULL);
@@ -140,7 +140,7 @@ static struct node *list_new(int64_t length)
     return first;
 }
 
-static int64_t list_length(struct node *n)
+static __attribute__((unused)) int64_t list_length(struct node *n)
 {
     int64_t length = 0, next = n == NULL ? 0 : n->value;
 
@@ -150,7 +150,7 @@ static int64_t list_length(struct node *n)
     return length;
 }
 
-static bool is_held(const void *object)
+static __attribute__((unused)) bool is_held(const void *object)
 {
     return hold_owns(thread_of(t), object);
 }

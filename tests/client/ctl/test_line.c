@@ -79,7 +79,7 @@ START_TEST(help_names_every_command)
         "list",    "info HEAP",   "clients [HEAP]", "threads [HEAP]", "histogram HEAP", "roots HEAP",
         "handles", "leases",       "revoke HEAP SESSION SLOT", "evict SESSION",
         "gc HEAP", "verify HEAP", "resize HEAP SIZE", "trigger",      "destroy",
-        "ping",    "help",        "users",
+        "ping",    "help",        "users",  "profile",
     };
     struct ctl_run run = ctl_run(NOWHERE, "--help", NULL);
 
