@@ -9,8 +9,10 @@
 #include <string.h>
 
 const struct ctl_command *const ctl_commands[] = {
-    &ctl_list, &ctl_info,   &ctl_clients, &ctl_threads, &ctl_users,   &ctl_histogram, &ctl_roots, &ctl_handles, &ctl_leases, &ctl_revoke, &ctl_evict,
-    &ctl_gc,   &ctl_verify, &ctl_resize,  &ctl_trigger, &ctl_destroy,   &ctl_profile, &ctl_ping,  &ctl_help,    NULL,
+#define CTL_COMMAND_ROW(name) &ctl_##name,
+    CTL_COMMANDS(CTL_COMMAND_ROW)
+#undef CTL_COMMAND_ROW
+    NULL,
 };
 
 const struct ctl_command *ctl_command_find(const char *name)

@@ -65,8 +65,31 @@ struct ctl_command {
     enum mmgc_error (*ask)(struct ctl *ctl, json_t *document);
     void (*show)(const struct ctl *ctl, const json_t *document);
 };
-extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_threads, ctl_users, ctl_histogram, ctl_roots, ctl_handles, ctl_leases,
-    ctl_revoke, ctl_evict, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_profile, ctl_ping, ctl_help;
+/* All there are, in the order in which help shows them. */
+#define CTL_COMMANDS(X) \
+    X(list) \
+    X(info) \
+    X(clients) \
+    X(threads) \
+    X(users) \
+    X(histogram) \
+    X(roots) \
+    X(handles) \
+    X(leases) \
+    X(revoke) \
+    X(evict) \
+    X(gc) \
+    X(verify) \
+    X(resize) \
+    X(trigger) \
+    X(destroy) \
+    X(profile) \
+    X(ping) \
+    X(help)
+
+#define CTL_COMMAND_DECLARE(name) extern const struct ctl_command ctl_##name;
+CTL_COMMANDS(CTL_COMMAND_DECLARE)
+#undef CTL_COMMAND_DECLARE
 extern const struct ctl_command *const ctl_commands[];         /* ends with NULL */
 const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is none */
 
