@@ -92,7 +92,9 @@
     X(more_rows, MoreRows, MORE_ROWS)          \
     X(users, Users, USERS)                     \
     X(user_row, UserRow, USER_ROW)             \
-    X(user_rows, UserRows, USER_ROWS)
+    X(user_rows, UserRows, USER_ROWS)          \
+    X(snapshot, Snapshot, SNAPSHOT)            \
+    X(snapshot_taken, SnapshotTaken, SNAPSHOT_TAKEN)
 
 #define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
     typedef Mmgc__Wire__##Gen wire_##c;                                              \

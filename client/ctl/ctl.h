@@ -31,6 +31,9 @@ struct ctl_options {
     uint64_t size_bytes;                      /* the second operand */
     uint64_t client, slot;                    /* of revoke; client, of handles: this session alone, 0: all */
     uint64_t grow_bytes, up_to_bytes;         /* 0: does not grow; no bound */
+    const char *from;                         /* a snapshot's file, in the place of a heap; NULL: none */
+    const char *target;                       /* the operand after the heap: a file, an object or a type */
+    bool anyway;                              /* of a quarantined heap, too */
 };
 
 struct ctl {
@@ -40,7 +43,8 @@ struct ctl {
     enum ctl_exit exit;
 };
 
-enum ctl_takes { CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
+enum ctl_takes { CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_HEAP_AND_FILE,
+                CTL_TAKES_SNAPSHOT, CTL_TAKES_SNAPSHOT_AND_WHAT, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
 enum ctl_option {                             /* those that some commands have; bits */
     CTL_OPTION_LIMIT = 1,
     CTL_OPTION_SORT = 2,
@@ -48,6 +52,8 @@ enum ctl_option {                             /* those that some commands have; 
     CTL_OPTION_BYTES = 8,
     CTL_OPTION_GROW = 16,
     CTL_OPTION_CLIENT = 32,
+    CTL_OPTION_SNAPSHOT = 64,
+    CTL_OPTION_ANYWAY = 128,
 };
 
 struct ctl_command {
@@ -61,7 +67,7 @@ struct ctl_command {
     void (*show)(const struct ctl *ctl, const json_t *document);
 };
 extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_users, ctl_histogram, ctl_roots, ctl_handles, ctl_leases,
-    ctl_revoke, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
+    ctl_revoke, ctl_snapshot, ctl_why, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
 extern const struct ctl_command *const ctl_commands[];         /* ends with NULL */
 const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is none */
 
@@ -73,6 +79,8 @@ enum mmgc_error ctl_failed(struct ctl *ctl, enum mmgc_error code, const char *fo
 
 /* Sends @request and waits for its reply of @kind, a WIRE_REPLY(). wire_reply_free() it. */
 enum mmgc_error ctl_call(struct ctl *ctl, wire_request *request, unsigned kind, wire_reply **ret_reply);
+/* The same with file descriptors beside the request. They stay the caller's. */
+enum mmgc_error ctl_call_with(struct ctl *ctl, wire_request *request, const struct packet_fds *fds, unsigned kind, wire_reply **ret_reply);
 /* Waits for the next event that is no error. The same. */
 enum mmgc_error ctl_event(struct ctl *ctl, wire_reply **ret_reply);
 /* HeapInfo of the operand; what info and gc ask. */

@@ -23,6 +23,8 @@
     X("client",  'C', "SESSION", CTL_OPTION_CLIENT, "what this client has alone; `mmgcctl clients` shows its number") \
     X("grow",    'G', "SIZE", CTL_OPTION_GROW,   "a full heap's limit is raised by this: 64M, 1G; 0, the default: it is collected") \
     X("up-to",   'U', "SIZE", CTL_OPTION_GROW,   "and not beyond this; then it is collected")                   \
+    X("from",    'F', "FILE", CTL_OPTION_SNAPSHOT, "look at the snapshot in this file; then no HEAP is named")  \
+    X("anyway",  'A', NULL,   CTL_OPTION_ANYWAY, "even if the heap is quarantined, and nobody vouches for what is in it") \
     X("force",   'f', NULL,   CTL_OPTION_FORCE,  "even if the heap has clients: they get MMGC_E_HEAP_GONE")     \
     X("help",    'h', NULL,   0,                 "print this")                                                  \
     X("version", 'V', NULL,   0,                 "print the version")
@@ -95,6 +97,8 @@ static bool take_option(struct line *line, int letter, const char *argument)
     case 'j': options->json = true; return true;
     case 'b': options->bytes = true; return true;
     case 'f': options->force = true; return true;
+    case 'F': options->from = argument; return true;
+    case 'A': options->anyway = true; return true;
     case 'h': line->help = true; return true;
     case 'V': line->version = true; return true;
     case 'S': return take_sort(line, argument);
@@ -175,6 +179,27 @@ static bool check_lease(const struct ctl_command *command, int count, char *cons
            wrong("%s takes a heap's name and two numbers: mmgcctl %s; `mmgcctl leases` shows them", command->name, command->synopsis);
 }
 
+static bool takes_snapshot(const struct ctl_command *command)
+{
+    return command->takes == CTL_TAKES_SNAPSHOT || command->takes == CTL_TAKES_SNAPSHOT_AND_WHAT || command->takes == CTL_TAKES_HEAP_AND_FILE;
+}
+
+/* HEAP, unless there is a file in its place, and what comes after it. */
+static bool check_snapshot(const struct ctl_command *command, int count, char *const *words, struct ctl_options *options)
+{
+    int heaps = options->from == NULL, more = command->takes != CTL_TAKES_SNAPSHOT;
+
+    if (count < heaps + more)
+        return wrong("%s needs %s: mmgcctl %s", command->name, heaps != 0 ? "a heap's name, and what comes after it" : "more words", command->synopsis);
+    if (count > heaps + more)
+        return wrong("%s takes no '%s': mmgcctl %s", command->name, words[heaps + more], command->synopsis);
+    if (heaps != 0 && !wire_name_valid(words[0], WIRE_NAME_MAX))
+        return wrong("that cannot be a heap's name: 1 to %u bytes of UTF-8 without control characters", WIRE_NAME_MAX);
+    options->operand = heaps != 0 ? words[0] : NULL;
+    options->target = more != 0 ? words[heaps] : NULL;
+    return true;
+}
+
 static bool check_options(const struct ctl_command *command, unsigned given)
 {
     for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++)
@@ -221,11 +246,15 @@ const struct ctl_command *options_parse(int argc, char **argv, struct ctl_option
         return NULL;
     }
     const struct ctl_command *command = find_command(count, words);
-    if (command == NULL || !check_operands(command, count - 1, words[1]) ||
-        !check_size(command, count - 1, words + 1, ret_options) ||
-        !check_lease(command, count - 1, words + 1, ret_options) || !check_options(command, line.given))
+    if (command == NULL || !check_options(command, line.given))
         return NULL;
     ret_options->operand = words[1]; /* NULL after the last word */
+    bool good = takes_snapshot(command) ? check_snapshot(command, count - 1, words + 1, ret_options)
+                                        : check_operands(command, count - 1, words[1]) &&
+                                              check_size(command, count - 1, words + 1, ret_options) &&
+                                              check_lease(command, count - 1, words + 1, ret_options);
+    if (!good)
+        return NULL;
     if (!line.timed)
         ret_options->timeout_ns = command->timeout_ns;
     return command;
