@@ -19,6 +19,7 @@ enum ctl_exit {                               /* what the program ends with; sta
     CTL_FAULTS = 4,                           /* verify found some */
 };
 
+enum ctl_by { CTL_BY_TYPE, CTL_BY_CLIENT, CTL_BY_OBJECT };
 enum ctl_sort { CTL_SORT_BYTES, CTL_SORT_OBJECTS, CTL_SORT_NAME };
 
 struct ctl_options {
@@ -33,7 +34,10 @@ struct ctl_options {
     uint64_t grow_bytes, up_to_bytes;         /* 0: does not grow; no bound */
     const char *from;                         /* a snapshot's file, in the place of a heap; NULL: none */
     const char *target;                       /* the operand after the heap: a file, an object or a type */
+    const char *condition;                    /* the one after that, of find; NULL: none */
+    enum ctl_by by;
     bool anyway;                              /* of a quarantined heap, too */
+    bool follow;
 };
 
 struct ctl {
@@ -44,7 +48,7 @@ struct ctl {
 };
 
 enum ctl_takes { CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_HEAP_AND_FILE,
-                CTL_TAKES_SNAPSHOT, CTL_TAKES_SNAPSHOT_AND_WHAT, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
+                CTL_TAKES_SNAPSHOT, CTL_TAKES_SNAPSHOT_AND_WHAT, CTL_TAKES_SNAPSHOT_AND_TYPE, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
 enum ctl_option {                             /* those that some commands have; bits */
     CTL_OPTION_LIMIT = 1,
     CTL_OPTION_SORT = 2,
@@ -54,6 +58,8 @@ enum ctl_option {                             /* those that some commands have; 
     CTL_OPTION_CLIENT = 32,
     CTL_OPTION_SNAPSHOT = 64,
     CTL_OPTION_ANYWAY = 128,
+    CTL_OPTION_BY = 256,
+    CTL_OPTION_FOLLOW = 512,
 };
 
 struct ctl_command {
@@ -67,7 +73,7 @@ struct ctl_command {
     void (*show)(const struct ctl *ctl, const json_t *document);
 };
 extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_users, ctl_histogram, ctl_roots, ctl_handles, ctl_leases,
-    ctl_revoke, ctl_snapshot, ctl_why, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
+    ctl_revoke, ctl_snapshot, ctl_why, ctl_retained, ctl_show, ctl_find, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
 extern const struct ctl_command *const ctl_commands[];         /* ends with NULL */
 const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is none */
 

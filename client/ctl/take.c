@@ -10,7 +10,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "client/ctl/table.h"
 #include "client/ctl/units.h"
 #include "shm/segment.h"
 
@@ -149,49 +148,46 @@ bool take_object(struct ctl *ctl, const struct snap *s, const char *text, struct
 
 /* ---- owners ---- */
 
+static const char *client_of(const struct snap *s, const struct shm_snapshot_owner *o)
+{
+    for (uint32_t i = 0; i < snap_owner_count(s); i++) {
+        struct shm_snapshot_owner session = snap_owner(s, i);
+        if (session.kind == SHM_SNAPSHOT_SESSION && session.session == o->session)
+            return snap_string(s, session.name);
+    }
+    return "";
+}
+
+static void add_client(json_t *row, const struct snap *s, const struct shm_snapshot_owner *o)
+{
+    char holder[256], thread[128] = "";
+    const char *client = client_of(s, o);
+
+    if (o->kind == SHM_SNAPSHOT_THREAD)
+        snprintf(thread, sizeof(thread), "thread %u '%s' of ", o->thread, snap_string(s, o->name));
+    snprintf(holder, sizeof(holder), "%sclient '%.63s' (session %" PRIu64 ", pid %u)", thread, client, o->session, o->pid);
+    document_text(row, "holder", holder);
+    document_text(row, "client", client);
+    document_count(row, "session", o->session);
+    document_count(row, "pid", o->pid);
+    document_count(row, "uid", o->uid);
+    if (o->kind == SHM_SNAPSHOT_SESSION)
+        return;
+    document_count(row, "thread", o->thread);
+    document_text(row, "thread_name", snap_string(s, o->name));
+}
+
 void take_owner(json_t *row, const struct snap *s, uint32_t owner)
 {
     static const char *const kinds[] = { [SHM_SNAPSHOT_NAMES] = "names", [SHM_SNAPSHOT_ESTATE] = "estate", [SHM_SNAPSHOT_SESSION] = "client",
                                          [SHM_SNAPSHOT_THREAD] = "thread", [SNAP_IMMORTAL] = "immortal" };
+    static const char *const holders[] = { [SHM_SNAPSHOT_NAMES] = "the heap's names", [SHM_SNAPSHOT_ESTATE] = "what clients have left to a guardian",
+                                           [SNAP_IMMORTAL] = "immortal objects" };
     struct shm_snapshot_owner o = snap_owner(s, owner);
-    const char *client = snap_string(s, o.name);
 
-    document_text(row, "owner", o.kind < MM_ARRAY_LEN(kinds) ? kinds[o.kind] : "unknown");
-    if (o.kind != SHM_SNAPSHOT_SESSION && o.kind != SHM_SNAPSHOT_THREAD)
-        return;
-    for (uint32_t i = 0; o.kind == SHM_SNAPSHOT_THREAD && i < snap_owner_count(s); i++) {
-        struct shm_snapshot_owner session = snap_owner(s, i);
-        if (session.kind == SHM_SNAPSHOT_SESSION && session.session == o.session)
-            client = snap_string(s, session.name);
-    }
-    document_text(row, "client", client);
-    document_count(row, "session", o.session);
-    document_count(row, "pid", o.pid);
-    document_count(row, "uid", o.uid);
-    if (o.kind == SHM_SNAPSHOT_SESSION)
-        return;
-    document_count(row, "thread", o.thread);
-    document_text(row, "thread_name", snap_string(s, o.name));
-}
-
-void take_show_owner(const json_t *row)
-{
-    const char *owner = document_get_text(row, "owner");
-
-    if (strcmp(owner, "names") == 0)
-        fputs("the heap's names", stdout);
-    else if (strcmp(owner, "estate") == 0)
-        fputs("what clients have left to a guardian", stdout);
-    else if (strcmp(owner, "immortal") == 0)
-        fputs("immortal objects", stdout);
-    else {
-        if (strcmp(owner, "thread") == 0) {
-            printf("thread %" PRIu64 " '", document_get_count(row, "thread"));
-            text_show(document_get_text(row, "thread_name"));
-            fputs("' of ", stdout);
-        }
-        fputs("client '", stdout);
-        text_show(document_get_text(row, "client"));
-        printf("' (session %" PRIu64 ", pid %" PRIu64 ")", document_get_count(row, "session"), document_get_count(row, "pid"));
-    }
+    document_text(row, "owner", kinds[o.kind]); /* snap_open() knows no others */
+    if (o.kind == SHM_SNAPSHOT_SESSION || o.kind == SHM_SNAPSHOT_THREAD)
+        add_client(row, s, &o);
+    else
+        document_text(row, "holder", holders[o.kind]);
 }

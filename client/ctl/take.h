@@ -19,6 +19,6 @@ enum mmgc_error take_snapshot(struct ctl *ctl, struct snap **ret_snap, struct sn
 /* What people write for an object: "0x1a2b8", its offset in the arena, anywhere in it. False: it is none, which ctl_failed() has said. */
 bool take_object(struct ctl *ctl, const struct snap *s, const char *text, struct snap_object *ret);
 bool take_is_place(const char *text);         /* it looks like one, and not like a type's name */
-/* Who holds: "owner" (names, estate, client, thread, immortal) and, of the middle ones, "client", "session", "pid", "uid"; "thread", "thread_name". */
+/* Who holds: "holder", for people, "owner" (names, estate, client, thread, immortal) and, of the middle ones, "client", "session", "pid", "uid";
+ * "thread", "thread_name". */
 void take_owner(json_t *row, const struct snap *s, uint32_t owner);
-void take_show_owner(const json_t *row);      /* "client 'filler' (session 3, pid 120)" on stdout */

@@ -87,26 +87,6 @@ static void add_path(const struct search *w, json_t *paths, uint32_t owner)
             add_step(w, steps, node);
 }
 
-static int compare_paths(const void *a, const void *b)
-{
-    uint64_t x = document_get_count(*(json_t *const *)a, "length"), y = document_get_count(*(json_t *const *)b, "length");
-
-    return (x > y) - (x < y);
-}
-
-static void sort_paths(json_t *paths)
-{
-    size_t count = json_array_size(paths);
-    json_t **rows = need(calloc(MM_MAX(count, 1u), sizeof(json_t *)));
-
-    for (size_t i = 0; i < count; i++)
-        rows[i] = json_incref(json_array_get(paths, i));
-    qsort(rows, count, sizeof(json_t *), compare_paths);
-    for (size_t i = 0; i < count; i++)
-        json_array_set_new(paths, i, rows[i]);
-    free(rows);
-}
-
 /* What is asked about: nodes, and what of it is shown. NULL: ctl_failed() has said why. */
 static uint32_t *find_targets(struct ctl *ctl, const struct snap *s, const struct snap_graph *g, json_t *document, size_t *ret_count)
 {
@@ -153,7 +133,7 @@ static void add_paths(struct search *w, json_t *document)
             add_path(w, paths, i);
     free(w->roots);
     free(w->steps);
-    sort_paths(paths);
+    document_sort(paths, "length", false);
 }
 
 static enum mmgc_error why_ask(struct ctl *ctl, json_t *document)
@@ -197,7 +177,7 @@ static void show_path(const json_t *path)
     json_t *step;
 
     fputs("  ", stdout);
-    take_show_owner(path);
+    text_show(document_get_text(path, "holder"));
     if (strcmp(kind, "immortal") != 0)
         printf(": %s", kind);
     if (*name != '\0') {
