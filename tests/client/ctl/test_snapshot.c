@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mmgcctl looks into heaps of a real daemon, under every plan: what it says of who holds what is what this process has made. */
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -202,16 +203,194 @@ START_TEST(garbage_is_held_by_nobody)
 }
 END_TEST
 
+/* A row of LINKS lists, by name; its rows' own bytes, and one list more on a handle. */
+START_TEST(retained_counts_what_each_type_and_client_keeps_alone)
+{
+    mmgc_handle handle;
+
+    open_heap(plan_of(_i));
+    ok(mmgc_enter(t));
+    mmgc_scope scope = mmgc_scope_open(t);
+    mmgc_local row = mmgc_local_new(t, mmgc_new_array(t, row_type, LINKS)), first = mmgc_local_new(t, NULL);
+    for (int i = 0; i < LINKS; i++) {
+        mmgc_local_set(t, first, NULL);
+        make_list(first);
+        mmgc_ref *slots = mmgc_local_get(t, row);
+        mmgc_store(t, slots, &slots[i], mmgc_local_get(t, first));
+    }
+    ok(mmgc_name_set(t, "row", mmgc_local_get(t, row)));
+    mmgc_local_set(t, first, NULL);
+    make_list(first);
+    ok(mmgc_handle_new(t, mmgc_local_get(t, first), &handle));
+    mmgc_scope_close(t, scope);
+    mmgc_leave(t);
+    json_int_t link = (json_int_t)mmgc_size(link_type, 0), bytes = (json_int_t)mmgc_size(row_type, LINKS);
+    RUN(0, "retained", "trees", "--json");
+    json_auto_t *types = parse_json(run.out);
+    const json_t *rows = json_object_get(types, "retained");
+    ck_assert_int_eq(number(types, "reachable_objects"), 1 + LINKS * (LINKS + 1));
+    ck_assert_int_eq(number(types, "reachable_bytes"), bytes + LINKS * (LINKS + 1) * link);
+    ck_assert_int_eq(number(row_of(rows, "type", "link"), "objects"), LINKS * (LINKS + 1));
+    ck_assert_int_eq(number(row_of(rows, "type", "link"), "bytes"), LINKS * (LINKS + 1) * link);
+    if (!immortals(_i)) {
+        ck_assert_int_eq(number(types, "shared_bytes"), 0);
+        ck_assert_int_eq(number(row_of(rows, "type", "row"), "retained_bytes"), bytes + LINKS * LINKS * link);
+        ck_assert_int_eq(number(row_of(rows, "type", "link"), "retained_bytes"), LINKS * (LINKS + 1) * link);
+        RUN(0, "retained", "trees", "--by=client", "--json");
+        json_auto_t *clients = parse_json(run.out);
+        const json_t *owners = json_object_get(clients, "retained");
+        ck_assert_int_eq(number(row_of(owners, "owner", "client"), "retained_bytes"), LINKS * link);
+        ck_assert_int_eq(number(row_of(owners, "owner", "names"), "retained_bytes"), bytes + LINKS * LINKS * link);
+        RUN(0, "retained", "trees", "--by=object", "--limit=1", "--json");
+        json_auto_t *objects = parse_json(run.out);
+        ck_assert_str_eq(text(json_array_get(json_object_get(objects, "retained"), 0), "type"), "row");
+    }
+    RUN(0, "retained", "trees", "--by=client");
+    assert_has(run.out, "HOLDER");
+    assert_has(run.out, "objects are held");
+}
+END_TEST
+
+START_TEST(show_has_fields_bytes_and_text)
+{
+    static const char said[] = "hello, world";
+    char place[32], link_place[32];
+
+    open_heap(plan_of(_i));
+    ok(mmgc_enter(t));
+    mmgc_scope scope = mmgc_scope_open(t);
+    mmgc_local first = mmgc_local_new(t, NULL);
+    make_list(first);
+    ok(mmgc_name_set(t, "list", mmgc_local_get(t, first)));
+    char *string = mmgc_new_array(t, bytes_type, sizeof(said) - 1);
+    memcpy(string, said, sizeof(said) - 1);
+    ok(mmgc_name_set(t, "said", string));
+    snprintf(place, sizeof(place), "0x%llx", (unsigned long long)mmgc_ref_of(t, string).granule * REF_BYTES);
+    snprintf(link_place, sizeof(link_place), "0x%llx", (unsigned long long)mmgc_ref_of(t, mmgc_local_get(t, first)).granule * REF_BYTES + 8);
+    mmgc_scope_close(t, scope);
+    mmgc_leave(t);
+    RUN(0, "show", "trees", place, "--json");
+    json_auto_t *shown = parse_json(run.out);
+    ck_assert_str_eq(text(shown, "type"), "bytes");
+    ck_assert_str_eq(text(shown, "text"), said);
+    ck_assert_int_eq(number(shown, "length"), sizeof(said) - 1);
+    RUN(0, "show", "trees", link_place, "--json"); /* within it */
+    json_auto_t *link = parse_json(run.out);
+    const json_t *refs = json_object_get(link, "refs");
+    ck_assert_uint_eq(json_array_size(refs), 2);
+    ck_assert_str_eq(text(json_array_get(refs, 0), "type"), "link");
+    ck_assert_int_eq(number(json_array_get(refs, 1), "ref"), 0);
+    ck_assert_int_eq(number(json_array_get(refs, 1), "field"), 4);
+    ck_assert_int_eq(strncmp(text(link, "data") + 16, "01000000", 8), 0); /* the value: it was made last */
+    RUN(0, "show", "trees", place);
+    assert_has(run.out, "\"hello, world\"");
+    RUN(1, "show", "trees", "0x8");
+    assert_has(run.err, "there is no object at 0x8");
+    RUN(1, "show", "trees", "17");
+    assert_has(run.err, "0x1a2b8");
+}
+END_TEST
+
+START_TEST(find_finds_by_type_and_value)
+{
+    open_heap(plan_of(_i));
+    ok(mmgc_enter(t));
+    mmgc_scope scope = mmgc_scope_open(t);
+    mmgc_local first = mmgc_local_new(t, NULL);
+    make_list(first);
+    ok(mmgc_name_set(t, "list", mmgc_local_get(t, first)));
+    mmgc_scope_close(t, scope);
+    mmgc_leave(t);
+    RUN(0, "find", "trees", "link", "--json");
+    json_auto_t *all = parse_json(run.out);
+    ck_assert_int_eq(number(all, "found"), LINKS);
+    RUN(0, "find", "trees", "link", "8=3", "--json");
+    json_auto_t *one = parse_json(run.out);
+    ck_assert_int_eq(number(one, "found"), 1);
+    RUN(0, "find", "trees", "link", "0=0", "--json"); /* the last one's next */
+    json_auto_t *last = parse_json(run.out);
+    ck_assert_int_eq(number(last, "found"), 1);
+    RUN(0, "find", "trees", "link", "8:2=3");
+    assert_has(run.out, "1 objects");
+    RUN(1, "find", "trees", "link", "8");
+    assert_has(run.err, "a condition is OFFSET=VALUE");
+    RUN(1, "find", "trees", "tree");
+    assert_has(run.err, "the heap has no type 'tree'");
+}
+END_TEST
+
+/* Snapshots beside a client that fills the heap and a collector that is at work on it: what is reachable is whole each time. */
+static void *ask_again_and_again(void *directory)
+{
+    (void)directory;
+    for (int i = 0; i < 5; i++) {
+        struct ctl_run one = ctl_run(daemon_socket(d), "retained", "trees", "--json", NULL);
+        json_t *json = one.status == 0 ? json_loads(one.out, 0, NULL) : NULL;
+        bool whole = json != NULL && json_integer_value(json_object_get(json, "reachable_objects")) >= LINKS;
+        json_decref(json);
+        ctl_run_free(&one);
+        if (!whole)
+            return (void *)1;
+    }
+    return NULL;
+}
+
+START_TEST(a_heap_at_work_is_copied_whole)
+{
+    pthread_t asker;
+    void *failed = NULL;
+
+    open_heap(plan_of(_i));
+    ok(mmgc_enter(t));
+    mmgc_scope scope = mmgc_scope_open(t);
+    mmgc_local first = mmgc_local_new(t, NULL);
+    make_list(first);
+    ok(mmgc_name_set(t, "list", mmgc_local_get(t, first)));
+    ck_assert_int_eq(pthread_create(&asker, NULL, ask_again_and_again, NULL), 0);
+    while (pthread_tryjoin_np(asker, &failed) != 0) {
+        for (int i = 0; i < 1000 && !immortals(_i); i++)
+            ck_assert_ptr_nonnull(mmgc_new(t, link_type));
+        ok(mmgc_poll(t));
+    }
+    ck_assert_ptr_null(failed);
+    mmgc_scope_close(t, scope);
+    mmgc_leave(t);
+}
+END_TEST
+
+START_TEST(files_that_are_no_snapshots_are_refused)
+{
+    open_heap(NULL);
+    RUN(0, "snapshot", "trees", file);
+    RUN(1, "why", "--from=/dev/null", "link");
+    assert_has(run.err, "this is no snapshot");
+    RUN(1, "why", "--from=/nonexistent", "link");
+    assert_has(run.err, "the file cannot be opened");
+    ck_assert_int_eq(truncate(file, 4096), 0);
+    RUN(1, "why", "--from", file, "link");
+    assert_has(run.err, "cut short");
+    RUN(2, "why", "trees");
+    RUN(2, "why", "--from", file, "trees", "link");
+    RUN(2, "retained", "trees", "--by=colour");
+}
+END_TEST
+
 static Suite *snapshot_suite(void)
 {
     Suite *suite = suite_create("snapshot");
     TCase *tc = tcase_create("snapshot");
 
+    tcase_set_timeout(tc, 30);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_loop_test(tc, why_shows_the_way_from_a_name, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, each_owner_has_a_way_of_its_own, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, a_snapshot_in_a_file_says_the_same, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, garbage_is_held_by_nobody, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, retained_counts_what_each_type_and_client_keeps_alone, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, show_has_fields_bytes_and_text, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, find_finds_by_type_and_value, 0, PLAN_COUNT);
+    tcase_add_loop_test(tc, a_heap_at_work_is_copied_whole, 0, PLAN_COUNT);
+    tcase_add_test(tc, files_that_are_no_snapshots_are_refused);
     suite_add_tcase(suite, tc);
     return suite;
 }
