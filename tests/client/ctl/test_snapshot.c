@@ -245,8 +245,8 @@ START_TEST(retained_counts_what_each_type_and_client_keeps_alone)
         json_auto_t *objects = parse_json(run.out);
         ck_assert_str_eq(text(json_array_get(json_object_get(objects, "retained"), 0), "type"), "row");
     }
-    RUN(0, "retained", "trees", "--by=client");
-    assert_has(run.out, "HOLDER");
+    RUN(0, "retained", "trees");
+    assert_has(run.out, "RETAINED");
     assert_has(run.out, "objects are held");
 }
 END_TEST
@@ -284,8 +284,8 @@ START_TEST(show_has_fields_bytes_and_text)
     ck_assert_int_eq(strncmp(text(link, "data") + 16, "01000000", 8), 0); /* the value: it was made last */
     RUN(0, "show", "trees", place);
     assert_has(run.out, "\"hello, world\"");
-    RUN(1, "show", "trees", "0x8");
-    assert_has(run.err, "there is no object at 0x8");
+    RUN(1, "show", "trees", "0x1fffff8"); /* the last block is nobody's */
+    assert_has(run.err, "there is no object at 0x1fffff8");
     RUN(1, "show", "trees", "17");
     assert_has(run.err, "0x1a2b8");
 }
@@ -339,6 +339,7 @@ START_TEST(a_heap_at_work_is_copied_whole)
 {
     pthread_t asker;
     void *failed = NULL;
+    bool full = false;
 
     open_heap(plan_of(_i));
     ok(mmgc_enter(t));
@@ -348,10 +349,11 @@ START_TEST(a_heap_at_work_is_copied_whole)
     ok(mmgc_name_set(t, "list", mmgc_local_get(t, first)));
     ck_assert_int_eq(pthread_create(&asker, NULL, ask_again_and_again, NULL), 0);
     while (pthread_tryjoin_np(asker, &failed) != 0) {
-        for (int i = 0; i < 1000 && !immortals(_i); i++)
-            ck_assert_ptr_nonnull(mmgc_new(t, link_type));
-        ok(mmgc_poll(t));
+        for (int i = 0; i < 1000 && !immortals(_i); i++) /* no assertion of Check's: it locks, and the asker forks */
+            full |= mmgc_new(t, link_type) == NULL;
+        full |= mmgc_poll(t) != MMGC_OK;
     }
+    ck_assert(!full);
     ck_assert_ptr_null(failed);
     mmgc_scope_close(t, scope);
     mmgc_leave(t);
@@ -389,9 +391,13 @@ static Suite *snapshot_suite(void)
     tcase_add_loop_test(tc, retained_counts_what_each_type_and_client_keeps_alone, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, show_has_fields_bytes_and_text, 0, PLAN_COUNT);
     tcase_add_loop_test(tc, find_finds_by_type_and_value, 0, PLAN_COUNT);
-    tcase_add_loop_test(tc, a_heap_at_work_is_copied_whole, 0, PLAN_COUNT);
     tcase_add_test(tc, files_that_are_no_snapshots_are_refused);
     suite_add_tcase(suite, tc);
+    TCase *work = tcase_create("at work");
+    tcase_set_timeout(work, 30);
+    tcase_add_checked_fixture(work, set_up, tear_down);
+    tcase_add_loop_test(work, a_heap_at_work_is_copied_whole, 0, PLAN_COUNT);
+    suite_add_tcase(suite, work);
     return suite;
 }
 
