@@ -197,31 +197,6 @@ bool snap_object_around(const struct snap *s, uint32_t place, struct snap_object
 
 /* ---- references ---- */
 
-size_t snap_refs(const struct snap *s, const struct snap_object *o, uint64_t from, struct snap_ref *ret, size_t count)
-{
-    uint64_t i = 0;
-    size_t n = 0;
-
-#define TAKE(o, place, kind_, keeps_)                                                             \
-    do {                                                                                          \
-        if (i++ < from)                                                                           \
-            break;                                                                                \
-        if (n == count)                                                                           \
-            return n;                                                                             \
-        ret[n++] = (struct snap_ref){ (place), (kind_), (keeps_), snap_word((o), (place)) };      \
-    } while (0)
-#define VISIT(o, place, kind)                                           \
-    do {                                                                \
-        TAKE(o, place, kind, snap_kind_keeps(kind));                    \
-        if ((kind) == SHM_REF_EPHEMERON)                                \
-            TAKE(o, (place) + 4, kind, true);                           \
-    } while (0)
-    SNAP_EACH_REF(s, o, VISIT);
-#undef VISIT
-#undef TAKE
-    return n;
-}
-
 void snap_each_ref(const struct snap *s, const struct snap_object *o, bool (*visit)(void *context, const struct snap_ref *ref), void *context)
 {
     struct snap_ref ref;
@@ -241,4 +216,32 @@ void snap_each_ref(const struct snap *s, const struct snap_object *o, bool (*vis
     SNAP_EACH_REF(s, o, VISIT);
 #undef VISIT
 #undef TELL
+}
+
+struct page { /* of an object's references */
+    uint64_t skip;
+    struct snap_ref *refs;
+    size_t count, capacity;
+};
+
+static bool fill(void *context, const struct snap_ref *ref)
+{
+    struct page *p = context;
+
+    if (p->skip > 0) {
+        p->skip--;
+        return true;
+    }
+    if (p->count == p->capacity)
+        return false;
+    p->refs[p->count++] = *ref;
+    return true;
+}
+
+size_t snap_refs(const struct snap *s, const struct snap_object *o, uint64_t from, struct snap_ref *ret, size_t count)
+{
+    struct page p = { from, ret, 0, count };
+
+    snap_each_ref(s, o, fill, &p);
+    return p.count;
 }

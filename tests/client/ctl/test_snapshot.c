@@ -93,6 +93,25 @@ static void make_list(mmgc_local first)
     }
 }
 
+/* A heap of the @plan-th plan, with nothing but a list, named so. */
+static void open_with_list(int plan)
+{
+    open_heap(plan_of(plan));
+    ok(mmgc_enter(t));
+    mmgc_scope scope = mmgc_scope_open(t);
+    mmgc_local first = mmgc_local_new(t, NULL);
+    make_list(first);
+    ok(mmgc_name_set(t, "list", mmgc_local_get(t, first)));
+    mmgc_scope_close(t, scope);
+    mmgc_leave(t);
+}
+
+/* Where @object is, as mmgcctl takes and shows it. */
+static void place_of(char place[32], const void *object, uint64_t bytes)
+{
+    snprintf(place, 32, "0x%llx", (unsigned long long)(mmgc_ref_of(t, object).granule * (uint64_t)REF_BYTES + bytes));
+}
+
 static json_int_t number(const json_t *object, const char *key)
 {
     ck_assert_msg(json_is_integer(json_object_get(object, key)), "%s is no integer", key);
@@ -115,17 +134,15 @@ static const json_t *row_of(const json_t *rows, const char *key, const char *val
 
 START_TEST(why_shows_the_way_from_a_name)
 {
-    open_heap(plan_of(_i));
+    open_with_list(_i);
     ok(mmgc_enter(t));
     mmgc_scope scope = mmgc_scope_open(t);
-    mmgc_local first = mmgc_local_new(t, NULL);
-    make_list(first);
-    ok(mmgc_name_set(t, "list", mmgc_local_get(t, first)));
+    mmgc_local first = mmgc_local_new(t, mmgc_name_get(t, "list"));
     struct link *last = mmgc_local_get(t, first);
     while (mmgc_get(t, last, next) != NULL)
         last = mmgc_get(t, last, next);
     char place[32];
-    snprintf(place, sizeof(place), "0x%llx", (unsigned long long)mmgc_ref_of(t, last).granule * REF_BYTES);
+    place_of(place, last, 0);
     mmgc_scope_close(t, scope);
     mmgc_leave(t);
     RUN(0, "why", "trees", place, "--json");
@@ -174,14 +191,7 @@ END_TEST
 
 START_TEST(a_snapshot_in_a_file_says_the_same)
 {
-    open_heap(plan_of(_i));
-    ok(mmgc_enter(t));
-    mmgc_scope scope = mmgc_scope_open(t);
-    mmgc_local first = mmgc_local_new(t, NULL);
-    make_list(first);
-    ok(mmgc_name_set(t, "list", mmgc_local_get(t, first)));
-    mmgc_scope_close(t, scope);
-    mmgc_leave(t);
+    open_with_list(_i);
     RUN(0, "why", "trees", "link");
     char *direct = strdup(run.out);
     RUN(0, "snapshot", "trees", file);
@@ -256,17 +266,15 @@ START_TEST(show_has_fields_bytes_and_text)
     static const char said[] = "hello, world";
     char place[32], link_place[32];
 
-    open_heap(plan_of(_i));
+    open_with_list(_i);
     ok(mmgc_enter(t));
     mmgc_scope scope = mmgc_scope_open(t);
-    mmgc_local first = mmgc_local_new(t, NULL);
-    make_list(first);
-    ok(mmgc_name_set(t, "list", mmgc_local_get(t, first)));
+    mmgc_local first = mmgc_local_new(t, mmgc_name_get(t, "list"));
     char *string = mmgc_new_array(t, bytes_type, sizeof(said) - 1);
     memcpy(string, said, sizeof(said) - 1);
     ok(mmgc_name_set(t, "said", string));
-    snprintf(place, sizeof(place), "0x%llx", (unsigned long long)mmgc_ref_of(t, string).granule * REF_BYTES);
-    snprintf(link_place, sizeof(link_place), "0x%llx", (unsigned long long)mmgc_ref_of(t, mmgc_local_get(t, first)).granule * REF_BYTES + 8);
+    place_of(place, string, 0);
+    place_of(link_place, mmgc_local_get(t, first), 8);
     mmgc_scope_close(t, scope);
     mmgc_leave(t);
     RUN(0, "show", "trees", place, "--json");
@@ -293,14 +301,7 @@ END_TEST
 
 START_TEST(find_finds_by_type_and_value)
 {
-    open_heap(plan_of(_i));
-    ok(mmgc_enter(t));
-    mmgc_scope scope = mmgc_scope_open(t);
-    mmgc_local first = mmgc_local_new(t, NULL);
-    make_list(first);
-    ok(mmgc_name_set(t, "list", mmgc_local_get(t, first)));
-    mmgc_scope_close(t, scope);
-    mmgc_leave(t);
+    open_with_list(_i);
     RUN(0, "find", "trees", "link", "--json");
     json_auto_t *all = parse_json(run.out);
     ck_assert_int_eq(number(all, "found"), LINKS);
@@ -341,12 +342,10 @@ START_TEST(a_heap_at_work_is_copied_whole)
     void *failed = NULL;
     bool full = false;
 
-    open_heap(plan_of(_i));
+    open_with_list(_i);
     ok(mmgc_enter(t));
     mmgc_scope scope = mmgc_scope_open(t);
-    mmgc_local first = mmgc_local_new(t, NULL);
-    make_list(first);
-    ok(mmgc_name_set(t, "list", mmgc_local_get(t, first)));
+    mmgc_local first = mmgc_local_new(t, mmgc_name_get(t, "list"));
     ck_assert_int_eq(pthread_create(&asker, NULL, ask_again_and_again, NULL), 0);
     while (pthread_tryjoin_np(asker, &failed) != 0) {
         for (int i = 0; i < 1000 && !immortals(_i); i++) /* no assertion of Check's: it locks, and the asker forks */
