@@ -344,8 +344,6 @@ START_TEST(a_heap_at_work_is_copied_whole)
 
     open_with_list(_i);
     ok(mmgc_enter(t));
-    mmgc_scope scope = mmgc_scope_open(t);
-    mmgc_local first = mmgc_local_new(t, mmgc_name_get(t, "list"));
     ck_assert_int_eq(pthread_create(&asker, NULL, ask_again_and_again, NULL), 0);
     while (pthread_tryjoin_np(asker, &failed) != 0) {
         for (int i = 0; i < 1000 && !immortals(_i); i++) /* no assertion of Check's: it locks, and the asker forks */
@@ -354,7 +352,6 @@ START_TEST(a_heap_at_work_is_copied_whole)
     }
     ck_assert(!full);
     ck_assert_ptr_null(failed);
-    mmgc_scope_close(t, scope);
     mmgc_leave(t);
 }
 END_TEST
