@@ -207,7 +207,7 @@ static bool check_snapshot(const struct ctl_command *command, int count, char *c
     int heaps = options->from == NULL, more = command->takes != CTL_TAKES_SNAPSHOT, most = more + (command->takes == CTL_TAKES_SNAPSHOT_AND_TYPE);
 
     if (count < heaps + more)
-        return wrong("%s needs %s: mmgcctl %s", command->name, heaps != 0 ? "a heap's name, and what comes after it" : "more words", command->synopsis);
+        return wrong("%s needs %s: mmgcctl %s", command->name, heaps == 0 ? "more words" : more != 0 ? "a heap's name, and what comes after it" : "a heap's name", command->synopsis);
     if (count > heaps + most)
         return wrong("%s takes no '%s': mmgcctl %s", command->name, words[heaps + most], command->synopsis);
     if (heaps != 0 && !wire_name_valid(words[0], WIRE_NAME_MAX))
