@@ -113,12 +113,12 @@ static void show_bytes(const json_t *document)
 
     for (size_t at = 0; at < count; at += ROW_BYTES) {
         char shown[ROW_BYTES + 1] = "";
-        printf("  %08zx ", at);
+        printf("  %06zx", at);
         for (size_t i = 0; i < ROW_BYTES; i++) {
             unsigned byte = 0;
             if (at + i < count)
                 (void)sscanf(hex + 2 * (at + i), "%2x", &byte);
-            printf(at + i < count ? "%s%02x" : "%s  ", i % 8 == 0 ? " " : "", byte);
+            printf(at + i < count ? "%s%02x" : "%s  ", i % 8 == 0 ? "  " : " ", byte);
             shown[i] = at + i >= count ? '\0' : byte >= ' ' && byte < 0x7f ? (char)byte : '.';
         }
         printf("  %s\n", shown);

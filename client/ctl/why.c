@@ -212,7 +212,7 @@ static void why_show(const struct ctl *ctl, const json_t *document)
         printf(", %" PRIu64 " objects", document_get_count(document, "objects"));
     }
     if (json_array_size(paths) == 0 && document_get_count(document, "omitted") == 0) {
-        puts(": nothing holds it; a collection frees it");
+        puts(document_get_count(document, "objects") == 0 ? ": there is none" : ": nothing holds it; a collection frees it");
         return;
     }
     puts(json_object_get(document, "ref") != NULL ? " is held by" : "; the nearest is held by");

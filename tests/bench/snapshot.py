@@ -3,7 +3,7 @@
 
 The graphs are those of trace: a binary tree, a table of shuffled entries, a list. Each is copied by `mmgcctl snapshot` a few times, and
 collected by `mmgcctl gc` as often, in turn; pauses are from the request to stop to the answer, or to the resume, by the daemon's own clock.
-What is read from the file is read by one thread: the graph with all its edges, the ways from all roots to one object, the dominators,
+What is read from the file is read by one thread: the graph with all its edges, the ways from all roots to the nearest of what refers to nothing, the dominators,
 what each type retains. No peer: others' dumps are written by a program about itself.
 """
 import json
@@ -19,7 +19,7 @@ HEAP = "snapshot"
 TIMES = 5
 METRICS = [Metric("snapshot_ms", "ms the heap stands still"), Metric("collection_ms", "ms of a full collection"),
            Metric("ratio", "of that"), Metric("copied", "GB/s", "higher"), Metric("graph", "M objects/s", "higher"),
-           Metric("ways_to_one", "M objects/s", "higher"), Metric("dominators", "M objects/s", "higher"),
+           Metric("ways", "M objects/s", "higher"), Metric("dominators", "M objects/s", "higher"),
            Metric("by_type", "M objects/s", "higher")]
 GRAPHS = [("tree", 22, 100, "2^22 nodes, 100 MB"), ("tree", 25, 805, "2^25 nodes, 805 MB"),
           ("table", 1 << 22, 218, "4 M slots, entries and values, shuffled, 218 MB"), ("list", 10_000_000, 160, "10 M links, 160 MB")]

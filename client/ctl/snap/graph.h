@@ -5,7 +5,7 @@
  *            and to what its rows hold, a thread's to what its words hold
  *   Edges    references that keep (struct snap_ref), null and broken ones left out; roots that hold. There may be several between the same two
  *   Hostile  an object that begins within another is none: so the edges are fewer than the words of the file
- *   Memory   about 30 bytes an object and 8 an edge
+ *   Memory   about 20 bytes an object and 8 an edge
  *   Threads  any, at once                                                                                  */
 #include "client/ctl/snap/snap.h"
 
