@@ -22,6 +22,7 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "daemon/snapshots.h"
 #include "daemon/spare.h"
 
 /* ---- the thread ---- */
@@ -68,6 +69,15 @@ static int run_histogram(struct shared_heap *h, struct collector_task *t, const 
     return heap_histogram_stw(h->heap, h->server->engine, stop, t->histogram);
 }
 
+/* The loop leaves the request alone until the task is its own again. */
+static int run_snapshot(struct shared_heap *h, struct collector_task *t, const struct heap_stop *stop)
+{
+    int r = snapshot_take_stw(h, t, stop, h->inspecting->snapshot);
+
+    t->pause_ns = mm_now_ns() - t->asked_ns;
+    return r;
+}
+
 static int run_stw(struct shared_heap *h, struct collector_task *t, const struct heap_stop *stop)
 {
     int r = 0;
@@ -80,6 +90,7 @@ static int run_stw(struct shared_heap *h, struct collector_task *t, const struct
         return r;
     case WORK_VERIFY: return heap_verify_stw(h->heap, h->server->engine, stop, &t->verdict);
     case WORK_HISTOGRAM: return run_histogram(h, t, stop);
+    case WORK_SNAPSHOT: return run_snapshot(h, t, stop);
     case WORK_END: return shm_punch(shm_segment_fd(h->arena), 0, shm_segment_bytes(h->arena));
     default: break;
     }
@@ -194,6 +205,7 @@ static void release_task(struct collector_task *t)
     spare_free(t->mutators);
     spare_free(t->sessions);
     free(t->histogram);
+    free(t->row_owners);
     *t = (struct collector_task){ 0 };
 }
 

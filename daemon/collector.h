@@ -20,7 +20,7 @@ struct session;
 struct shared_heap;
 
 enum collector_work {
-    WORK_COLLECT, WORK_VERIFY, WORK_HISTOGRAM,
+    WORK_COLLECT, WORK_VERIFY, WORK_HISTOGRAM, WORK_SNAPSHOT,
     WORK_CLEAR, WORK_MARK, WORK_COUNT, WORK_SWEEP,   /* of a concurrent collection: beside the clients, who are not stopped (cycle.h) */
     WORK_END,                                 /* stop for good, give the arena back, end the thread */
     WORK_QUIT,                                /* end the thread; clients go on reading what they have mapped */
@@ -46,6 +46,7 @@ struct collector_task {
     struct heap_verdict verdict;
     struct heap_histogram_row *histogram;     /* [histogram_rows], by type */
     uint32_t histogram_rows;
+    uint32_t *row_owners;                     /* of a snapshot: of each row of roots, who it is of: row of OWNERS (snapshots.h) */
 };
 
 struct collector {
@@ -73,5 +74,5 @@ void collector_publish_end(struct shared_heap *heap, struct collector_task *task
 bool safepoint_stop(struct shared_heap *heap, struct collector_task *task);
 void safepoint_resume(struct shared_heap *heap, struct collector_task *task);
 /* What the plans need to know of the stopped world. Arrays are freed by safepoint_world_fini. 0, -ENOMEM. Heap locked. */
-int safepoint_world(struct shared_heap *heap, const struct collector_task *task, struct heap_stop *ret_stop);
+int safepoint_world(struct shared_heap *heap, struct collector_task *task, struct heap_stop *ret_stop);
 void safepoint_world_fini(struct heap_stop *stop);

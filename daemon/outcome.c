@@ -13,6 +13,7 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "daemon/snapshots.h"
 
 static void fail_grants(struct shared_heap *h, enum mmgc_error why)
 {
@@ -130,6 +131,8 @@ static void answer_inspection(struct shared_heap *h, struct request *r, const st
         answer_errno(r, task->error, "looking inside the heap");
     else if (task->work == WORK_VERIFY)
         quarantine_answer(h, r, &task->verdict);
+    else if (task->work == WORK_SNAPSHOT)
+        snapshot_answer(r, task);
     else
         answer_histogram(h, r, task);
 }
@@ -185,7 +188,8 @@ void shared_heap_task_done(struct shared_heap *h, const struct collector_task *t
     case WORK_COUNT:
     case WORK_SWEEP: cycle_task_done(h, task); break;
     case WORK_VERIFY:
-    case WORK_HISTOGRAM: inspected(h, task); break;
+    case WORK_HISTOGRAM:
+    case WORK_SNAPSHOT: inspected(h, task); break;
     case WORK_END:
     case WORK_QUIT: ended(h); break;
     }

@@ -11,6 +11,7 @@
 
 struct session;
 struct shared_heap;
+struct snapshot;
 
 struct request {
     TAILQ_ENTRY(request) link;
@@ -20,16 +21,18 @@ struct request {
     struct shared_heap *awaited;              /* set by a handler that says LATER */
     int work;                                 /* and whether for its lock, or for an inspection: enum collector_work */
     bool counted;                             /* among its session's deferred ones */
+    struct snapshot *snapshot;                /* the memory that came with it (snapshots.h); NULL: none, or not yet */
 };
 TAILQ_HEAD(request_queue, request);
 
-enum handled { HANDLED, HANDLED_LATER };
+enum handled { HANDLED, HANDLED_LATER, HANDLED_ELSEWHERE };   /* ELSEWHERE: request_continue() will be called */
 #define NOT_INSPECTED (-1)
 
 /* Runs a received message; takes both. */
 void request_run(struct session *s, wire_request *message, struct packet_fds *fds);
 /* Runs every request that waits for @heap once more. */
 void request_run_deferred(struct shared_heap *heap);
+void request_continue(struct request *r);    /* one that was handled ELSEWHERE: runs it once more */
 void request_free(struct request *r);
 void request_close_fds(struct session *s, struct packet_fds *fds);   /* never blocks: a close of a stranger's fd may */
 
@@ -40,6 +43,8 @@ __attribute__((format(printf, 3, 4))) enum handled answer_error(struct request *
 enum handled answer_errno(struct request *r, int error, const char *what);  /* SYSTEM_NOMEM, LIMIT or SYSTEM; logged */
 enum handled answer_later(struct request *r, struct shared_heap *heap);
 
+/* It waits for its turn with the collector, which then does @work for it. The heap's name may be empty: the session's own. */
+enum handled request_inspect(struct request *r, const char *heap, int work);
 /* The heap a request names; with an empty name the session's own. NULL: it was refused. */
 struct shared_heap *request_heap_meant(struct request *r, const char *name);
 
@@ -73,6 +78,7 @@ enum handled request_handles(struct request *r);              /* facts_rows.c */
 enum handled request_more_rows(struct request *r);            /* requests_lease.c */
 enum handled request_users(struct request *r);                /* facts_users.c */
 enum handled request_evict(struct request *r);                /* requests_evict.c */
+enum handled request_snapshot(struct request *r);             /* requests_snapshot.c */
 enum handled request_heap_list(struct request *r);            /* facts.c */
 enum handled request_heap_info(struct request *r);
 enum handled request_clients(struct request *r);

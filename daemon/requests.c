@@ -15,6 +15,7 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "daemon/snapshots.h"
 #include "daemon/spare.h"
 
 static enum handled request_hello(struct request *r);
@@ -61,6 +62,7 @@ static const struct {
     [WIRE_REQUEST(MORE_ROWS)] = { OPENED, request_more_rows },
     [WIRE_REQUEST(USERS)] = { GREETED, request_users },
     [WIRE_REQUEST(EVICT)] = { GREETED, request_evict },
+    [WIRE_REQUEST(SNAPSHOT)] = { GREETED, request_snapshot },
 };
 
 /* ---- answering ---- */
@@ -146,6 +148,7 @@ void request_free(struct request *r)
     struct session *s = r->session;
 
     request_close_fds(s, &r->fds);
+    snapshot_free(s, r->snapshot);
     wire_request_free(r->message);
     if (r->counted) {
         s->deferred--;
@@ -192,13 +195,17 @@ static bool in_order(struct request *r)
 
 static void run(struct request *r)
 {
-    if (r->session->stage >= SESSION_CLOSING || !in_order(r) ||
-        kinds[r->message->body_case].run(r) == HANDLED) {
+    bool refused = r->session->stage >= SESSION_CLOSING || !in_order(r);
+    enum handled handled = refused ? HANDLED : kinds[r->message->body_case].run(r);
+
+    if (handled == HANDLED) {
         request_free(r);
         return;
     }
-    struct shared_heap *h = r->awaited;
     request_hold(r);
+    if (handled == HANDLED_ELSEWHERE)
+        return;
+    struct shared_heap *h = r->awaited;
     TAILQ_INSERT_TAIL(r->work == NOT_INSPECTED ? &h->deferred : &h->inspections, r, link);
     shared_heap_pump(h); /* r may be gone after this */
 }
@@ -215,6 +222,11 @@ void request_run(struct session *s, wire_request *message, struct packet_fds *fd
     }
     *r = (struct request){ .session = session_ref(s), .message = message, .fds = *fds };
     *fds = (struct packet_fds){ .count = 0 };
+    run(r);
+}
+
+void request_continue(struct request *r)
+{
     run(r);
 }
 

@@ -365,23 +365,23 @@ enum handled request_collect(struct request *r)
     return HANDLED;
 }
 
-static enum handled inspect(struct request *r, const char *name, enum collector_work work)
+enum handled request_inspect(struct request *r, const char *name, int work)
 {
     struct shared_heap *h = request_heap_meant(r, name);
 
     if (h == NULL)
         return HANDLED;
     r->awaited = h;
-    r->work = (int)work;
+    r->work = work;
     return HANDLED_LATER;
 }
 
 enum handled request_verify(struct request *r)
 {
-    return inspect(r, r->message->verify->heap, WORK_VERIFY);
+    return request_inspect(r, r->message->verify->heap, WORK_VERIFY);
 }
 
 enum handled request_histogram(struct request *r)
 {
-    return inspect(r, r->message->histogram->heap, WORK_HISTOGRAM);
+    return request_inspect(r, r->message->histogram->heap, WORK_HISTOGRAM);
 }

@@ -21,6 +21,7 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "daemon/snapshots.h"
 #include "shm/barrier.h"
 #include "shm/futex.h"
 
@@ -180,7 +181,14 @@ void safepoint_resume(struct shared_heap *heap, struct collector_task *task)
 
 /* ---- what the stopped world consists of ---- */
 
-int safepoint_world(struct shared_heap *heap, const struct collector_task *task,
+/* Of a snapshot: @count rows of roots before *rows are @owner's. */
+static void note_owner(struct collector_task *task, size_t rows, size_t count, uint32_t owner)
+{
+    for (size_t i = rows - count; task->row_owners != NULL && i < rows; i++)
+        task->row_owners[i] = owner;
+}
+
+int safepoint_world(struct shared_heap *heap, struct collector_task *task,
                     struct heap_stop *ret_stop)
 {
     size_t rows_max = 2 * task->mutator_count + task->session_count + 2;
@@ -191,7 +199,9 @@ int safepoint_world(struct shared_heap *heap, const struct collector_task *task,
     bool overflowed = false;
 
     *ret_stop = (struct heap_stop){ .roots = rows, .mutators = records, .views = views };
-    if (rows == NULL || records == NULL || views == NULL) {
+    if (task->work == WORK_SNAPSHOT)
+        task->row_owners = calloc(rows_max, sizeof(task->row_owners[0]));
+    if (rows == NULL || records == NULL || views == NULL || (task->work == WORK_SNAPSHOT && task->row_owners == NULL)) {
         safepoint_world_fini(ret_stop);
         return -ENOMEM;
     }
@@ -206,12 +216,18 @@ int safepoint_world(struct shared_heap *heap, const struct collector_task *task,
             continue;
         overflowed |= !mutator_roots(m, &rows[row_count]);
         row_count += 2;
+        note_owner(task, row_count, 2, snapshot_thread_owner(task, i));
     }
-    for (size_t i = 0; i < task->session_count; i++)
-        if (!at_load_acquire(&task->sessions[i]->dead))
-            session_roots(task->sessions[i], &rows[row_count++]);
+    for (size_t i = 0; i < task->session_count; i++) {
+        if (at_load_acquire(&task->sessions[i]->dead))
+            continue;
+        session_roots(task->sessions[i], &rows[row_count++]);
+        note_owner(task, row_count, 1, snapshot_session_owner(i));
+    }
     rows[row_count++] = (struct heap_roots){ .kind = HEAP_ROOTS_EXACT, .words = heap->names.words, .count = heap->names.high };
+    note_owner(task, row_count, 1, SNAPSHOT_OWNER_NAMES);
     rows[row_count++] = estate_roots(&heap->estate);
+    note_owner(task, row_count, 1, SNAPSHOT_OWNER_ESTATE);
     ret_stop->root_count = row_count;
     ret_stop->mutator_count = mutator_count;
     ret_stop->roots_overflowed = overflowed;

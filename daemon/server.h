@@ -33,6 +33,7 @@ struct server {
     struct quota quota;
     struct throttle throttle;
     struct bucket stranger_lines;             /* of the log */
+    unsigned snapshots;                       /* whose memory the daemon has mapped (snapshots.h) */
     uint64_t next_session;
     unsigned live_heaps;                      /* not freed yet, in the registry or not */
     uint64_t incarnation;                     /* [const] random, one a daemon start */

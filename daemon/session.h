@@ -48,6 +48,7 @@ struct session {
     int send_buffer_bytes;
     bool sent;                                /* since its socket was last seen to have room */
     unsigned deferred;                        /* requests of ours that wait for a collection's end */
+    bool has_snapshot;                        /* one of those is for a snapshot */
 
     struct shared_heap *heap;                 /* NULL: none open; a reference */
     bool read_only;

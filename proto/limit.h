@@ -41,7 +41,8 @@
     X(LEASE_REVOKE,        384, 0, 0)     \
     X(MORE_ROWS,            64, 0, 0)     \
     X(USERS,                64, 0, 0)     \
-    X(EVICT,                64, 0, 0)
+    X(EVICT,                64, 0, 0)     \
+    X(SNAPSHOT,            384, 0, 1)
 #define WIRE_REPLY_LIMITS(X)              \
     X(ERROR,              2048, 0, 0)     \
     X(DONE,                 64, 0, 0)     \
@@ -63,7 +64,8 @@
     X(NOTICE,             2048, 0, 1)            \
     X(HANDLE_ROWS,       65536, 0, 0)     \
     X(USER_ROWS,         65536, 0, 0)     \
-    X(EVICTED,             128, 0, 0)
+    X(EVICTED,             128, 0, 0)     \
+    X(SNAPSHOT_TAKEN,       64, 0, 0)
 /* clang-format on */
 
 struct wire_limit {

@@ -94,7 +94,9 @@
     X(user_row, UserRow, USER_ROW)             \
     X(user_rows, UserRows, USER_ROWS)          \
     X(evict, Evict, EVICT)                     \
-    X(evicted, Evicted, EVICTED)
+    X(evicted, Evicted, EVICTED)               \
+    X(snapshot, Snapshot, SNAPSHOT)            \
+    X(snapshot_taken, SnapshotTaken, SNAPSHOT_TAKEN)
 
 #define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
     typedef Mmgc__Wire__##Gen wire_##c;                                              \

@@ -98,12 +98,12 @@ static enum mmgc_error receive_answer(struct ctl *ctl, wire_reply **ret_reply)
     }
 }
 
-enum mmgc_error ctl_call(struct ctl *ctl, wire_request *request, unsigned kind, wire_reply **ret_reply)
+enum mmgc_error ctl_call_with(struct ctl *ctl, wire_request *request, const struct packet_fds *fds, unsigned kind, wire_reply **ret_reply)
 {
     wire_reply *reply;
 
     request->serial = ++ctl->connection.serial;
-    int r = wire_send_request(ctl->connection.sock, request, NULL);
+    int r = wire_send_request(ctl->connection.sock, request, fds);
     if (r < 0)
         return lost(ctl, r);
     enum mmgc_error e = receive_answer(ctl, &reply);
@@ -118,6 +118,11 @@ enum mmgc_error ctl_call(struct ctl *ctl, wire_request *request, unsigned kind, 
         e = ctl_failed(ctl, MMGC_E_PROTOCOL, "the daemon's answer was to another question");
     wire_reply_free(reply);
     return e;
+}
+
+enum mmgc_error ctl_call(struct ctl *ctl, wire_request *request, unsigned kind, wire_reply **ret_reply)
+{
+    return ctl_call_with(ctl, request, NULL, kind, ret_reply);
 }
 
 static enum mmgc_error say_hello(struct ctl *ctl)

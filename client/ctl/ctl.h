@@ -19,6 +19,7 @@ enum ctl_exit {                               /* what the program ends with; sta
     CTL_FAULTS = 4,                           /* verify found some */
 };
 
+enum ctl_by { CTL_BY_TYPE, CTL_BY_CLIENT, CTL_BY_OBJECT };
 enum ctl_sort { CTL_SORT_BYTES, CTL_SORT_OBJECTS, CTL_SORT_NAME };
 
 struct ctl_options {
@@ -32,6 +33,12 @@ struct ctl_options {
     uint64_t size_bytes;                      /* the second operand */
     uint64_t client, slot;                    /* of revoke and evict; client, of handles: this session alone, 0: all */
     uint64_t grow_bytes, up_to_bytes;         /* 0: does not grow; no bound */
+    const char *from;                         /* a snapshot's file, in the place of a heap; NULL: none */
+    const char *target;                       /* the operand after the heap: a file, an object or a type */
+    const char *condition;                    /* the one after that, of find; NULL: none */
+    enum ctl_by by;
+    bool anyway;                              /* of a quarantined heap, too */
+    bool follow;
 };
 
 struct ctl {
@@ -42,8 +49,9 @@ struct ctl {
 };
 
 enum ctl_takes {
-    CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_CLIENT, CTL_TAKES_FILE, CTL_MAY_TAKE_HEAP,
-    CTL_MAY_TAKE_COMMAND
+    CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_CLIENT, CTL_TAKES_FILE,
+    CTL_TAKES_HEAP_AND_FILE, CTL_TAKES_SNAPSHOT, CTL_TAKES_SNAPSHOT_AND_WHAT, CTL_TAKES_SNAPSHOT_AND_TYPE,
+    CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND
 };
 enum ctl_option {                             /* those that some commands have; bits */
     CTL_OPTION_LIMIT = 1,
@@ -52,7 +60,11 @@ enum ctl_option {                             /* those that some commands have; 
     CTL_OPTION_BYTES = 8,
     CTL_OPTION_GROW = 16,
     CTL_OPTION_CLIENT = 32,
-    CTL_OPTION_PROFILE = 256,
+    CTL_OPTION_SNAPSHOT = 64,
+    CTL_OPTION_ANYWAY = 128,
+    CTL_OPTION_BY = 256,
+    CTL_OPTION_FOLLOW = 512,
+    CTL_OPTION_PROFILE = 1024,
 };
 
 struct ctl_command {
@@ -78,6 +90,11 @@ struct ctl_command {
     X(leases) \
     X(revoke) \
     X(evict) \
+    X(snapshot) \
+    X(why) \
+    X(retained) \
+    X(show) \
+    X(find) \
     X(gc) \
     X(verify) \
     X(resize) \
@@ -101,6 +118,8 @@ enum mmgc_error ctl_failed(struct ctl *ctl, enum mmgc_error code, const char *fo
 
 /* Sends @request and waits for its reply of @kind, a WIRE_REPLY(). wire_reply_free() it. */
 enum mmgc_error ctl_call(struct ctl *ctl, wire_request *request, unsigned kind, wire_reply **ret_reply);
+/* The same with file descriptors beside the request. They stay the caller's. */
+enum mmgc_error ctl_call_with(struct ctl *ctl, wire_request *request, const struct packet_fds *fds, unsigned kind, wire_reply **ret_reply);
 /* Waits for the next event that is no error. The same. */
 enum mmgc_error ctl_event(struct ctl *ctl, wire_reply **ret_reply);
 /* HeapInfo of the operand; what info and gc ask. */

@@ -109,6 +109,35 @@ bool document_get_flag(const json_t *object, const char *key)
     return json_is_true(json_object_get(object, key));
 }
 
+struct sorted {
+    json_t *row;
+    uint64_t key;
+    size_t at;
+};
+
+static int compare_sorted(const void *a, const void *b, void *descending)
+{
+    const struct sorted *x = a, *y = b;
+    int order = (x->key > y->key) - (x->key < y->key);
+
+    return order == 0 ? (x->at > y->at) - (x->at < y->at) : *(bool *)descending ? -order : order;
+}
+
+void document_sort(json_t *array, const char *key, bool descending)
+{
+    size_t count = json_array_size(array);
+    struct sorted *rows = need(calloc(count + 1, sizeof(rows[0])));
+
+    for (size_t i = 0; i < count; i++) {
+        json_t *row = json_array_get(array, i);
+        rows[i] = (struct sorted){ json_incref(row), document_get_count(row, key), i };
+    }
+    qsort_r(rows, count, sizeof(rows[0]), compare_sorted, &descending);
+    for (size_t i = 0; i < count; i++)
+        need(json_array_set_new(array, i, rows[i].row) < 0 ? NULL : array);
+    free(rows);
+}
+
 uint64_t document_cut(json_t *array, uint64_t limit)
 {
     uint64_t cut = 0;

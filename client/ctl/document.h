@@ -28,6 +28,8 @@ const char *document_get_text(const json_t *object, const char *key);
 uint64_t document_get_count(const json_t *object, const char *key);
 bool document_get_flag(const json_t *object, const char *key);
 
+/* The rows of @array by the number at @key, ascending or not; those that are equal stay in their order. */
+void document_sort(json_t *array, const char *key, bool descending);
 /* Drops the rows of @array from @limit on. Returns how many they were. */
 uint64_t document_cut(json_t *array, uint64_t limit);
 void document_print(const json_t *document);                   /* on stdout */

@@ -14,7 +14,7 @@
 
 static enum mmgc_error ask(struct ctl *ctl, const struct ctl_command *command, json_t *document)
 {
-    enum mmgc_error e = command->offline ? MMGC_E_OK : ctl_connect(ctl);
+    enum mmgc_error e = command->offline || ctl->options.from != NULL ? MMGC_E_OK : ctl_connect(ctl);
 
     if (e == MMGC_E_OK)
         e = command->ask(ctl, document);

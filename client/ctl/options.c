@@ -25,6 +25,10 @@
     X("up-to",   'U', "SIZE", CTL_OPTION_GROW,   "and not beyond this; then it is collected")                   \
     X("output",  'o', "FILE", CTL_OPTION_PROFILE, "write the profile there, compressed, with the names that were found") \
     X("in-use",  'u', NULL,   CTL_OPTION_PROFILE, "show what was not yet found dead, not all that was allocated") \
+    X("from",    'F', "FILE", CTL_OPTION_SNAPSHOT, "look at the snapshot in this file; then no HEAP is named")  \
+    X("anyway",  'A', NULL,   CTL_OPTION_ANYWAY, "even if the heap is quarantined, and nobody vouches for what is in it") \
+    X("by",      'Y', "WHAT", CTL_OPTION_BY, "of each type (the default), client or object")  \
+    X("follow",  'L', NULL,   CTL_OPTION_FOLLOW, "from one object to the next: a reference's number, b for back, q to end") \
     X("force",   'f', NULL,   CTL_OPTION_FORCE,  "even if the heap has clients: they get MMGC_E_HEAP_GONE")     \
     X("help",    'h', NULL,   0,                 "print this")                                                  \
     X("version", 'V', NULL,   0,                 "print the version")
@@ -80,6 +84,19 @@ static bool take_sort(struct line *line, const char *by)
     return wrong("--sort takes bytes, objects or name, not '%s'", by);
 }
 
+static bool take_by(struct line *line, const char *by)
+{
+    static const char *const names[] = { [CTL_BY_TYPE] = "type", [CTL_BY_CLIENT] = "client", [CTL_BY_OBJECT] = "object" };
+
+    for (size_t i = 0; i < MM_ARRAY_LEN(names); i++) {
+        if (strcmp(by, names[i]) == 0) {
+            line->options->by = (enum ctl_by)i;
+            return true;
+        }
+    }
+    return wrong("--by takes type, client or object, not '%s'", by);
+}
+
 static bool take_size(const char *who, const char *text, uint64_t *ret_bytes)
 {
     return units_parse_size(text, ret_bytes) || wrong("%s takes a size like 4096, 512M or 2G, not '%s'", who, text);
@@ -99,6 +116,10 @@ static bool take_option(struct line *line, int letter, const char *argument)
     case 'f': options->force = true; return true;
     case 'u': options->in_use = true; return true;
     case 'o': options->output = argument; return true;
+    case 'F': options->from = argument; return true;
+    case 'A': options->anyway = true; return true;
+    case 'L': options->follow = true; return true;
+    case 'Y': return take_by(line, argument);
     case 'h': line->help = true; return true;
     case 'V': line->version = true; return true;
     case 'S': return take_sort(line, argument);
@@ -190,6 +211,28 @@ static bool check_client(const struct ctl_command *command, int count, char *con
            wrong("%s takes a client's number: mmgcctl %s; `mmgcctl clients` shows them", command->name, command->synopsis);
 }
 
+static bool takes_snapshot(const struct ctl_command *command)
+{
+    return command->takes >= CTL_TAKES_HEAP_AND_FILE && command->takes <= CTL_TAKES_SNAPSHOT_AND_TYPE;
+}
+
+/* HEAP, unless there is a file in its place, and what comes after it. */
+static bool check_snapshot(const struct ctl_command *command, int count, char *const *words, struct ctl_options *options)
+{
+    int heaps = options->from == NULL, more = command->takes != CTL_TAKES_SNAPSHOT, most = more + (command->takes == CTL_TAKES_SNAPSHOT_AND_TYPE);
+
+    if (count < heaps + more)
+        return wrong("%s needs %s: mmgcctl %s", command->name, heaps == 0 ? "more words" : more != 0 ? "a heap's name, and what comes after it" : "a heap's name", command->synopsis);
+    if (count > heaps + most)
+        return wrong("%s takes no '%s': mmgcctl %s", command->name, words[heaps + most], command->synopsis);
+    if (heaps != 0 && !wire_name_valid(words[0], WIRE_NAME_MAX))
+        return wrong("that cannot be a heap's name: 1 to %u bytes of UTF-8 without control characters", WIRE_NAME_MAX);
+    options->operand = heaps != 0 ? words[0] : NULL;
+    options->target = more != 0 ? words[heaps] : NULL;
+    options->condition = count > heaps + more ? words[heaps + more] : NULL;
+    return true;
+}
+
 static bool check_options(const struct ctl_command *command, unsigned given)
 {
     for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++)
@@ -236,12 +279,16 @@ const struct ctl_command *options_parse(int argc, char **argv, struct ctl_option
         return NULL;
     }
     const struct ctl_command *command = find_command(count, words);
-    if (command == NULL || !check_operands(command, count - 1, words[1]) ||
-        !check_size(command, count - 1, words + 1, ret_options) ||
-        !check_lease(command, count - 1, words + 1, ret_options) || !check_client(command, count - 1, words + 1, ret_options) ||
-        !check_options(command, line.given))
+    if (command == NULL || !check_options(command, line.given))
         return NULL;
     ret_options->operand = words[1]; /* NULL after the last word */
+    bool good = takes_snapshot(command) ? check_snapshot(command, count - 1, words + 1, ret_options)
+                                        : check_operands(command, count - 1, words[1]) &&
+                                              check_size(command, count - 1, words + 1, ret_options) &&
+                                              check_lease(command, count - 1, words + 1, ret_options) &&
+                                               check_client(command, count - 1, words + 1, ret_options);
+    if (!good)
+        return NULL;
     if (!line.timed)
         ret_options->timeout_ns = command->timeout_ns;
     return command;

@@ -16,13 +16,17 @@ void resolve_parse_block(struct heap *h, uint32_t block)
     atomic_fetch_or_explicit(flags, BLOCK_PARSED, memory_order_release); /* pairs with the load above */
 }
 
-/* The nearest object at or below @place in its block, or 0. In a young collection what is in G has bits of its own; those of VO
- * that others set meanwhile are of objects all the same. */
-static uint32_t below_in_block(struct heap *h, uint32_t place)
+/* The nearest object at or below @place in its block, or 0: of @objects, if that is not NULL. In a young collection what is in G has bits of
+ * its own; those of VO that others set meanwhile are of objects all the same. */
+static uint32_t below_in_block(struct heap *h, const _Atomic uint64_t *objects, uint32_t place)
 {
     uint32_t block = place / MM_BLOCK_GRANULES;
     uint64_t floor = (uint64_t)block * MM_BLOCK_GRANULES, found, young;
 
+    if (objects != NULL) {
+        found = bitmap_find_below(objects, place, floor);
+        return found == BITMAP_NONE ? 0 : (uint32_t)found;
+    }
     resolve_parse_block(h, block);
     found = bitmap_find_below(heap_vo(h), place, floor);
     young = h->young && blocks_flag(&h->blocks, block, BLOCK_YOUNG) ? bitmap_find_below(heap_marks(h), place, floor)
@@ -53,10 +57,10 @@ static uint32_t below_in_run(struct heap *h, uint32_t place)
 }
 
 /* The object around @place, if @word is within it or just behind. */
-static uint32_t resolve_at(struct heap *h, uint32_t place, uint32_t word)
+static uint32_t resolve_at(struct heap *h, const _Atomic uint64_t *objects, uint32_t place, uint32_t word)
 {
     enum block_kind kind = blocks_kind(&h->blocks, place / MM_BLOCK_GRANULES);
-    uint32_t found = block_kind_has_lines(kind) ? below_in_block(h, place)
+    uint32_t found = block_kind_has_lines(kind) ? below_in_block(h, objects, place)
                      : kind == BLOCK_CELLS      ? around_in_cell(h, place)
                      : kind == BLOCK_LARGE      ? below_in_run(h, place)
                                                 : 0;
@@ -67,13 +71,18 @@ static uint32_t resolve_at(struct heap *h, uint32_t place, uint32_t word)
     return found <= word && word - found <= o.granules - 1 ? found : 0;
 }
 
-uint32_t resolve_ambiguous_stw(struct heap *h, uint32_t word)
+uint32_t resolve_among_stw(struct heap *h, const _Atomic uint64_t *objects, uint32_t word)
 {
     if (word == 0 || word >= h->granules)
         return 0;
-    uint32_t found = resolve_at(h, word, word);
+    uint32_t found = resolve_at(h, objects, word, word);
     bool cells = blocks_kind(&h->blocks, (word - 1) / MM_BLOCK_GRANULES) == BLOCK_CELLS;
     if (found == 0 && (word % MM_PAGE_GRANULES == 0 || cells)) /* one past the end of what fills the block, the run or the cell before */
-        found = resolve_at(h, word - 1, word);
+        found = resolve_at(h, objects, word - 1, word);
     return found;
+}
+
+uint32_t resolve_ambiguous_stw(struct heap *h, uint32_t word)
+{
+    return resolve_among_stw(h, NULL, word);
 }

@@ -70,6 +70,7 @@ ASK(ask_info, HEAP_INFO, heap_info, name)
 ASK(ask_collect, COLLECT, collect, heap)
 ASK(ask_verify, VERIFY, verify, heap)
 ASK(ask_histogram, HISTOGRAM, histogram, heap)
+ASK(ask_snapshot, SNAPSHOT, snapshot, heap)
 ASK(ask_clients, CLIENTS, clients, heap)
 ASK(ask_roots, ROOTS, roots, heap)
 ASK(ask_handles, HANDLES, handles, heap)
@@ -113,7 +114,7 @@ static const struct {
 } requests[] = {
     { "HeapInfo", ask_info, READS },           { "Collect", ask_collect, READS },
     { "Verify", ask_verify, READS },           { "Histogram", ask_histogram, READS },
-    { "Clients", ask_clients, READS },         { "Roots", ask_roots, READS },
+    { "Snapshot", ask_snapshot, READS },       { "Clients", ask_clients, READS },         { "Roots", ask_roots, READS },
     { "Handles", ask_handles, READS },         { "HeapResize", ask_resize, RULES },
     { "Delegate", ask_delegate, RULES },       { "Decide", ask_decide, RULES },
     { "LeaseRevoke", ask_revoke, RULES },      { "HeapDestroy", ask_destroy, RULES },

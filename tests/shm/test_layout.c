@@ -11,6 +11,7 @@
 #include "shm/move.h"
 #include "shm/object.h"
 #include "shm/session.h"
+#include "shm/snapshot.h"
 #include "shm/units.h"
 #include "tests/support/runner.h"
 
@@ -130,6 +131,50 @@ static const struct field fields[] = {
     FIELD("Moves", shm_move, from),
     FIELD("Moves", shm_move, to),
     FIELD("Moves", shm_move, granules),
+    FIELD("Snapshot", shm_snapshot, magic),
+    FIELD("Snapshot", shm_snapshot, version),
+    FIELD("Snapshot", shm_snapshot, flags),
+    FIELD("Snapshot", shm_snapshot, arena_bytes),
+    FIELD("Snapshot", shm_snapshot, limit_bytes),
+    FIELD("Snapshot", shm_snapshot, incarnation),
+    FIELD("Snapshot", shm_snapshot, taken_ns),
+    FIELD("Snapshot", shm_snapshot, collections),
+    FIELD("Snapshot", shm_snapshot, live_bytes),
+    FIELD("Snapshot", shm_snapshot, live_objects),
+    FIELD("Snapshot", shm_snapshot, granule_bytes),
+    FIELD("Snapshot", shm_snapshot, line_bytes),
+    FIELD("Snapshot", shm_snapshot, page_bytes),
+    FIELD("Snapshot", shm_snapshot, block_bytes),
+    FIELD("Snapshot", shm_snapshot, plan),
+    FIELD("Snapshot", shm_snapshot, heap),
+    FIELD("Snapshot", shm_snapshot, sections),
+    END("Snapshot", shm_snapshot),
+    FIELD("Snapshot block", shm_snapshot_block, block),
+    FIELD("Snapshot block", shm_snapshot_block, slot),
+    FIELD("Snapshot block", shm_snapshot_block, shape),
+    FIELD("Snapshot block", shm_snapshot_block, space),
+    FIELD("Snapshot block", shm_snapshot_block, flags),
+    FIELD("Snapshot block", shm_snapshot_block, free_pages),
+    FIELD("Snapshot block", shm_snapshot_block, cell_granules),
+    FIELD("Snapshot block", shm_snapshot_block, reserved),
+    FIELD("Snapshot block", shm_snapshot_block, live_lines),
+    FIELD("Snapshot block", shm_snapshot_block, granted_lines),
+    END("Snapshot block", shm_snapshot_block),
+    FIELD("Snapshot owner", shm_snapshot_owner, kind),
+    FIELD("Snapshot owner", shm_snapshot_owner, thread),
+    FIELD("Snapshot owner", shm_snapshot_owner, session),
+    FIELD("Snapshot owner", shm_snapshot_owner, pid),
+    FIELD("Snapshot owner", shm_snapshot_owner, uid),
+    FIELD("Snapshot owner", shm_snapshot_owner, tid),
+    FIELD("Snapshot owner", shm_snapshot_owner, name),
+    END("Snapshot owner", shm_snapshot_owner),
+    FIELD("Snapshot root", shm_snapshot_root, owner),
+    FIELD("Snapshot root", shm_snapshot_root, kind),
+    FIELD("Snapshot root", shm_snapshot_root, row),
+    FIELD("Snapshot root", shm_snapshot_root, word),
+    FIELD("Snapshot root", shm_snapshot_root, object),
+    FIELD("Snapshot root", shm_snapshot_root, name),
+    END("Snapshot root", shm_snapshot_root),
 };
 
 static FILE *open_page(void)
@@ -230,6 +275,11 @@ START_TEST(constants_are_those_of_their_version)
     ck_assert_uint_eq(SHM_CONTROL_VERSION, 4);
     ck_assert_uint_eq(SHM_SESSION_VERSION, 3);
     ck_assert_uint_eq(SHM_MUTATOR_VERSION, 5);
+    ck_assert_uint_eq(SHM_SNAPSHOT_VERSION, 1);
+    ck_assert_uint_eq(SHM_SNAPSHOT_LARGE, 5);
+    ck_assert_uint_eq(SHM_SNAPSHOT_BYTES, 8);
+    for (unsigned kind = SHM_ROW_STRONG; kind < SHM_ROW_KINDS; kind++) /* a snapshot's numbers of rows stay, whatever becomes of these */
+        ck_assert_str_eq(shm_row_kind_name((enum shm_row_kind)kind), ((const char *[]){ "", "strong", "weak", "soft", "shared", "exclusive", "revoked", "guarded", "ready", "watched" })[kind]);
     ck_assert_uint_eq(SHM_CONTROL_FEATURES, 0);
     ck_assert_uint_eq(SHM_BARRIER_NONE, 0);
     ck_assert_uint_eq(SHM_BARRIER_LINES, 1);

@@ -41,6 +41,17 @@ static const struct {
     { { "trigger", "a", "--grow=-1" }, "--grow takes a size" },
     { { "trigger", "a", "--up-to=17179869184G" }, "--up-to takes a size" },
     { { "gc", "a", "--grow=1M" }, "gc does not know --grow" },
+    { { "snapshot", "a" }, "snapshot needs a heap's name, and what comes after it" },
+    { { "why", "a" }, "why needs a heap's name, and what comes after it" },
+    { { "why", "--from=f" }, "why needs more words" },
+    { { "why", "--from=f", "a", "b" }, "why takes no 'b'" },
+    { { "retained" }, "retained needs a heap's name" },
+    { { "retained", "--from=f", "a" }, "retained takes no 'a'" },
+    { { "retained", "a", "--by=colour" }, "--by takes type, client or object, not 'colour'" },
+    { { "show", "a\nb", "0x8" }, "cannot be a heap's name" },
+    { { "snapshot", "a", "f", "--from=f" }, "snapshot does not know --from" },
+    { { "gc", "a", "--anyway" }, "gc does not know --anyway" },
+    { { "why", "a", "b", "--follow" }, "why does not know --follow" },
     { { "help", "frob" }, "there is no command 'frob'" },
 };
 
@@ -76,10 +87,30 @@ END_TEST
 START_TEST(help_names_every_command)
 {
     static const char *const names[] = {
-        "list",    "info HEAP",   "clients [HEAP]", "threads [HEAP]", "histogram HEAP", "roots HEAP",
-        "handles", "leases",       "revoke HEAP SESSION SLOT", "evict SESSION",
-        "gc HEAP", "verify HEAP", "resize HEAP SIZE", "trigger",      "destroy",
-        "ping",    "help",        "users",  "profile",
+        "list",
+        "info HEAP",
+        "clients [HEAP]",
+        "threads [HEAP]",
+        "users",
+        "histogram HEAP",
+        "roots HEAP",
+        "handles",
+        "leases",
+        "revoke HEAP SESSION SLOT",
+        "evict SESSION",
+        "snapshot HEAP FILE",
+        "why HEAP WHAT",
+        "retained HEAP",
+        "show HEAP OBJECT",
+        "find HEAP TYPE [FIELD=VALUE]",
+        "gc HEAP",
+        "verify HEAP",
+        "resize HEAP SIZE",
+        "trigger",
+        "destroy",
+        "profile",
+        "ping",
+        "help",
     };
     struct ctl_run run = ctl_run(NOWHERE, "--help", NULL);
 
