@@ -163,12 +163,13 @@ static unsigned background_count(unsigned workers)
 
 static int start_engines(struct server *server)
 {
-    struct engine_config config = { .workers = worker_count(&server->config) };
+    struct engine_config config = { .workers = worker_count(&server->config), .first_track = TRACE_WORKERS };
     const char *why = NULL;
     int r = engine_affinity_parse(server->config.thread_affinity, &config, &why); /* again: it was good */
 
     if (r == 0)
         r = engine_new_with(&server->engine, &config);
+    config.first_track = TRACE_WORKERS + config.workers;
     config.workers = background_count(config.workers);
     config.patient = true;
     if (r == 0)
@@ -340,6 +341,7 @@ int server_run(const struct config *config, int ready_fd)
     }
     *server = (struct server){ .config = *config, .listen_fd = -1, .reserve_fd = -1 };
     TAILQ_INIT(&server->sessions);
+    TAILQ_INIT(&server->traces);
     log_set_level((enum log_level)config->log_level);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a segment over RLIMIT_FSIZE is an error of who asked for it */

@@ -14,6 +14,7 @@
 #include "daemon/quota.h"
 #include "daemon/registry.h"
 #include "daemon/throttle.h"
+#include "daemon/trace.h"
 
 struct committer;
 struct engine;
@@ -33,6 +34,7 @@ struct server {
     struct quota quota;
     struct throttle throttle;
     struct bucket stranger_lines;             /* of the log */
+    struct traces traces;
     uint64_t next_session;
     unsigned live_heaps;                      /* not freed yet, in the registry or not */
     uint64_t incarnation;                     /* [const] random, one a daemon start */

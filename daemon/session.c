@@ -133,6 +133,7 @@ void session_end(struct session *s, enum mmgc_error why, const char *format, ...
     s->stage = SESSION_CLOSING;
     throttle_forget(s);
     subscription_drop(s);
+    trace_session_ends(s);
     session_ref(s);
     if (why != MMGC_E_OK)
         session_send_error(s, 0, why, detail);

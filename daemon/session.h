@@ -21,6 +21,7 @@
 struct server;
 struct shared_heap;
 struct subscription;
+struct trace;
 
 enum session_stage { SESSION_NEW, SESSION_READY, SESSION_CLOSING, SESSION_CLOSED };
 
@@ -62,6 +63,7 @@ struct session {
     char *guardian;                           /* whom it is; NULL: nobody */
     TAILQ_ENTRY(session) in_testators;        /* of its heap, with a reference: dead, and its heir has not inherited yet */
     struct subscription *_Atomic subscription;       /* [loop stores, once] to relocation notices (notices.h); NULL: none */
+    struct trace *trace;                      /* that it records; NULL: none; a reference */
     uint32_t lease_holder;                    /* who it is in the heap's table of leases; 0: it leases nothing */
     unsigned lease_waits;                     /* threads that wait for one */
 };

@@ -516,6 +516,7 @@ void shared_heap_end(struct shared_heap *h)
     release_end(h);
     trigger_end(h);
     patience_end(h);
+    trace_heap_ends(h);
     shared_heap_pump(h);
 }
 

@@ -27,6 +27,7 @@
 #include "daemon/release.h"
 #include "daemon/request.h"
 #include "daemon/stows.h"
+#include "daemon/trace.h"
 #include "daemon/trigger.h"
 #include "plans/heap.h"
 #include "proto/wire.h"
@@ -124,6 +125,7 @@ struct shared_heap {
     struct release release;
     struct foreign_pages foreign;                   /* pages that nobody was granted */
     struct trigger trigger;
+    struct trace *trace;                      /* somebody records what it does; NULL: nobody. Its session's */
 
     uint64_t abandoned_stops;
     struct heap_collection last;              /* the newest collection that was done */

@@ -34,7 +34,9 @@
     X(bequeath,     heir,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
     X(guardian,     name,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG) \
     X(handles,      heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
-    X(lease_revoke, heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)
+    X(lease_revoke, heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(trace_begin,  heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(watch,        heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)
 /* clang-format on */
 
 struct string_limit {

@@ -92,7 +92,14 @@
     X(more_rows, MoreRows, MORE_ROWS)          \
     X(users, Users, USERS)                     \
     X(user_row, UserRow, USER_ROW)             \
-    X(user_rows, UserRows, USER_ROWS)
+    X(user_rows, UserRows, USER_ROWS)          \
+    X(trace_begin, TraceBegin, TRACE_BEGIN)    \
+    X(trace_begun, TraceBegun, TRACE_BEGUN)    \
+    X(trace_read, TraceRead, TRACE_READ)       \
+    X(trace_row, TraceRow, TRACE_ROW)          \
+    X(trace_rows, TraceRows, TRACE_ROWS)       \
+    X(watch, Watch, WATCH)                     \
+    X(watch_event, WatchEvent, WATCH_EVENT)
 
 #define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
     typedef Mmgc__Wire__##Gen wire_##c;                                              \

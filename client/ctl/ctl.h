@@ -31,6 +31,8 @@ struct ctl_options {
     uint64_t size_bytes;                      /* the second operand */
     uint64_t client, slot;                    /* of revoke; client, of handles: this session alone, 0: all */
     uint64_t grow_bytes, up_to_bytes;         /* 0: does not grow; no bound */
+    const char *output;                       /* a file; NULL: stdout */
+    uint64_t for_ns, collections;             /* how much is recorded; 0: no end */
 };
 
 struct ctl {
@@ -48,6 +50,7 @@ enum ctl_option {                             /* those that some commands have; 
     CTL_OPTION_BYTES = 8,
     CTL_OPTION_GROW = 16,
     CTL_OPTION_CLIENT = 32,
+    CTL_OPTION_TRACE = 64,
 };
 
 struct ctl_command {
@@ -61,7 +64,7 @@ struct ctl_command {
     void (*show)(const struct ctl *ctl, const json_t *document);
 };
 extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_users, ctl_histogram, ctl_roots, ctl_handles, ctl_leases,
-    ctl_revoke, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
+    ctl_revoke, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_trace, ctl_destroy, ctl_ping, ctl_help;
 extern const struct ctl_command *const ctl_commands[];         /* ends with NULL */
 const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is none */
 

@@ -23,12 +23,15 @@
     X("client",  'C', "SESSION", CTL_OPTION_CLIENT, "what this client has alone; `mmgcctl clients` shows its number") \
     X("grow",    'G', "SIZE", CTL_OPTION_GROW,   "a full heap's limit is raised by this: 64M, 1G; 0, the default: it is collected") \
     X("up-to",   'U', "SIZE", CTL_OPTION_GROW,   "and not beyond this; then it is collected")                   \
+    X("for",     'F', "TIME", CTL_OPTION_TRACE,  "record this long: 500ms, 10s, 2min")                           \
+    X("collections", 'c', "N", CTL_OPTION_TRACE, "record until so many collections are done")                    \
+    X("output",  'o', "FILE", CTL_OPTION_TRACE,  "write the trace there, and not on stdout")                      \
     X("force",   'f', NULL,   CTL_OPTION_FORCE,  "even if the heap has clients: they get MMGC_E_HEAP_GONE")     \
     X("help",    'h', NULL,   0,                 "print this")                                                  \
     X("version", 'V', NULL,   0,                 "print the version")
 /* clang-format on */
 
-#define SHORT_OPTIONS "s:t:jn:bfhV" /* those of one letter that people may use */
+#define SHORT_OPTIONS "s:t:jn:bo:fhV" /* those of one letter that people may use */
 
 struct option_row {
     const char *name;
@@ -102,6 +105,10 @@ static bool take_option(struct line *line, int letter, const char *argument)
         return units_parse_count(argument, &options->client) || wrong("--client takes a session's number, not '%s'", argument);
     case 'G': return take_size("--grow", argument, &options->grow_bytes);
     case 'U': return take_size("--up-to", argument, &options->up_to_bytes);
+    case 'o': options->output = argument; return true;
+    case 'c':
+        return units_parse_count(argument, &options->collections) || wrong("--collections takes a number, not '%s'", argument);
+    case 'F': return units_parse_time(argument, &options->for_ns) || wrong("--for takes a time like 500ms, 10s or 2min, not '%s'", argument);
     case 'n':
         return units_parse_count(argument, &options->limit) ||
                wrong("--limit takes a number, not '%s'", argument);
