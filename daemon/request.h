@@ -72,6 +72,7 @@ enum handled request_lease_revoke(struct request *r);
 enum handled request_handles(struct request *r);              /* facts_rows.c */
 enum handled request_more_rows(struct request *r);            /* requests_lease.c */
 enum handled request_users(struct request *r);                /* facts_users.c */
+enum handled request_watch(struct request *r);                /* watch.c */
 enum handled request_trace_begin(struct request *r);          /* trace.c */
 enum handled request_trace_read(struct request *r);
 enum handled request_heap_list(struct request *r);            /* facts.c */

@@ -60,6 +60,7 @@ static const struct {
     [WIRE_REQUEST(LEASE_REVOKE)] = { GREETED, request_lease_revoke },
     [WIRE_REQUEST(MORE_ROWS)] = { OPENED, request_more_rows },
     [WIRE_REQUEST(USERS)] = { GREETED, request_users },
+    [WIRE_REQUEST(WATCH)] = { GREETED, request_watch },
     [WIRE_REQUEST(TRACE_BEGIN)] = { GREETED, request_trace_begin },
     [WIRE_REQUEST(TRACE_READ)] = { GREETED, request_trace_read },
 };

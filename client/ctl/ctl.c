@@ -10,7 +10,8 @@
 
 const struct ctl_command *const ctl_commands[] = {
     &ctl_list, &ctl_info,   &ctl_clients, &ctl_users,   &ctl_histogram, &ctl_roots, &ctl_handles, &ctl_leases, &ctl_revoke,
-    &ctl_gc,   &ctl_verify, &ctl_resize,  &ctl_trigger, &ctl_trace,     &ctl_destroy, &ctl_ping,  &ctl_help,  NULL,
+    &ctl_gc,   &ctl_verify, &ctl_resize,  &ctl_trigger, &ctl_trace,     &ctl_watch,   &ctl_destroy, &ctl_ping,  &ctl_help,
+    NULL,
 };
 
 const struct ctl_command *ctl_command_find(const char *name)

@@ -31,6 +31,7 @@ struct ctl_options {
     uint64_t size_bytes;                      /* the second operand */
     uint64_t client, slot;                    /* of revoke; client, of handles: this session alone, 0: all */
     uint64_t grow_bytes, up_to_bytes;         /* 0: does not grow; no bound */
+    uint32_t events;                          /* that are watched, bits; 0: all */
     const char *output;                       /* a file; NULL: stdout */
     uint64_t for_ns, collections;             /* how much is recorded; 0: no end */
 };
@@ -42,7 +43,7 @@ struct ctl {
     enum ctl_exit exit;
 };
 
-enum ctl_takes { CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
+enum ctl_takes { CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_EVENTS, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
 enum ctl_option {                             /* those that some commands have; bits */
     CTL_OPTION_LIMIT = 1,
     CTL_OPTION_SORT = 2,
@@ -61,10 +62,10 @@ struct ctl_command {
     bool offline;                             /* asks no daemon */
     uint64_t timeout_ns;                      /* unless --timeout says otherwise */
     enum mmgc_error (*ask)(struct ctl *ctl, json_t *document);
-    void (*show)(const struct ctl *ctl, const json_t *document);
+    void (*show)(const struct ctl *ctl, const json_t *document);     /* NULL: ask() prints what there is, as it comes */
 };
 extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_users, ctl_histogram, ctl_roots, ctl_handles, ctl_leases,
-    ctl_revoke, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_trace, ctl_destroy, ctl_ping, ctl_help;
+    ctl_revoke, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_trace, ctl_watch, ctl_destroy, ctl_ping, ctl_help;
 extern const struct ctl_command *const ctl_commands[];         /* ends with NULL */
 const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is none */
 
@@ -76,9 +77,11 @@ enum mmgc_error ctl_failed(struct ctl *ctl, enum mmgc_error code, const char *fo
 
 /* Sends @request and waits for its reply of @kind, a WIRE_REPLY(). wire_reply_free() it. */
 enum mmgc_error ctl_call(struct ctl *ctl, wire_request *request, unsigned kind, wire_reply **ret_reply);
+int ctl_left_ms(const struct ctl *ctl);       /* until --timeout is over; -1: it never is */
 /* Waits for the next event that is no error. The same. */
 enum mmgc_error ctl_event(struct ctl *ctl, wire_reply **ret_reply);
 /* HeapInfo of the operand; what info and gc ask. */
 enum mmgc_error ctl_heap_facts(struct ctl *ctl, wire_reply **ret_reply);
 void ctl_heap_row(json_t *row, const wire_heap_row *heap);      /* what list and info say alike */
+bool watch_event_parse(const char *name, uint32_t *ret_bit);    /* "collection"; false: there is no such event */
 void ctl_show_omitted(const json_t *document);                 /* "... and 12 more", if its "omitted" is not 0 */

@@ -160,7 +160,7 @@ static bool check_operands(const struct ctl_command *command, int count, const c
     if (takes_heap(command) && count == 0)
         return wrong("%s needs a heap's name: mmgcctl %s; `mmgcctl list` shows those there are",
                      command->name, command->synopsis);
-    if (count > 1 && command->takes != CTL_TAKES_HEAP_AND_SIZE && command->takes != CTL_TAKES_LEASE)
+    if (count > 1 && command->takes != CTL_TAKES_HEAP_AND_SIZE && command->takes != CTL_TAKES_LEASE && command->takes != CTL_TAKES_EVENTS)
         return wrong("%s takes one name only: mmgcctl %s", command->name, command->synopsis);
     if (count == 0)
         return true;
@@ -180,6 +180,24 @@ static bool check_lease(const struct ctl_command *command, int count, char *cons
     return (count == 3 && units_parse_count(operands[1], &options->client) && units_parse_count(operands[2], &options->slot) &&
             options->slot <= UINT32_MAX) ||
            wrong("%s takes a heap's name and two numbers: mmgcctl %s; `mmgcctl leases` shows them", command->name, command->synopsis);
+}
+
+/* A heap, unless the first word is an event's name; then events. */
+static bool check_events(const struct ctl_command *command, int count, char **operands, struct ctl_options *options)
+{
+    uint32_t bit;
+
+    if (command->takes != CTL_TAKES_EVENTS || count == 0)
+        return true;
+    bool heap = !watch_event_parse(operands[0], &bit);
+    for (int i = heap; i < count; i++) {
+        if (!watch_event_parse(operands[i], &bit))
+            return wrong("there is no event '%s': collection, stop-late, client-join, client-leave, heap-made, heap-gone, quarantine, limit,"
+                         " trigger, out-of-memory", operands[i]);
+        options->events |= bit;
+    }
+    options->operand = heap ? operands[0] : NULL;
+    return true;
 }
 
 static bool check_options(const struct ctl_command *command, unsigned given)
@@ -228,11 +246,12 @@ const struct ctl_command *options_parse(int argc, char **argv, struct ctl_option
         return NULL;
     }
     const struct ctl_command *command = find_command(count, words);
+    ret_options->operand = count == 0 ? NULL : words[1]; /* NULL after the last word */
     if (command == NULL || !check_operands(command, count - 1, words[1]) ||
         !check_size(command, count - 1, words + 1, ret_options) ||
-        !check_lease(command, count - 1, words + 1, ret_options) || !check_options(command, line.given))
+        !check_lease(command, count - 1, words + 1, ret_options) ||
+        !check_events(command, count - 1, words + 1, ret_options) || !check_options(command, line.given))
         return NULL;
-    ret_options->operand = words[1]; /* NULL after the last word */
     if (!line.timed)
         ret_options->timeout_ns = command->timeout_ns;
     return command;

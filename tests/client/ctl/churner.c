@@ -3,6 +3,7 @@
 
 #include "tests/support/runner.h"
 
+#define NAMED 65536
 #define KEPT 512 /* of them, under pageprotect, each has a page */
 
 struct link {
@@ -29,6 +30,8 @@ static void *churn(void *arg)
         if (i % KEPT != 0)
             mmgc_init(t, link, next, list);
         list = link;
+        if (i % NAMED == NAMED - 1)
+            ok(mmgc_name_set(t, "kept", list)); /* what nothing on a stack keeps where it is */
         mmgc_poll(t);
     }
     mmgc_leave(t);

@@ -40,6 +40,7 @@ static void tear_down(void)
     trace = NULL;
     ctl_run_free(&run);
     run = (struct ctl_run){ 0 };
+    (void)unlink(path);
     daemon_stop(d);
 }
 
