@@ -4,7 +4,7 @@
  *   Owner    who made it, in memory of his own; jobs and threads that write borrow it
  *   Threads  a track has one writer, and all tracks together one reader (timeline.c, the proof)
  *   Bounded  what does not fit is counted and lost, the newest first: nobody waits for a reader
- *   Cost     where nobody records: one test of a pointer for each packet. Else some 10 ns for an event                */
+ *   Cost     where nobody records: one test of a pointer for each packet. Else 8 ns for an event                */
 #include <stdalign.h>
 #include <stddef.h>
 #include <stdint.h>
