@@ -40,6 +40,12 @@ static const struct {
     { { "trigger" }, "trigger needs a heap's name" },
     { { "trigger", "a", "--grow=-1" }, "--grow takes a size" },
     { { "trigger", "a", "--up-to=17179869184G" }, "--up-to takes a size" },
+    { { "trace" }, "trace needs a heap's name" },
+    { { "trace", "a", "--for=soon" }, "--for takes a time" },
+    { { "trace", "a", "--collections=all" }, "--collections takes a number" },
+    { { "list", "--for=1s" }, "list does not know --for" },
+    { { "watch", "a", "b" }, "there is no event 'b'" },
+    { { "watch", "limit", "a" }, "there is no event 'a'" },
     { { "gc", "a", "--grow=1M" }, "gc does not know --grow" },
     { { "help", "frob" }, "there is no command 'frob'" },
 };
@@ -78,7 +84,7 @@ START_TEST(help_names_every_command)
     static const char *const names[] = {
         "list",    "info HEAP",   "clients [HEAP]", "histogram HEAP", "roots HEAP",
         "handles", "leases",       "revoke HEAP SESSION SLOT",
-        "gc HEAP", "verify HEAP", "resize HEAP SIZE", "trigger",      "destroy",
+        "gc HEAP", "verify HEAP", "resize HEAP SIZE", "trigger", "trace", "watch", "destroy",
         "ping",    "help",        "users",
     };
     struct ctl_run run = ctl_run(NOWHERE, "--help", NULL);

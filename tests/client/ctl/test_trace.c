@@ -205,17 +205,32 @@ static size_t count_of(const char *category)
     return count;
 }
 
+/* When the last task had ended whose end is in the trace: one that was cut short by its end has parts and no whole. */
+static double last_end(void)
+{
+    double end = 0;
+
+    for (size_t i = 0; i < span_count; i++)
+        if ((is_of(&spans[i], "pause") || is_of(&spans[i], "beside")) && spans[i].end > end)
+            end = spans[i].end;
+    return end;
+}
+
 /* Stages are within what the daemon did for this heap, and packets within stages; of a pause they fill no more than there is. */
 static void check_stages(void)
 {
+    double end = last_end();
+
     for (size_t i = 0; i < span_count; i++) {
         const struct span *outer = &spans[i];
         double sum = 0;
+        if (outer->begin >= end)
+            continue;
         if (is_of(outer, "stage"))
             ck_assert_msg(lies_in_a(outer, "pause") || lies_in_a(outer, "beside"), "stage %s at %f", outer->name, outer->begin);
         if (is_of(outer, "packet"))
             ck_assert_msg(lies_in_a(outer, "stage"), "packet %s at %f", outer->name, outer->begin);
-        if (is_of(outer, "stop") && outer->tid == 1)
+        if (is_of(outer, "stop"))
             ck_assert_msg(lies_in_a(outer, "pause"), "stop at %f", outer->begin);
         for (size_t k = 0; is_of(outer, "pause") && k < span_count; k++)
             sum += is_of(&spans[k], "stage") && lies_within(&spans[k], outer) ? spans[k].end - spans[k].begin : 0;
@@ -263,7 +278,8 @@ START_TEST(who_was_waited_for_is_a_thread_of_its_client)
         if (is_of(&spans[i], "stop") && spans[i].pid == getpid())
             waited += strcmp(spans[i].name, "to its safepoint, the last") == 0;
     ck_assert_uint_ge(waited, 1);
-    ck_assert_ptr_nonnull(strstr(run.out, "30 collections"));
+    ck_assert_int_ge(strtol(run.out, NULL, 10), 30);
+    ck_assert_ptr_nonnull(strstr(run.out, " collections, "));
 }
 END_TEST
 
