@@ -24,6 +24,8 @@
 #include "daemon/shared_heap.h"
 #include "daemon/snapshots.h"
 #include "daemon/spare.h"
+#include "daemon/trace.h"
+#include "plans/work/probe.h"
 
 /* ---- the thread ---- */
 
@@ -97,7 +99,22 @@ static int run_stw(struct shared_heap *h, struct collector_task *t, const struct
     return -EINVAL;
 }
 
-static bool is_beside(enum collector_work work)
+const char *collector_work_name(enum collector_work work)
+{
+    static const char *const names[] = {
+        [WORK_COLLECT] = "collect", [WORK_VERIFY] = "verify", [WORK_HISTOGRAM] = "histogram", [WORK_CLEAR] = "clear", [WORK_MARK] = "mark",
+        [WORK_COUNT] = "count",     [WORK_SWEEP] = "sweep",   [WORK_END] = "end",             [WORK_QUIT] = "quit",
+    };
+
+    return names[work];
+}
+
+const struct mutator *collector_last_parked(const struct collector_task *task)
+{
+    return task->last_parked == 0 ? NULL : task->mutators[task->last_parked - 1];
+}
+
+bool collector_is_beside(enum collector_work work)
 {
     return work == WORK_CLEAR || work == WORK_MARK || work == WORK_COUNT || work == WORK_SWEEP;
 }
@@ -106,14 +123,13 @@ static bool is_beside(enum collector_work work)
 static void run_beside(struct shared_heap *h, struct collector_task *t)
 {
     struct engine *engine = h->server->background;
-    uint64_t start_ns = mm_now_ns();
 
     t->error = t->work == WORK_CLEAR   ? heap_clear(h->heap, engine)
                : t->work == WORK_MARK  ? heap_mark(h->heap, engine)
                : t->work == WORK_COUNT ? heap_count(h->heap, engine)
                                        : heap_sweep(h->heap, engine);
     t->outcome = t->error == 0 ? OUTCOME_DONE : OUTCOME_FAILED;
-    t->beside_ns = mm_now_ns() - start_ns;
+    t->beside_ns = mm_now_ns() - t->began_ns;
 }
 
 static void choose_kind(struct shared_heap *h, struct collector_task *t, struct heap_stop *stop)
@@ -150,14 +166,8 @@ static void run_stopped(struct shared_heap *h, struct collector_task *t)
     pthread_mutex_unlock(&h->lock);
 }
 
-static void run_task(struct shared_heap *h, struct collector_task *t)
+static void run_stop(struct shared_heap *h, struct collector_task *t)
 {
-    if (t->work == WORK_QUIT)
-        return;
-    if (is_beside(t->work)) {
-        run_beside(h, t);
-        return;
-    }
     bool stopped = safepoint_stop(h, t);
     if (stopped || t->work == WORK_END) { /* a heap that ends does so whoever is still inside */
         run_stopped(h, t);
@@ -169,6 +179,20 @@ static void run_task(struct shared_heap *h, struct collector_task *t)
     }
     if (t->work != WORK_END) /* then its epoch stays odd: nobody enters again */
         safepoint_resume(h, t);
+}
+
+static void run_task(struct shared_heap *h, struct collector_task *t)
+{
+    if (t->work == WORK_QUIT)
+        return;
+    t->began_ns = mm_now_ns();
+    MM_PROBE(task__begin, h->name, collector_work_name(t->work));
+    if (collector_is_beside(t->work))
+        run_beside(h, t);
+    else
+        run_stop(h, t);
+    MM_PROBE(task__end, h->name, collector_work_name(t->work), (int)t->outcome, mm_now_ns() - t->began_ns);
+    trace_task(h, t);
 }
 
 static void *collector_run(void *context)
@@ -206,6 +230,7 @@ static void release_task(struct collector_task *t)
     spare_free(t->sessions);
     free(t->histogram);
     free(t->row_owners);
+    trace_unref(t->trace);
     *t = (struct collector_task){ 0 };
 }
 
@@ -309,13 +334,16 @@ int collector_post(struct shared_heap *heap, enum collector_work work)
     if (r < 0)
         return r;
     c->busy = true;
-    c->stops = work != WORK_QUIT && !is_beside(work);
+    c->stops = work != WORK_QUIT && !collector_is_beside(work);
+    c->task.trace = trace_ref(heap->trace);
+    heap_record(heap->heap, heap->trace == NULL ? NULL : heap->trace->timeline); /* trace.c T1 */
     c->begun++;
     c->task.asked_ns = mm_now_ns();
     c->task.patience_ns = patience_of(heap, work);
     if (c->stops) { /* odd; the thread's membarrier comes after it (S4) */
         uint32_t epoch = at_load_relaxed(&heap->control->epoch);
         at_store_release(&heap->control->epoch, epoch + 1);
+        MM_PROBE(stop__asked, heap->name, c->task.mutator_count);
     }
     pthread_mutex_lock(&c->mutex);
     c->posted = true;

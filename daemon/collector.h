@@ -18,6 +18,7 @@
 struct mutator;
 struct session;
 struct shared_heap;
+struct trace;
 
 enum collector_work {
     WORK_COLLECT, WORK_VERIFY, WORK_HISTOGRAM, WORK_SNAPSHOT,
@@ -27,8 +28,11 @@ enum collector_work {
 };
 enum collector_outcome { OUTCOME_DONE, OUTCOME_ABANDONED, OUTCOME_FAILED, OUTCOME_PUT_OFF };
 
+#define COLLECTOR_LATE_MAX 8u                 /* of one stop, that somebody is told of */
+
 struct collector_task {
     enum collector_work work;
+    struct trace *trace;                      /* a reference: what it does is recorded there; NULL: nowhere */
     struct mutator **mutators;                /* references */
     size_t mutator_count;
     struct session **sessions;                /* references */
@@ -37,6 +41,13 @@ struct collector_task {
     uint64_t patience_ns;                     /* a stop that takes longer is put off (patience.h); 0: stop_deadline holds */
 
     enum collector_outcome outcome;           /* [collector] from here on */
+    size_t last_parked;                       /* of those that the stop had to wait for, the last: 1 + its index in mutators; 0: there were none */
+    struct collector_late {
+        size_t mutator;                       /* its index */
+        bool killed;                          /* with its process; else the stop was given up */
+    } late[COLLECTOR_LATE_MAX];               /* who was still inside at stop_deadline */
+    size_t late_count;
+    uint64_t began_ns;                        /* the thread took it up */
     bool emergency;                           /* a collection: the one before had not made room */
     bool ended;                               /* a stop: it was all of a collection, or the end of one */
     uint64_t beside_ns;                       /* a task beside the clients: how long it took */
@@ -63,6 +74,9 @@ struct collector {
     _Atomic bool give_up;                     /* [loop stores] abandon a pending stop now: the daemon is shutting down */
 };
 
+const char *collector_work_name(enum collector_work work);         /* "collect", "verify", "mark" */
+bool collector_is_beside(enum collector_work work);                  /* the clients, which run */
+const struct mutator *collector_last_parked(const struct collector_task *task);      /* NULL: nobody had to be waited for */
 /* Starts the thread. 0, -errno; then nothing is left behind. */
 int collector_start(struct shared_heap *heap);
 /* Posts a task: epoch odd, snapshot, hand-over. The collector is not busy. 0, -ENOMEM (no snapshot, nothing happened). */

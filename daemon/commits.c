@@ -12,6 +12,7 @@
 #include "daemon/log.h"
 #include "daemon/server.h"
 #include "daemon/shared_heap.h"
+#include "plans/work/probe.h"
 #include "shm/units.h"
 
 #define AHEAD_BYTES (UINT64_C(8) << 20)
@@ -67,6 +68,9 @@ static void on_committed(void *context, uint64_t offset, int result, enum shm_pa
         note_failure(h, result);
     else
         h->pages = pages;
+    if (result == 0)
+        trace_note(h, TIMELINE_COMMIT, "commit", MM_COMMIT_BYTES);
+    MM_PROBE(commit, h->name, offset, (uint64_t)MM_COMMIT_BYTES, result);
     h->pages_known |= result == 0;
     shared_heap_pump(h);
     shared_heap_unref(h);

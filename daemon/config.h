@@ -33,6 +33,7 @@ struct config {                               /* whoever has read it calls confi
     uint64_t hello_timeout_ns, stop_deadline_ns, trigger_deadline_ns, notice_deadline_ns, notice_limit_bytes;
     int stop_policy;                          /* enum stop_policy */
     int log_level;                            /* enum log_level */
+    bool log_collections;
     struct heap_settings heap;                /* of a heap of which nobody says more */
     struct heap_section *sections;            /* in the order of the file */
     size_t section_count;
@@ -64,7 +65,8 @@ struct config {                               /* whoever has read it calls confi
     X("trigger_deadline", trigger_deadline_ns, time, "1s",      1000000, 3600000000000, NULL, "how long who waits for memory waits for a delegate's decision") \
     X("notice_deadline", notice_deadline_ns, time, "10s",       1000000, 3600000000000, NULL, "how long a client may take to take a relocation notice; then it gets no more") \
     X("notice_limit",  notice_limit_bytes, size, "64M",         65536, 34359738368, NULL, "bytes of relocation notices that a client may leave untaken") \
-    X("log_level",     log_level,        choice, "info",        0, 0, "error warning info debug", "what is logged; read again on SIGHUP")
+    X("log_level",     log_level,        choice, "info",        0, 0, "error warning info debug", "what is logged; read again on SIGHUP") \
+    X("log_collections", log_collections, flag,  "on",          0, 0, NULL, "a line for each collection, at level info; read again on SIGHUP")
 /* clang-format on */
 
 extern const struct option_table daemon_option_table;     /* of struct config */

@@ -198,6 +198,7 @@ void cycle_task_done(struct shared_heap *h, const struct collector_task *task)
 {
     counters_add_concurrent(&h->counters, task->beside_ns);
     h->pace.beside_ns += task->beside_ns;
+    report_beside(h, task->beside_ns);
     switch (task->work) {
     case WORK_CLEAR:
         h->pace.declined = task->error != 0 ? h->completed + 1 : 0;

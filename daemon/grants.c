@@ -19,6 +19,8 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "daemon/watch.h"
+#include "plans/work/probe.h"
 #include "shm/futex.h"
 #include "shm/units.h"
 
@@ -152,8 +154,18 @@ static uint64_t publish(struct shared_heap *h, struct mutator *m, enum shm_grant
     at_store_release(&m->words->mail[class].published, m->published[class]); /* pairs with the client's acquire */
     m->granted_bytes += bytes;
     (void)at_add_relaxed(&h->control->granted_bytes, bytes);
+    MM_PROBE(grant, h->name, m->session->id, m->id, (int)class, bytes);
     commits_note_granted(h, bytes);
     return bytes;
+}
+
+/* G5 */
+static void promise_due(struct shared_heap *h, uint64_t nursery_bytes)
+{
+    if (is_due(h, nursery_bytes))
+        shared_heap_promise_collection_locked(h, nursery_bytes > 0 && granted_since_collection(h) >= nursery_bytes ? CAUSE_NURSERY : CAUSE_STRESS);
+    else if (cycle_is_due_locked(h))
+        shared_heap_promise_collection_locked(h, CAUSE_AHEAD);
 }
 
 /* One bite of what is wanted; 0 rows: nothing there. */
@@ -169,8 +181,8 @@ static size_t bite(struct shared_heap *h, struct grant_wait *w, uint32_t room, u
                               MM_MIN(room, ROWS_A_GRANT));
 
     *ret_bytes = count == 0 ? 0 : publish(h, w->mutator, w->class, rows, count);
-    if (count > 0 && (is_due(h, nursery_bytes) || cycle_is_due_locked(h)))
-        shared_heap_promise_collection_locked(h);
+    if (count > 0)
+        promise_due(h, nursery_bytes);
     return count;
 }
 
@@ -199,7 +211,7 @@ static enum service serve(struct shared_heap *h, struct grant_wait *w, enum mmgc
             return REFUSED;
         uint64_t most = stress_allows(h, w);
         if (most == 0) {
-            shared_heap_promise_collection_locked(h);
+            shared_heap_promise_collection_locked(h, CAUSE_STRESS);
             return HELD;
         }
         if (bite(h, w, room, most, &got) == 0)
@@ -261,6 +273,7 @@ static void say_full(const struct shared_heap *h, const struct grant_wait *w)
 static void fail(struct shared_heap *h, struct grant_wait *w)
 {
     say_full(h, w);
+    watch_no_memory(h, w->mutator, MM_MAX(w->bytes, (uint64_t)w->min_bytes));
     finish(h, w,
            w->commit_failed ? MMGC_E_SYSTEM_NOMEM
            : w->all         ? MMGC_E_RESERVE
@@ -276,10 +289,10 @@ static void collect_or_fail(struct shared_heap *h, struct grant_wait *w)
     }
     w->emergency = w->collection != 0 && !h->last.nursery_begun; /* a cycle has left what is young */
     if (!w->emergency) {
-        w->collection = shared_heap_promise_collection_locked(h);
+        w->collection = shared_heap_promise_collection_locked(h, CAUSE_FULL);
         return;
     }
-    w->collection = shared_heap_promise_unbegun_locked(h);
+    w->collection = shared_heap_promise_unbegun_locked(h, CAUSE_EMERGENCY);
     at_store_relaxed(&h->emergency_until, w->collection);
 }
 

@@ -18,6 +18,7 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "plans/work/probe.h"
 #include "shm/commit.h"
 #include "shm/futex.h"
 #include "shm/units.h"
@@ -71,6 +72,7 @@ int mutator_new(struct mutator **ret_mutator, struct session *session, const wir
     session->mutator_count++;
     TAILQ_INSERT_TAIL(&session->heap->mutators, m, in_heap);
     session->heap->mutator_count++;
+    MM_PROBE(mutator__attach, session->heap->name, session->id, m->id, session->peer.pid);
     *ret_mutator = m;
     return 0;
 }
@@ -151,6 +153,7 @@ void mutator_retire(struct mutator *m)
     struct session *session = m->session;
     struct shared_heap *h = session->heap;
 
+    MM_PROBE(mutator__detach, h->name, session->id, m->id, session->peer.pid);
     at_store_release(&m->dead, true);
     futex_wake_all(&m->words->state); /* a stop that waits for it looks again */
     grants_forget(h, m);

@@ -18,6 +18,7 @@
 #include "daemon/session.h"
 #include "daemon/server.h"
 #include "daemon/shared_heap.h"
+#include "plans/work/probe.h"
 #include "shm/commit.h"
 
 #define HEADROOM_LEFT_BYTES (UINT64_C(64) << 20) /* for everybody else */
@@ -264,6 +265,7 @@ static void send_one(struct session *s, struct subscription *sub, const struct n
     reply.body_case = WIRE_REPLY(NOTICE);
     reply.notice = &notice;
     subscription_sent(s, sub, row_bytes(map->count));
+    MM_PROBE(notice, s->heap->name, s->id, sub->told, map->count);
     session_send(s, &reply, &fds);
 }
 

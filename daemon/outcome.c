@@ -14,6 +14,7 @@
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
 #include "daemon/snapshots.h"
+#include "daemon/watch.h"
 
 static void fail_grants(struct shared_heap *h, enum mmgc_error why)
 {
@@ -40,6 +41,7 @@ void shared_heap_collection_ended(struct shared_heap *h, const struct collector_
     h->completed++;
     h->emergencies += task->emergency;
     h->last = task->collection;
+    report_ended(h, task);
     trigger_collected(h, task);
     log_debug("heap '%s': %s%s collection %llu: %llu bytes live", h->name, task->emergency ? "emergency " : "",
               heap_pause_name(task->collection.kind), (unsigned long long)h->completed,
@@ -57,6 +59,7 @@ static void collected(struct shared_heap *h, const struct collector_task *task)
     switch (task->outcome) {
     case OUTCOME_DONE:
         counters_collected(&h->counters, task);
+        report_stop(h, task);
         release_note_pause(h, task->pause_ns);
         if (task->collection.fell_back)
             counters_add_fallback(&h->counters);
@@ -75,10 +78,12 @@ static void collected(struct shared_heap *h, const struct collector_task *task)
         return;
     case OUTCOME_PUT_OFF: patience_put_off(h); return;
     case OUTCOME_ABANDONED:
+        report_cancel(h);
         cycle_cancel(h);
         fail_grants(h, h->ending ? MMGC_E_HEAP_GONE : MMGC_E_STALLED);
         return;
     case OUTCOME_FAILED:
+        report_cancel(h);
         cycle_cancel(h);
         if (task->error == -ENOMEM) {
             fail_grants(h, MMGC_E_SYSTEM_NOMEM);
@@ -180,6 +185,7 @@ static void ended(struct shared_heap *h)
 void shared_heap_task_done(struct shared_heap *h, const struct collector_task *task)
 {
     h->abandoned_stops += task->outcome == OUTCOME_ABANDONED;
+    watch_late(h, task);
     h->given_up_seen = at_load_relaxed(&h->control->abandoned_stops);
     switch (task->work) {
     case WORK_COLLECT: collected(h, task); break;

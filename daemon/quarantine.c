@@ -9,6 +9,7 @@
 #include "daemon/request.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "daemon/watch.h"
 #include "shm/object.h"
 
 #define DOUBT_EVERY_NS UINT64_C(10000000000)
@@ -47,6 +48,7 @@ void quarantine_begin(struct shared_heap *h, const char *why)
     name_writers(h, q->writers, sizeof(q->writers));
     at_store_release(&h->control->corrupt, 1);
     log_error("heap '%s' is quarantined: %s", h->name, why);
+    watch_heap(h, WATCH_QUARANTINE, why);
     log_error("heap '%s' could be written to by: %s", h->name, q->writers[0] != '\0' ? q->writers : "nobody who is still there");
 }
 

@@ -15,6 +15,7 @@
 #include "daemon/log.h"
 #include "daemon/server.h"
 #include "daemon/shared_heap.h"
+#include "plans/work/probe.h"
 #include "shm/units.h"
 
 #define TICK_MS 100u
@@ -82,6 +83,14 @@ static void punch(uv_work_t *work)
     }
 }
 
+static void note_released(const struct shared_heap *h, const struct release_batch *batch)
+{
+    for (unsigned i = 0; i < batch->punched; i++) {
+        trace_note(h, TIMELINE_RELEASE, "release", batch->runs[i].bytes);
+        MM_PROBE(release, h->name, batch->runs[i].offset, batch->runs[i].bytes);
+    }
+}
+
 static void on_punched(uv_work_t *work, int status)
 {
     struct release_batch *batch = work->data;
@@ -89,6 +98,7 @@ static void on_punched(uv_work_t *work, int status)
 
     (void)status; /* nobody cancels */
     batch->done = true;
+    note_released(h, batch);
     if (batch->error < 0)
         log_warning("heap '%s': memory could not be given back: %s", h->name, strerror(-batch->error));
     shared_heap_pump(h);

@@ -79,6 +79,9 @@ enum handled request_more_rows(struct request *r);            /* requests_lease.
 enum handled request_users(struct request *r);                /* facts_users.c */
 enum handled request_evict(struct request *r);                /* requests_evict.c */
 enum handled request_snapshot(struct request *r);             /* requests_snapshot.c */
+enum handled request_watch(struct request *r);                /* watch.c */
+enum handled request_trace_begin(struct request *r);          /* trace.c */
+enum handled request_trace_read(struct request *r);
 enum handled request_heap_list(struct request *r);            /* facts.c */
 enum handled request_heap_info(struct request *r);
 enum handled request_clients(struct request *r);

@@ -63,6 +63,9 @@ static const struct {
     [WIRE_REQUEST(USERS)] = { GREETED, request_users },
     [WIRE_REQUEST(EVICT)] = { GREETED, request_evict },
     [WIRE_REQUEST(SNAPSHOT)] = { GREETED, request_snapshot },
+    [WIRE_REQUEST(WATCH)] = { GREETED, request_watch },
+    [WIRE_REQUEST(TRACE_BEGIN)] = { GREETED, request_trace_begin },
+    [WIRE_REQUEST(TRACE_READ)] = { GREETED, request_trace_read },
 };
 
 /* ---- answering ---- */

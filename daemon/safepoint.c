@@ -22,6 +22,8 @@
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
 #include "daemon/snapshots.h"
+#include "daemon/trace.h"
+#include "plans/work/probe.h"
 #include "shm/barrier.h"
 #include "shm/futex.h"
 
@@ -33,6 +35,8 @@
 
 struct stop {
     struct shared_heap *heap;
+    struct collector_task *task;
+    size_t at; /* the thread now looked at: its index */
     uint64_t limit_ns, deadline_ns;
     uint64_t gone_by_ns; /* the thread now waited for has been killed with its process; 0: it has not */
     uint64_t seen_ns; /* we ran then */
@@ -80,12 +84,22 @@ static bool may_kill(const struct stop *stop, const struct session *s)
     return s->pidfd >= 0 && (policy == STOP_KILL || (policy == STOP_STRANGERS && stranger));
 }
 
+static void note_late(struct stop *stop, bool killed)
+{
+    struct collector_task *task = stop->task;
+
+    if (task->late_count < COLLECTOR_LATE_MAX)
+        task->late[task->late_count++] = (struct collector_late){ stop->at, killed };
+}
+
 /* The deadline has passed. True: its process was killed, so waiting a little longer will do. */
 static bool kill_late(struct stop *stop, struct mutator *m)
 {
     bool may = stop->gone_by_ns == 0 && may_kill(stop, m->session);
 
     (void)at_add_relaxed(&m->late_stops, 1);
+    MM_PROBE(stop__late, stop->heap->name, m->session->id, m->id, m->session->peer.pid, may);
+    note_late(stop, may);
     int error = may ? peer_kill(m->session->pidfd) : -EPERM;
     if (error < 0 && error != -ESRCH) {
         complain(stop, m, "the collection is given up");
@@ -131,10 +145,18 @@ static bool wait_for(struct stop *stop, struct mutator *m)
     return true;
 }
 
-static void note_stop(struct mutator *m, uint64_t took_ns)
+/* @in: it was, when it was first looked at. */
+static void note_stop(struct collector_task *task, size_t at, bool in)
 {
+    struct mutator *m = task->mutators[at];
+    uint64_t took_ns = mm_now_ns() - task->asked_ns;
+
     if (took_ns > at_load_relaxed(&m->max_stop_ns)) /* the only writer */
         at_store_relaxed(&m->max_stop_ns, took_ns);
+    if (!in)
+        return;
+    task->last_parked = at + 1;
+    trace_waited(task, m, took_ns);
 }
 
 /* A kernel that has none leaves the fence to the clients, and one that refuses it would not have let us start (server.c). One that has no
@@ -154,6 +176,7 @@ bool safepoint_stop(struct shared_heap *heap, struct collector_task *task)
         task->patience_ns != 0 ? task->patience_ns : heap->server->config.stop_deadline_ns;
     struct stop stop = {
         .heap = heap,
+        .task = task,
         .limit_ns = limit_ns,
         .deadline_ns = task->asked_ns + limit_ns,
         .seen_ns = task->asked_ns,
@@ -163,10 +186,13 @@ bool safepoint_stop(struct shared_heap *heap, struct collector_task *task)
     if (!barrier(&stop))
         return false;
     for (size_t i = 0; i < task->mutator_count; i++) {
+        bool in = is_in(task->mutators[i]);
+        stop.at = i;
         if (!wait_for(&stop, task->mutators[i]))
             return false;
-        note_stop(task->mutators[i], mm_now_ns() - task->asked_ns);
+        note_stop(task, i, in);
     }
+    MM_PROBE(stop__stopped, heap->name, mm_now_ns() - task->asked_ns);
     return true;
 }
 
@@ -177,6 +203,7 @@ void safepoint_resume(struct shared_heap *heap, struct collector_task *task)
     at_store_release(&heap->control->epoch, epoch + 1);
     for (size_t i = 0; i < task->session_count; i++)
         session_wake(task->sessions[i]);
+    MM_PROBE(stop__resumed, heap->name, mm_now_ns() - task->asked_ns);
 }
 
 /* ---- what the stopped world consists of ---- */

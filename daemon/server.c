@@ -123,6 +123,7 @@ static void take_over(struct server *server, struct config *fresh)
     size_t count = config->user_count;
 
     config->log_level = fresh->log_level;
+    config->log_collections = fresh->log_collections;
     config->admin_group = fresh->admin_group;
     config->user = fresh->user;
     config->users = fresh->users;
@@ -141,7 +142,7 @@ static void on_hangup(uv_signal_t *signal, int number)
         take_over(server, &fresh);
         log_set_level((enum log_level)server->config.log_level);
         quota_configure(&server->quota);
-        log_info("log_level is read again, and so are admin_group, [user] and its sections; the other options take a restart");
+        log_info("log_level is read again, and so are log_collections, admin_group, [user] and its sections; the other options take a restart");
     }
     config_fini(&fresh);
 }
@@ -163,12 +164,13 @@ static unsigned background_count(unsigned workers)
 
 static int start_engines(struct server *server)
 {
-    struct engine_config config = { .workers = worker_count(&server->config) };
+    struct engine_config config = { .workers = worker_count(&server->config), .first_track = TRACE_WORKERS };
     const char *why = NULL;
     int r = engine_affinity_parse(server->config.thread_affinity, &config, &why); /* again: it was good */
 
     if (r == 0)
         r = engine_new_with(&server->engine, &config);
+    config.first_track = TRACE_WORKERS + config.workers;
     config.workers = background_count(config.workers);
     config.patient = true;
     if (r == 0)
@@ -344,6 +346,8 @@ int server_run(const struct config *config, int ready_fd)
     }
     *server = (struct server){ .config = *config, .listen_fd = -1, .reserve_fd = -1 };
     TAILQ_INIT(&server->sessions);
+    TAILQ_INIT(&server->traces);
+    TAILQ_INIT(&server->watchers);
     log_set_level((enum log_level)config->log_level);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a segment over RLIMIT_FSIZE is an error of who asked for it */

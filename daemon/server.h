@@ -14,6 +14,8 @@
 #include "daemon/quota.h"
 #include "daemon/registry.h"
 #include "daemon/throttle.h"
+#include "daemon/trace.h"
+#include "daemon/watch.h"
 
 struct committer;
 struct engine;
@@ -34,6 +36,10 @@ struct server {
     struct throttle throttle;
     struct bucket stranger_lines;             /* of the log */
     unsigned snapshots;                       /* whose memory the daemon has mapped (snapshots.h) */
+    struct traces traces;
+    struct watchers watchers;
+    struct bucket collection_lines;           /* of the log; and how many were left out since the last */
+    uint64_t collections_unsaid;
     uint64_t next_session;
     unsigned live_heaps;                      /* not freed yet, in the registry or not */
     uint64_t incarnation;                     /* [const] random, one a daemon start */

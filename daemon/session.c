@@ -25,6 +25,7 @@
 #include "daemon/server.h"
 #include "daemon/shared_heap.h"
 #include "daemon/trigger.h"
+#include "daemon/watch.h"
 #include "shm/futex.h"
 
 #define SEND_BUFFER_BYTES (1 << 20)
@@ -101,6 +102,7 @@ static void leave_heap(struct session *s)
     at_store_release(&s->dead, h == NULL || s->heir == NULL); /* else until its heir has inherited */
     if (h == NULL)
         return;
+    watch_client(h, s, WATCH_CLIENT_LEAVE);
     if (s->heir != NULL) {
         session_ref(s);
         TAILQ_INSERT_TAIL(&h->testators, s, in_testators);
@@ -134,6 +136,8 @@ void session_end(struct session *s, enum mmgc_error why, const char *format, ...
     s->stage = SESSION_CLOSING;
     throttle_forget(s);
     subscription_drop(s);
+    trace_session_ends(s);
+    watch_session_ends(s);
     session_ref(s);
     if (why != MMGC_E_OK)
         session_send_error(s, 0, why, detail);
@@ -357,6 +361,7 @@ int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_on
     TAILQ_INSERT_TAIL(&heap->sessions, s, in_heap);
     heap->session_count++;
     foreign_pages_wake(s->server);
+    watch_client(heap, s, WATCH_CLIENT_JOIN);
     return 0;
 }
 
@@ -428,6 +433,17 @@ static bool congested(struct session *s)
     if (s->sent)
         s->sent = ioctl(s->sock, SIOCOUTQ, &unread) == 0 && unread > s->send_buffer_bytes / 4;
     return s->sent;
+}
+
+int session_tell(struct session *s, const wire_reply *reply)
+{
+    if (s->stage != SESSION_READY)
+        return -ENOTCONN;
+    int r = congested(s) ? -EAGAIN : wire_send_reply(s->sock, reply, NULL);
+    s->sent = true;
+    if (r < 0)
+        session_listen(s); /* for when there is room */
+    return r;
 }
 
 void session_listen(struct session *s)
@@ -517,6 +533,7 @@ void session_hear(struct session *s)
         drain(s);
     else
         take_requests(s);
+    watch_has_room(s);
     session_listen(s);
     session_unref(s);
 }

@@ -21,6 +21,8 @@
 struct server;
 struct shared_heap;
 struct subscription;
+struct trace;
+struct watcher;
 
 enum session_stage { SESSION_NEW, SESSION_READY, SESSION_CLOSING, SESSION_CLOSED };
 
@@ -64,6 +66,8 @@ struct session {
     char *guardian;                           /* whom it is; NULL: nobody */
     TAILQ_ENTRY(session) in_testators;        /* of its heap, with a reference: dead, and its heir has not inherited yet */
     struct subscription *_Atomic subscription;       /* [loop stores, once] to relocation notices (notices.h); NULL: none */
+    struct watcher *watcher;                  /* NULL: it watches nothing */
+    struct trace *trace;                      /* that it records; NULL: none; a reference */
     uint32_t lease_holder;                    /* who it is in the heap's table of leases; 0: it leases nothing */
     unsigned lease_waits;                     /* threads that wait for one */
 };
@@ -80,6 +84,8 @@ struct session *session_unref(struct session *s);
 
 /* Sends; a peer that does not read its replies is ended. */
 void session_send(struct session *s, const wire_reply *reply, const struct packet_fds *fds);
+/* Sends what may be lost, if there is room for it now: never waits, never ends the session. 0, -errno: it was not sent. */
+int session_tell(struct session *s, const wire_reply *reply);
 /* Its timer, anew. What it fires for is done only if !session_overslept(). */
 void session_time(struct session *s, uv_timer_cb late, uint64_t after_ns);
 /* It has fired so late that this process did not run, and maybe the peer neither: it is to be started again (S15). */

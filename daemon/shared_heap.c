@@ -16,6 +16,7 @@
 #include "daemon/log.h"
 #include "daemon/server.h"
 #include "daemon/session.h"
+#include "daemon/watch.h"
 #include "shm/units.h"
 
 #define ARENA_BYTES_MIN ((uint64_t)MM_CHUNK_BYTES)
@@ -254,6 +255,7 @@ int shared_heap_new(struct shared_heap **ret_heap, struct server *server, const 
     log_info("heap '%s' made by user %u: %s, %llu MiB", h->name, (unsigned)h->owner,
              h->control->plan, (unsigned long long)(h->max_bytes >> 20));
     server_report(server);
+    watch_heap(h, WATCH_HEAP_MADE, h->control->plan);
     shared_heap_pump(h); /* commits ahead; our first reference is now the collector's (H4) */
     *ret_heap = h;
     return 0;
@@ -370,6 +372,8 @@ void shared_heap_read_gauges(struct shared_heap *h)
 
 static void post(struct shared_heap *h, enum collector_work work)
 {
+    if (work == WORK_COLLECT || work == WORK_CLEAR)
+        report_begin(h);
     int r = collector_post(h, work);
 
     if (r == 0)
@@ -454,10 +458,12 @@ void shared_heap_pump(struct shared_heap *h)
 void shared_heap_set_limit_locked(struct shared_heap *h, uint64_t bytes)
 {
     uint64_t limit = MM_MIN(mm_align_up(MM_MIN(bytes, h->max_bytes), MM_COMMIT_BYTES), h->max_bytes);
+    uint64_t before = h->limit_bytes;
 
     h->limit_bytes = MM_MAX(limit, (uint64_t)MM_COMMIT_BYTES);
     heap_set_limit(h->heap, h->limit_bytes);
     at_store_relaxed(&h->control->limit_bytes, h->limit_bytes);
+    watch_limit(h, before);
 }
 
 uint64_t shared_heap_next_collection_locked(const struct shared_heap *h)
@@ -466,20 +472,22 @@ uint64_t shared_heap_next_collection_locked(const struct shared_heap *h)
            1; /* the lock orders it: raised before the collector drops it */
 }
 
-uint64_t shared_heap_promise_collection_locked(struct shared_heap *h)
+uint64_t shared_heap_promise_collection_locked(struct shared_heap *h, enum collection_cause cause)
 {
     uint64_t next = shared_heap_next_collection_locked(h);
 
     h->promised = MM_MAX(h->promised, next);
+    report_promised(h, next, cause);
     return next;
 }
 
 /* The one under way, if it has begun, looks at the heap as it was. */
-uint64_t shared_heap_promise_unbegun_locked(struct shared_heap *h)
+uint64_t shared_heap_promise_unbegun_locked(struct shared_heap *h, enum collection_cause cause)
 {
     uint64_t next = shared_heap_next_collection_locked(h) + heap_in_collection(h->heap);
 
     h->promised = MM_MAX(h->promised, next);
+    report_promised(h, next, cause);
     return next;
 }
 
@@ -488,12 +496,13 @@ uint64_t shared_heap_ask_collection(struct shared_heap *h)
     uint64_t next;
 
     if (shared_heap_try_lock(h)) { /* if one is pending, it has not stopped the world: what is garbage now it will find */
-        next = shared_heap_promise_unbegun_locked(h);
+        next = shared_heap_promise_unbegun_locked(h, CAUSE_ASKED);
         at_store_relaxed(&h->wished_until, next);
         shared_heap_unlock(h);
     } else {
         bool collecting = h->collector.busy && h->collector.task.work == WORK_COLLECT;
         next = h->completed + 1 + collecting;
+        report_promised(h, next, CAUSE_ASKED);
         at_store_relaxed(&h->wished_until, next);
     }
     h->promised = MM_MAX(h->promised, next);
@@ -516,6 +525,8 @@ void shared_heap_end(struct shared_heap *h)
     release_end(h);
     trigger_end(h);
     patience_end(h);
+    trace_heap_ends(h);
+    watch_heap(h, WATCH_HEAP_GONE, h->control->plan);
     shared_heap_pump(h);
 }
 

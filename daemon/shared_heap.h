@@ -25,8 +25,10 @@
 #include "daemon/quarantine.h"
 #include "daemon/quota.h"
 #include "daemon/release.h"
+#include "daemon/report.h"
 #include "daemon/request.h"
 #include "daemon/stows.h"
+#include "daemon/trace.h"
 #include "daemon/trigger.h"
 #include "plans/heap.h"
 #include "proto/wire.h"
@@ -124,6 +126,8 @@ struct shared_heap {
     struct release release;
     struct foreign_pages foreign;                   /* pages that nobody was granted */
     struct trigger trigger;
+    struct report report;
+    struct trace *trace;                      /* somebody records what it does; NULL: nobody. Its session's */
 
     uint64_t abandoned_stops;
     struct heap_collection last;              /* the newest collection that was done */
@@ -151,8 +155,8 @@ void shared_heap_set_limit_locked(struct shared_heap *h, uint64_t bytes);
 /* A collection of the whole heap that begins after now: its number, done when control's collections has reached it, a moment before completed does. */
 uint64_t shared_heap_ask_collection(struct shared_heap *h);
 uint64_t shared_heap_next_collection_locked(const struct shared_heap *h);    /* the same, and nobody is promised it */
-uint64_t shared_heap_promise_collection_locked(struct shared_heap *h);       /* its number; the caller sees to the pump */
-uint64_t shared_heap_promise_unbegun_locked(struct shared_heap *h);          /* the same of one that has not stopped the world yet */
+uint64_t shared_heap_promise_collection_locked(struct shared_heap *h, enum collection_cause cause);      /* its number; the caller sees to the pump */
+uint64_t shared_heap_promise_unbegun_locked(struct shared_heap *h, enum collection_cause cause);          /* the same of one that has not stopped the world yet */
 /* The collector handed @task back. */
 void shared_heap_task_done(struct shared_heap *h, const struct collector_task *task);     /* outcome.c */
 /* A collection has come to its end: it counts. outcome.c */

@@ -16,6 +16,7 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/shared_heap.h"
+#include "daemon/watch.h"
 #include "shm/units.h"
 
 #define FIRST_LIMIT_BYTES (UINT64_C(64) << 20)
@@ -205,6 +206,7 @@ bool trigger_delegate(struct shared_heap *h, struct session *s)
     if (h->trigger.delegate != NULL)
         return h->trigger.delegate == s;
     h->trigger.delegate = session_ref(s);
+    watch_client(h, s, WATCH_TRIGGER);
     return true;
 }
 
@@ -246,6 +248,7 @@ void trigger_session_gone(struct server *server, struct session *s)
         if (h->trigger.delegate != s)
             continue;
         log_info("heap '%s' has no delegate any more", h->name);
+        watch_heap(h, WATCH_TRIGGER, "it has no delegate any more");
         lose_delegate(&h->trigger);
         shared_heap_pump(h);
     }

@@ -112,7 +112,8 @@ static int run(struct collection *c, struct engine *engine, const struct range *
                                  .stages = STAGES,
                                  .context = c,
                                  .worker_local_bytes = sizeof(struct share),
-                                 .on_drained = on_drained };
+                                 .on_drained = on_drained,
+                                 .timeline = c->heap->timeline };
     MM_AUTO(job) job = NULL;
 
     int r = job_new(&job, engine, &config);

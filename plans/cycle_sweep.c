@@ -73,7 +73,8 @@ static int run(struct heap *h, struct engine *engine, uint64_t from, uint64_t en
                                  .stage_names = stage_names,
                                  .stages = 1,
                                  .context = &c,
-                                 .worker_local_bytes = sizeof(struct swept) };
+                                 .worker_local_bytes = sizeof(struct swept),
+                                 .timeline = h->timeline };
     MM_AUTO(job) job = NULL;
 
     int r = job_new(&job, engine, &config);

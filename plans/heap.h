@@ -22,6 +22,7 @@
 
 struct heap;
 struct store;
+struct timeline;
 struct heap_mutator;                          /* the private record of what one thread was granted */
 
 /* What an administrator or a heap's creator may choose; zeroes are good defaults. Names and meanings are MMTk's where it has them. */
@@ -73,6 +74,7 @@ struct heap *heap_unref(struct heap *heap);
 MM_DEFINE_AUTO(heap, heap_unref)
 const char *heap_plan_name(const struct heap *heap);
 bool heap_plan_collects(const struct heap *heap);
+void heap_record(struct heap *heap, struct timeline *timeline);       /* what its jobs do, from now on; NULL: no longer. No job is under way */
 bool heap_plan_stows(const struct heap *heap);                       /* its whole collections see to heap_stop.stows: those that evacuate */
 uint32_t heap_plan_allocator(const struct heap *heap);               /* enum shm_allocator */
 uint32_t heap_plan_barrier(const struct heap *heap);                 /* enum shm_barrier_kind */

@@ -84,7 +84,8 @@ static int make_job(struct job **ret, struct collection *c, struct engine *engin
                                  .stages = STAGES,
                                  .context = c,
                                  .worker_local_bytes = sizeof(struct share),
-                                 .on_drained = on_drained };
+                                 .on_drained = on_drained,
+                                 .timeline = c->heap->timeline };
 
     int r = job_new(ret, engine, &config);
     if (r < 0)

@@ -246,7 +246,8 @@ static int run(struct collection *c, struct engine *engine, struct heap_collecti
                                  .stages = STAGES,
                                  .context = c,
                                  .worker_local_bytes = sizeof(struct share),
-                                 .on_drained = on_drained };
+                                 .on_drained = on_drained,
+                                 .timeline = h->timeline };
     MM_AUTO(job) job = NULL;
 
     int r = job_new(&job, engine, &config);

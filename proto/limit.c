@@ -35,7 +35,9 @@
     X(guardian,     name,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG) \
     X(handles,      heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
     X(lease_revoke, heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
-    X(snapshot,     heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)
+    X(snapshot,     heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(trace_begin,  heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(watch,        heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)
 /* clang-format on */
 
 struct string_limit {

@@ -42,7 +42,10 @@
     X(MORE_ROWS,            64, 0, 0)     \
     X(USERS,                64, 0, 0)     \
     X(EVICT,                64, 0, 0)     \
-    X(SNAPSHOT,            384, 0, 1)
+    X(SNAPSHOT,            384, 0, 1)     \
+    X(WATCH,               384, 0, 0)     \
+    X(TRACE_BEGIN,         384, 0, 0)     \
+    X(TRACE_READ,           64, 0, 0)
 #define WIRE_REPLY_LIMITS(X)              \
     X(ERROR,              2048, 0, 0)     \
     X(DONE,                 64, 0, 0)     \
@@ -65,7 +68,10 @@
     X(HANDLE_ROWS,       65536, 0, 0)     \
     X(USER_ROWS,         65536, 0, 0)     \
     X(EVICTED,             128, 0, 0)     \
-    X(SNAPSHOT_TAKEN,       64, 0, 0)
+    X(SNAPSHOT_TAKEN,       64, 0, 0)     \
+    X(WATCH_EVENT,        2048, 0, 0)     \
+    X(TRACE_BEGUN,         512, 0, 0)     \
+    X(TRACE_ROWS,        65536, 0, 0)
 /* clang-format on */
 
 struct wire_limit {

@@ -96,7 +96,14 @@
     X(evict, Evict, EVICT)                     \
     X(evicted, Evicted, EVICTED)               \
     X(snapshot, Snapshot, SNAPSHOT)            \
-    X(snapshot_taken, SnapshotTaken, SNAPSHOT_TAKEN)
+    X(snapshot_taken, SnapshotTaken, SNAPSHOT_TAKEN) \
+    X(trace_begin, TraceBegin, TRACE_BEGIN)    \
+    X(trace_begun, TraceBegun, TRACE_BEGUN)    \
+    X(trace_read, TraceRead, TRACE_READ)       \
+    X(trace_row, TraceRow, TRACE_ROW)          \
+    X(trace_rows, TraceRows, TRACE_ROWS)       \
+    X(watch, Watch, WATCH)                     \
+    X(watch_event, WatchEvent, WATCH_EVENT)
 
 #define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
     typedef Mmgc__Wire__##Gen wire_##c;                                              \

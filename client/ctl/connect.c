@@ -12,8 +12,9 @@
 #include "shm/base.h"
 
 /* For packet_wait(): rounded up, so that it is not over before the deadline is. */
-static int left_ms(const struct connection *c)
+int ctl_left_ms(const struct ctl *ctl)
 {
+    const struct connection *c = &ctl->connection;
     uint64_t now = mm_now_ns();
 
     if (c->deadline_ns == UINT64_MAX)
@@ -38,7 +39,7 @@ static enum mmgc_error lost(struct ctl *ctl, int r)
 /* The next message, whatever it is. */
 static enum mmgc_error receive(struct ctl *ctl, wire_reply **ret_reply)
 {
-    int r = packet_wait(ctl->connection.sock, left_ms(&ctl->connection));
+    int r = packet_wait(ctl->connection.sock, ctl_left_ms(ctl));
 
     if (r < 0)
         return lost(ctl, r);

@@ -29,7 +29,7 @@ struct ctl_options {
     uint64_t limit;                           /* rows shown at most */
     enum ctl_sort sort;
     bool json, bytes, force, in_use;
-    const char *output;                       /* a file; NULL: none */
+    const char *output;                       /* a file; NULL: none, or stdout */
     uint64_t size_bytes;                      /* the second operand */
     uint64_t client, slot;                    /* of revoke and evict; client, of handles: this session alone, 0: all */
     uint64_t grow_bytes, up_to_bytes;         /* 0: does not grow; no bound */
@@ -39,6 +39,8 @@ struct ctl_options {
     enum ctl_by by;
     bool anyway;                              /* of a quarantined heap, too */
     bool follow;
+    uint32_t events;                          /* that are watched, bits; 0: all */
+    uint64_t for_ns, collections;             /* how much is recorded; 0: no end */
 };
 
 struct ctl {
@@ -49,7 +51,7 @@ struct ctl {
 };
 
 enum ctl_takes {
-    CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_CLIENT, CTL_TAKES_FILE,
+    CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_CLIENT, CTL_TAKES_FILE, CTL_TAKES_EVENTS,
     CTL_TAKES_HEAP_AND_FILE, CTL_TAKES_SNAPSHOT, CTL_TAKES_SNAPSHOT_AND_WHAT, CTL_TAKES_SNAPSHOT_AND_TYPE,
     CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND
 };
@@ -65,6 +67,8 @@ enum ctl_option {                             /* those that some commands have; 
     CTL_OPTION_BY = 256,
     CTL_OPTION_FOLLOW = 512,
     CTL_OPTION_PROFILE = 1024,
+    CTL_OPTION_TRACE = 2048,
+    CTL_OPTION_OUTPUT = 4096,
 };
 
 struct ctl_command {
@@ -75,7 +79,7 @@ struct ctl_command {
     bool offline;                             /* asks no daemon */
     uint64_t timeout_ns;                      /* unless --timeout says otherwise */
     enum mmgc_error (*ask)(struct ctl *ctl, json_t *document);
-    void (*show)(const struct ctl *ctl, const json_t *document);
+    void (*show)(const struct ctl *ctl, const json_t *document);     /* NULL: ask() prints what there is, as it comes */
 };
 /* All there are, in the order in which help shows them. */
 #define CTL_COMMANDS(X) \
@@ -99,6 +103,8 @@ struct ctl_command {
     X(verify) \
     X(resize) \
     X(trigger) \
+    X(trace) \
+    X(watch) \
     X(destroy) \
     X(profile) \
     X(ping) \
@@ -120,9 +126,11 @@ enum mmgc_error ctl_failed(struct ctl *ctl, enum mmgc_error code, const char *fo
 enum mmgc_error ctl_call(struct ctl *ctl, wire_request *request, unsigned kind, wire_reply **ret_reply);
 /* The same with file descriptors beside the request. They stay the caller's. */
 enum mmgc_error ctl_call_with(struct ctl *ctl, wire_request *request, const struct packet_fds *fds, unsigned kind, wire_reply **ret_reply);
+int ctl_left_ms(const struct ctl *ctl);       /* until --timeout is over; -1: it never is */
 /* Waits for the next event that is no error. The same. */
 enum mmgc_error ctl_event(struct ctl *ctl, wire_reply **ret_reply);
 /* HeapInfo of the operand; what info and gc ask. */
 enum mmgc_error ctl_heap_facts(struct ctl *ctl, wire_reply **ret_reply);
 void ctl_heap_row(json_t *row, const wire_heap_row *heap);      /* what list and info say alike */
+bool watch_event_parse(const char *name, uint32_t *ret_bit);    /* "collection"; false: there is no such event */
 void ctl_show_omitted(const json_t *document);                 /* "... and 12 more", if its "omitted" is not 0 */

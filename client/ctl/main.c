@@ -75,14 +75,14 @@ int main(int argc, char **argv)
         return close_stdout(ctl.exit);
     ctl.exit = CTL_DONE;
     enum mmgc_error e = ask(&ctl, command, document);
-    if (e == MMGC_E_OK && ctl.options.json)
-        document_print(document);
-    else if (e == MMGC_E_OK)
-        command->show(&ctl, document);
-    else if (ctl.options.json)
+    if (e != MMGC_E_OK && ctl.options.json)
         report_as_json(&ctl, e);
-    else
+    else if (e != MMGC_E_OK)
         report(&ctl, command, e);
+    else if (command->show != NULL && ctl.options.json)
+        document_print(document);
+    else if (command->show != NULL)
+        command->show(&ctl, document);
     free(ctl.detail);
     return close_stdout(ctl.exit);
 }

@@ -23,12 +23,14 @@
     X("client",  'C', "SESSION", CTL_OPTION_CLIENT, "what this client has alone; `mmgcctl clients` shows its number") \
     X("grow",    'G', "SIZE", CTL_OPTION_GROW,   "a full heap's limit is raised by this: 64M, 1G; 0, the default: it is collected") \
     X("up-to",   'U', "SIZE", CTL_OPTION_GROW,   "and not beyond this; then it is collected")                   \
-    X("output",  'o', "FILE", CTL_OPTION_PROFILE, "write the profile there, compressed, with the names that were found") \
+    X("output",  'o', "FILE", CTL_OPTION_OUTPUT, "write the trace, or the profile with names, there")          \
     X("in-use",  'u', NULL,   CTL_OPTION_PROFILE, "show what was not yet found dead, not all that was allocated") \
     X("from",    'F', "FILE", CTL_OPTION_SNAPSHOT, "look at the snapshot in this file; then no HEAP is named")  \
     X("anyway",  'A', NULL,   CTL_OPTION_ANYWAY, "even if the heap is quarantined, and nobody vouches for what is in it") \
     X("by",      'Y', "WHAT", CTL_OPTION_BY, "of each type (the default), client or object")  \
     X("follow",  'L', NULL,   CTL_OPTION_FOLLOW, "from one object to the next: a reference's number, b for back, q to end") \
+    X("for",     'R', "TIME", CTL_OPTION_TRACE,  "record this long: 500ms, 10s, 2min")                           \
+    X("collections", 'c', "N", CTL_OPTION_TRACE, "record until so many collections are done")                    \
     X("force",   'f', NULL,   CTL_OPTION_FORCE,  "even if the heap has clients: they get MMGC_E_HEAP_GONE")     \
     X("help",    'h', NULL,   0,                 "print this")                                                  \
     X("version", 'V', NULL,   0,                 "print the version")
@@ -127,6 +129,9 @@ static bool take_option(struct line *line, int letter, const char *argument)
         return units_parse_count(argument, &options->client) || wrong("--client takes a session's number, not '%s'", argument);
     case 'G': return take_size("--grow", argument, &options->grow_bytes);
     case 'U': return take_size("--up-to", argument, &options->up_to_bytes);
+    case 'c':
+        return units_parse_count(argument, &options->collections) || wrong("--collections takes a number, not '%s'", argument);
+    case 'R': return units_parse_time(argument, &options->for_ns) || wrong("--for takes a time like 500ms, 10s or 2min, not '%s'", argument);
     case 'n':
         return units_parse_count(argument, &options->limit) ||
                wrong("--limit takes a number, not '%s'", argument);
@@ -180,7 +185,7 @@ static bool check_operands(const struct ctl_command *command, int count, const c
                      command->name, command->synopsis);
     if (command->takes == CTL_TAKES_FILE && count == 0)
         return wrong("%s needs a file's name: mmgcctl %s", command->name, command->synopsis);
-    if (count > 1 && command->takes != CTL_TAKES_HEAP_AND_SIZE && command->takes != CTL_TAKES_LEASE)
+    if (count > 1 && command->takes != CTL_TAKES_HEAP_AND_SIZE && command->takes != CTL_TAKES_LEASE && command->takes != CTL_TAKES_EVENTS)
         return wrong("%s takes one name only: mmgcctl %s", command->name, command->synopsis);
     if (count == 0 || command->takes == CTL_TAKES_FILE)
         return true;
@@ -233,6 +238,32 @@ static bool check_snapshot(const struct ctl_command *command, int count, char *c
     return true;
 }
 
+/* A heap, unless the first word is an event's name; then events. */
+static bool check_events(const struct ctl_command *command, int count, char **operands, struct ctl_options *options)
+{
+    uint32_t bit;
+
+    if (command->takes != CTL_TAKES_EVENTS || count == 0)
+        return true;
+    bool heap = !watch_event_parse(operands[0], &bit);
+    for (int i = heap; i < count; i++) {
+        if (!watch_event_parse(operands[i], &bit))
+            return wrong("there is no event '%s': collection, stop-late, client-join, client-leave, heap-made, heap-gone, quarantine, limit,"
+                         " trigger, out-of-memory", operands[i]);
+        options->events |= bit;
+    }
+    options->operand = heap ? operands[0] : NULL;
+    return true;
+}
+
+static bool take_operands(const struct ctl_command *command, int count, char **words, struct ctl_options *options)
+{
+    if (takes_snapshot(command))
+        return check_snapshot(command, count, words, options);
+    return check_operands(command, count, words[0]) && check_size(command, count, words, options) && check_lease(command, count, words, options) &&
+           check_client(command, count, words, options) && check_events(command, count, words, options);
+}
+
 static bool check_options(const struct ctl_command *command, unsigned given)
 {
     for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++)
@@ -282,12 +313,7 @@ const struct ctl_command *options_parse(int argc, char **argv, struct ctl_option
     if (command == NULL || !check_options(command, line.given))
         return NULL;
     ret_options->operand = words[1]; /* NULL after the last word */
-    bool good = takes_snapshot(command) ? check_snapshot(command, count - 1, words + 1, ret_options)
-                                        : check_operands(command, count - 1, words[1]) &&
-                                              check_size(command, count - 1, words + 1, ret_options) &&
-                                              check_lease(command, count - 1, words + 1, ret_options) &&
-                                               check_client(command, count - 1, words + 1, ret_options);
-    if (!good)
+    if (!take_operands(command, count - 1, words + 1, ret_options))
         return NULL;
     if (!line.timed)
         ret_options->timeout_ns = command->timeout_ns;

@@ -30,7 +30,8 @@ int census_run_stw(struct census *c, struct engine *engine)
                                  .stage_names = stage_names,
                                  .stages = MM_ARRAY_LEN(kinds),
                                  .context = c,
-                                 .worker_local_bytes = c->local_bytes };
+                                 .worker_local_bytes = c->local_bytes,
+                                 .timeline = c->heap->timeline };
     MM_AUTO(job) job = NULL;
 
     int r = job_new(&job, engine, &config);

@@ -191,6 +191,11 @@ const char *heap_plan_name(const struct heap *h)
     return h->plan->name;
 }
 
+void heap_record(struct heap *h, struct timeline *timeline)
+{
+    h->timeline = timeline;
+}
+
 bool heap_plan_collects(const struct heap *h)
 {
     return h->plan->constraints.trace != PLAN_TRACE_NONE;

@@ -26,6 +26,7 @@ struct heap {
     foreign arena;                           /* [const] */
     uint64_t granules;                       /* [const] of the arena */
     bool check;                              /* [const] check the spaces after each collection */
+    struct timeline *timeline;               /* heap_record() */
     struct metadata meta;                    /* [const] pointers */
     struct types types;
     struct blocks blocks;

@@ -20,6 +20,8 @@
 #include <string.h>
 
 #include "plans/work/affinity.h"
+#include "plans/work/probe.h"
+#include "plans/work/timeline.h"
 #include "plans/work/worker.h"
 #include "shm/urgency.h"
 
@@ -110,15 +112,26 @@ static void worker_found(struct worker *w)
         idle_wake(&w->engine->idle, 1); /* idle.c W2 */
 }
 
+void worker_record(struct worker *w, enum timeline_kind kind, const char *name, uint64_t begin_ns, uint64_t ns)
+{
+    struct timeline_event event = { .kind = kind, .name = name, .begin_ns = begin_ns, .duration_ns = ns };
+
+    timeline_put(w->job->config.timeline, w->engine->config.first_track + w->index, &event);
+}
+
 static uint64_t worker_run_packet(struct worker *w, struct packet *p) /* returns how long it took, in ns */
 {
     struct job *job = w->job;
     const struct packet_kind *kind = p->kind;
     w->running = p;
     w->running_ns = mm_now_ns();
+    MM_PROBE(packet__begin, kind->name, w->index);
     kind->run(w, p);
     uint64_t ns = mm_now_ns() - w->running_ns;
+    MM_PROBE(packet__end, kind->name, w->index, ns);
     tally_add(&job->workers[w->index].tally, kind, ns);
+    if (MM_UNLIKELY(job->config.timeline != NULL))
+        worker_record(w, TIMELINE_PACKET, kind->name, w->running_ns, ns);
     w->running = NULL;
     job_packet_done(job, w, p);
     return ns;
@@ -165,6 +178,13 @@ static bool engine_is_stopping(struct engine *engine)
     return atomic_load_explicit(&engine->stopping, memory_order_seq_cst); /* idle.c K */
 }
 
+static void worker_park(struct worker *w)
+{
+    MM_PROBE(worker__park, w->index);
+    idle_sleep_end(&w->engine->idle, w->index);
+    MM_PROBE(worker__unpark, w->index);
+}
+
 static void worker_sleep(struct worker *w)
 {
     struct engine *engine = w->engine;
@@ -173,7 +193,7 @@ static void worker_sleep(struct worker *w)
     if (engine_is_stopping(engine) || engine_has_work(engine, w))
         idle_sleep_cancel(&engine->idle);
     else
-        idle_sleep_end(&engine->idle, w->index);
+        worker_park(w);
 }
 
 /* Looks, spins a little, sleeps; NULL when the engine stops. */

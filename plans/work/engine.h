@@ -30,6 +30,7 @@ struct job;
 struct store;
 struct worker;
 struct packet;
+struct timeline;
 
 struct packet_kind {                          /* a row in a policy's table; constant */
     const char *name;
@@ -57,7 +58,7 @@ struct packet_counters {                      /* per kind of a finished job, for
 
 struct job_config {
     const char *name;
-    const char *const *stage_names;           /* @stages of them, constant */
+    const char *const *stage_names;           /* @stages of them, constant; NULL: they have none */
     uint32_t stages;
     void *context;                            /* job_context() */
     size_t worker_local_bytes;                /* zeroed memory that each worker has for this job: worker_local() */
@@ -65,6 +66,7 @@ struct job_config {
      * this stage or a later one: the packets wait until it returns. True: run @stage again, and ask again. False: nothing
      * was pushed to @stage. */
     bool (*on_drained)(struct job *job, struct worker *w, uint32_t stage);
+    struct timeline *timeline;                /* its stages and packets are recorded there; NULL: nowhere. Borrowed while it runs */
 };
 
 enum engine_affinity {
@@ -80,6 +82,7 @@ struct engine_config {
     bool patient;                             /* they give way to whoever else would run: shm/urgency.h */
     bool threadless;                          /* of 1 worker: no thread is started; who calls engine_run() does the work, without a system call */
     struct store *store;                      /* lent until engine_unref(); NULL: one of its own, of the system's memory */
+    unsigned first_track;                     /* of a timeline: its workers' tracks begin with this one */
 };
 
 /* Starts the threads. -errno; -EINVAL: @cpus is empty, or names a core that the calling thread may not run on. -ENOMEM. */

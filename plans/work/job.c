@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "plans/work/probe.h"
 #include "plans/work/worker.h"
 
 static void queue_append(struct job_queue *q, struct packet *p)
@@ -366,11 +367,36 @@ static bool job_ask_sentinel(struct job *job, struct worker *w)
     return again;
 }
 
+static const char *stage_name(const struct job *job)
+{
+    return job->config.stage_names == NULL ? "" : job->config.stage_names[job->stage];
+}
+
+/* [closer] From here on it is at @stage, or behind the last. */
+static void job_enter_stage(struct job *job, uint32_t stage)
+{
+    job->stage = stage;
+    if (MM_UNLIKELY(job->config.timeline != NULL))
+        job->stage_ns = mm_now_ns();
+    if (stage < job->config.stages)
+        MM_PROBE(stage__open, job->config.name, stage_name(job));
+}
+
+/* [closer] */
+static void job_leave_stage(const struct job *job, struct worker *w)
+{
+    MM_PROBE(stage__close, job->config.name, stage_name(job));
+    if (MM_UNLIKELY(job->config.timeline != NULL))
+        worker_record(w, TIMELINE_STAGE, stage_name(job), job->stage_ns, mm_now_ns() - job->stage_ns);
+}
+
 /* job->stage has drained, or had nothing to drain. */
 static void job_close_stage(struct job *job, struct worker *w)
 {
-    if (!job_ask_sentinel(job, w))
-        job->stage = job_enabled_from(job, job->stage + 1);
+    if (job_ask_sentinel(job, w))
+        return;
+    job_leave_stage(job, w);
+    job_enter_stage(job, job_enabled_from(job, job->stage + 1));
 }
 
 static void job_advance(struct job *job, struct worker *w) /* [closer] */
@@ -391,7 +417,7 @@ bool job_claim_opening(struct job *job)
 
 void job_open(struct job *job, struct worker *w)
 {
-    job->stage = job_enabled_from(job, 0);
+    job_enter_stage(job, job_enabled_from(job, 0));
     job_advance(job, w);
 }
 

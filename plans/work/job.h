@@ -40,6 +40,7 @@ struct job {
     alignas(MM_CACHE_LINE) pthread_mutex_t lock; /* leaf: guards the queues */
     uint32_t stage; /* [closer] the open stage; others read it while they hold a packet (J3) */
     bool closing;   /* [closer] on_drained runs: what it adds waits until it returns */
+    uint64_t stage_ns; /* [closer] when it came to that stage; only with a timeline */
     _Atomic size_t ready; /* [lock] stores; packets in the open stage's queue, 0 while none is open */
     struct job_queue queues[JOB_STAGES_MAX]; /* [lock] */
     struct job_queue bound[JOB_STAGES_MAX];  /* [lock] bound packets of stages that are not open */

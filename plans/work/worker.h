@@ -7,6 +7,7 @@
 #include "plans/work/job.h"
 #include "plans/work/pool.h"
 #include "plans/work/store.h"
+#include "plans/work/timeline.h"
 
 /* A turn, after which a worker looks at the next active job: so many packets, or so long, whichever comes first. */
 #define ENGINE_BURST 16u
@@ -44,6 +45,8 @@ struct engine {
     struct worker workers[];
 };
 
+/* What @w has done for its job, whose timeline is not NULL. */
+void worker_record(struct worker *w, enum timeline_kind kind, const char *name, uint64_t begin_ns, uint64_t ns);
 void engine_retire(struct engine *engine,
                    struct job *job); /* takes a drained job off the list. A worker inside it */
 void engine_set_seed(struct engine *engine, uint32_t seed); /* hook: victims of theft; before the first run */

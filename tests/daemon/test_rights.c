@@ -76,6 +76,8 @@ ASK(ask_roots, ROOTS, roots, heap)
 ASK(ask_handles, HANDLES, handles, heap)
 ASK(ask_delegate, DELEGATE, delegate, heap)
 ASK(ask_decide, DECIDE, decide, heap)
+ASK(ask_trace, TRACE_BEGIN, trace_begin, heap)
+ASK(ask_watch, WATCH, watch, heap)
 ASK(ask_revoke, LEASE_REVOKE, lease_revoke, heap)
 ASK(ask_destroy, HEAP_DESTROY, heap_destroy, name) /* without force, of a heap that has a client */
 
@@ -117,6 +119,7 @@ static const struct {
     { "Snapshot", ask_snapshot, READS },       { "Clients", ask_clients, READS },         { "Roots", ask_roots, READS },
     { "Handles", ask_handles, READS },         { "HeapResize", ask_resize, RULES },
     { "Delegate", ask_delegate, RULES },       { "Decide", ask_decide, RULES },
+    { "TraceBegin", ask_trace, READS },        { "Watch", ask_watch, RULES },
     { "LeaseRevoke", ask_revoke, RULES },      { "HeapDestroy", ask_destroy, RULES },
     { "HeapOpen to read", ask_to_read, READS }, { "HeapOpen to write", ask_to_write, WRITES },
 };
