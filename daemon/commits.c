@@ -68,6 +68,7 @@ static void on_committed(void *context, uint64_t offset, int result, enum shm_pa
     else
         h->pages = pages;
     h->pages_known |= result == 0;
+    h->commits += result == 0;
     shared_heap_pump(h);
     shared_heap_unref(h);
 }

@@ -72,6 +72,8 @@ enum handled request_lease_revoke(struct request *r);
 enum handled request_handles(struct request *r);              /* facts_rows.c */
 enum handled request_more_rows(struct request *r);            /* requests_lease.c */
 enum handled request_users(struct request *r);                /* facts_users.c */
+enum handled request_stats(struct request *r);                /* stats.c */
+enum handled request_blocks(struct request *r);               /* block_map.c */
 enum handled request_heap_list(struct request *r);            /* facts.c */
 enum handled request_heap_info(struct request *r);
 enum handled request_clients(struct request *r);

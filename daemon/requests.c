@@ -60,6 +60,8 @@ static const struct {
     [WIRE_REQUEST(LEASE_REVOKE)] = { GREETED, request_lease_revoke },
     [WIRE_REQUEST(MORE_ROWS)] = { OPENED, request_more_rows },
     [WIRE_REQUEST(USERS)] = { GREETED, request_users },
+    [WIRE_REQUEST(STATS)] = { GREETED, request_stats },
+    [WIRE_REQUEST(BLOCKS)] = { GREETED, request_blocks },
 };
 
 /* ---- answering ---- */
@@ -213,6 +215,7 @@ void request_run(struct session *s, wire_request *message, struct packet_fds *fd
         return;
     }
     *r = (struct request){ .session = session_ref(s), .message = message, .fds = *fds };
+    s->server->requests++;
     *fds = (struct packet_fds){ .count = 0 };
     run(r);
 }

@@ -32,6 +32,8 @@ struct server {
     unsigned session_count;
     struct quota quota;
     struct throttle throttle;
+    uint64_t started_ns;
+    uint64_t requests;                        /* run so far */
     struct bucket stranger_lines;             /* of the log */
     uint64_t next_session;
     unsigned live_heaps;                      /* not freed yet, in the registry or not */

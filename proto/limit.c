@@ -34,7 +34,10 @@
     X(bequeath,     heir,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
     X(guardian,     name,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG) \
     X(handles,      heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
-    X(lease_revoke, heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)
+    X(lease_revoke, heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(stats,        after,       true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(stats,        heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(blocks,       heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)
 /* clang-format on */
 
 struct string_limit {

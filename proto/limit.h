@@ -40,7 +40,9 @@
     X(LEASE_RELEASED,       64, 0, 0)     \
     X(LEASE_REVOKE,        384, 0, 0)     \
     X(MORE_ROWS,            64, 0, 0)     \
-    X(USERS,                64, 0, 0)
+    X(USERS,                64, 0, 0)     \
+    X(STATS,               640, 0, 0)     \
+    X(BLOCKS,              384, 0, 0)
 #define WIRE_REPLY_LIMITS(X)              \
     X(ERROR,              2048, 0, 0)     \
     X(DONE,                 64, 0, 0)     \
@@ -61,7 +63,9 @@
     X(STOW_RESULT,         128, 0, 0)     \
     X(NOTICE,             2048, 0, 1)            \
     X(HANDLE_ROWS,       65536, 0, 0)     \
-    X(USER_ROWS,         65536, 0, 0)
+    X(USER_ROWS,         65536, 0, 0)     \
+    X(STATS_ROWS,        65536, 0, 0)     \
+    X(BLOCK_MAP,         16384, 0, 0)
 /* clang-format on */
 
 struct wire_limit {

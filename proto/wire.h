@@ -92,7 +92,14 @@
     X(more_rows, MoreRows, MORE_ROWS)          \
     X(users, Users, USERS)                     \
     X(user_row, UserRow, USER_ROW)             \
-    X(user_rows, UserRows, USER_ROWS)
+    X(user_rows, UserRows, USER_ROWS)          \
+    X(stats, Stats, STATS)                     \
+    X(pause_stats, PauseStats, PAUSE_STATS)    \
+    X(heap_stats, HeapStats, HEAP_STATS)       \
+    X(daemon_stats, DaemonStats, DAEMON_STATS) \
+    X(stats_rows, StatsRows, STATS_ROWS)       \
+    X(blocks, Blocks, BLOCKS)                  \
+    X(block_map, BlockMap, BLOCK_MAP)
 
 #define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
     typedef Mmgc__Wire__##Gen wire_##c;                                              \

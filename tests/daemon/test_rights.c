@@ -73,6 +73,8 @@ ASK(ask_histogram, HISTOGRAM, histogram, heap)
 ASK(ask_clients, CLIENTS, clients, heap)
 ASK(ask_roots, ROOTS, roots, heap)
 ASK(ask_handles, HANDLES, handles, heap)
+ASK(ask_stats, STATS, stats, heap)
+ASK(ask_blocks, BLOCKS, blocks, heap)
 ASK(ask_delegate, DELEGATE, delegate, heap)
 ASK(ask_decide, DECIDE, decide, heap)
 ASK(ask_revoke, LEASE_REVOKE, lease_revoke, heap)
@@ -115,6 +117,7 @@ static const struct {
     { "Verify", ask_verify, READS },           { "Histogram", ask_histogram, READS },
     { "Clients", ask_clients, READS },         { "Roots", ask_roots, READS },
     { "Handles", ask_handles, READS },         { "HeapResize", ask_resize, RULES },
+    { "Stats", ask_stats, READS },             { "Blocks", ask_blocks, READS },
     { "Delegate", ask_delegate, RULES },       { "Decide", ask_decide, RULES },
     { "LeaseRevoke", ask_revoke, RULES },      { "HeapDestroy", ask_destroy, RULES },
     { "HeapOpen to read", ask_to_read, READS }, { "HeapOpen to write", ask_to_write, WRITES },
