@@ -10,7 +10,8 @@
 
 const struct ctl_command *const ctl_commands[] = {
     &ctl_list, &ctl_info,   &ctl_clients, &ctl_users,   &ctl_histogram, &ctl_roots, &ctl_handles, &ctl_leases, &ctl_revoke,
-    &ctl_gc,   &ctl_verify, &ctl_resize,  &ctl_trigger, &ctl_destroy,   &ctl_ping,  &ctl_help,    NULL,
+    &ctl_gc,   &ctl_verify, &ctl_resize,  &ctl_trigger, &ctl_destroy,   &ctl_ping,  &ctl_help,
+    &ctl_top,  &ctl_map,    &ctl_serve,   NULL,
 };
 
 const struct ctl_command *ctl_command_find(const char *name)
@@ -31,6 +32,17 @@ enum mmgc_error ctl_failed(struct ctl *ctl, enum mmgc_error code, const char *fo
         ctl->detail = NULL;
     va_end(args);
     return code;
+}
+
+json_t *ctl_error_document(const struct ctl *ctl, enum mmgc_error code)
+{
+    json_t *document = need(json_object()), *error = document_object(document, "error");
+
+    document_count(error, "code", code);
+    document_text(error, "name", mmgc_error_name(code));
+    document_text(error, "message", mmgc_error_sentence(code));
+    document_text(error, "detail", ctl->detail == NULL ? "" : ctl->detail);
+    return document;
 }
 
 enum mmgc_error ctl_heap_facts(struct ctl *ctl, wire_reply **ret_reply)

@@ -19,7 +19,10 @@ enum ctl_exit {                               /* what the program ends with; sta
     CTL_FAULTS = 4,                           /* verify found some */
 };
 
-enum ctl_sort { CTL_SORT_BYTES, CTL_SORT_OBJECTS, CTL_SORT_NAME };
+enum ctl_sort {
+    CTL_SORT_BYTES, CTL_SORT_OBJECTS, CTL_SORT_NAME,         /* of histogram; name of top, too */
+    CTL_SORT_USED, CTL_SORT_ALLOC, CTL_SORT_COLLECTIONS, CTL_SORT_PAUSE, CTL_SORT_CLIENTS    /* of top */
+};
 
 struct ctl_options {
     const char *socket;
@@ -31,6 +34,9 @@ struct ctl_options {
     uint64_t size_bytes;                      /* the second operand */
     uint64_t client, slot;                    /* of revoke; client, of handles: this session alone, 0: all */
     uint64_t grow_bytes, up_to_bytes;         /* 0: does not grow; no bound */
+    bool batch;                               /* of top, and so the next two */
+    uint64_t delay_ns, iterations;            /* iterations 0: without end */
+    const char *listen;                       /* of serve; NULL: its default */
 };
 
 struct ctl {
@@ -48,6 +54,8 @@ enum ctl_option {                             /* those that some commands have; 
     CTL_OPTION_BYTES = 8,
     CTL_OPTION_GROW = 16,
     CTL_OPTION_CLIENT = 32,
+    CTL_OPTION_LIVE = 1 << 16,
+    CTL_OPTION_LISTEN = 1 << 17,
 };
 
 struct ctl_command {
@@ -55,13 +63,15 @@ struct ctl_command {
     const char *summary;                      /* half a line */
     enum ctl_takes takes;
     unsigned options;                         /* enum ctl_option */
-    bool offline;                             /* asks no daemon */
+    bool offline;                             /* asks no daemon, or when it likes */
+    bool streams;                             /* ask() prints, and there is no document */
     uint64_t timeout_ns;                      /* unless --timeout says otherwise */
     enum mmgc_error (*ask)(struct ctl *ctl, json_t *document);
-    void (*show)(const struct ctl *ctl, const json_t *document);
+    void (*show)(const struct ctl *ctl, const json_t *document);        /* NULL: streams */
 };
 extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_users, ctl_histogram, ctl_roots, ctl_handles, ctl_leases,
     ctl_revoke, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
+extern const struct ctl_command ctl_top, ctl_map, ctl_serve;
 extern const struct ctl_command *const ctl_commands[];         /* ends with NULL */
 const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is none */
 
@@ -70,6 +80,9 @@ const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is
 
 /* Gives @code back, with what it was about. */
 enum mmgc_error ctl_failed(struct ctl *ctl, enum mmgc_error code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* {"error": ...}, as --json prints it; json_decref() it. */
+json_t *ctl_error_document(const struct ctl *ctl, enum mmgc_error code);
 
 /* Sends @request and waits for its reply of @kind, a WIRE_REPLY(). wire_reply_free() it. */
 enum mmgc_error ctl_call(struct ctl *ctl, wire_request *request, unsigned kind, wire_reply **ret_reply);

@@ -19,25 +19,22 @@
     X("json",    'j', NULL,   0,                 "print one JSON document; errors, too")                        \
     X("limit",   'n', "N",    CTL_OPTION_LIMIT,  "show N rows at most")                                         \
     X("bytes",   'b', NULL,   CTL_OPTION_BYTES,  "show sizes in bytes, not in KiB, MiB ...")                    \
-    X("sort",    'S', "BY",   CTL_OPTION_SORT,   "first by most bytes (the default), most objects, or name")                        \
+    X("sort",    'S', "BY",   CTL_OPTION_SORT,   "histogram by bytes (the default), objects or name; top by used (the default), alloc, collections, pause, clients or name") \
     X("client",  'C', "SESSION", CTL_OPTION_CLIENT, "what this client has alone; `mmgcctl clients` shows its number") \
     X("grow",    'G', "SIZE", CTL_OPTION_GROW,   "a full heap's limit is raised by this: 64M, 1G; 0, the default: it is collected") \
     X("up-to",   'U', "SIZE", CTL_OPTION_GROW,   "and not beyond this; then it is collected")                   \
     X("force",   'f', NULL,   CTL_OPTION_FORCE,  "even if the heap has clients: they get MMGC_E_HEAP_GONE")     \
+    X("delay",   'd', "TIME", CTL_OPTION_LIVE,   "look again after this long: 500ms, 2s (1s)")                  \
+    X("batch",   'B', NULL,   CTL_OPTION_LIVE,   "print text, whatever the terminal can do")                    \
+    X("iterations", 'I', "N", CTL_OPTION_LIVE,   "end after N looks; with --json one is the default")           \
+    X("listen",  'L', "WHERE", CTL_OPTION_LISTEN, "serve on ADDRESS:PORT or unix:PATH (127.0.0.1:9464)")        \
     X("help",    'h', NULL,   0,                 "print this")                                                  \
     X("version", 'V', NULL,   0,                 "print the version")
 /* clang-format on */
 
-#define SHORT_OPTIONS "s:t:jn:bfhV" /* those of one letter that people may use */
+#define SHORT_OPTIONS "s:t:jn:bd:fhV" /* those of one letter that people may use */
 
-struct option_row {
-    const char *name;
-    int letter;
-    const char *argument;
-    unsigned of_commands;
-    const char *help;
-};
-static const struct option_row rows[] = {
+static const struct options_row rows[] = {
 #define OPTION_ROW(name, letter, argument, of_commands, help) \
     { name, letter, argument, of_commands, help },
     OPTIONS(OPTION_ROW)
@@ -63,19 +60,40 @@ static bool __attribute__((format(printf, 1, 2))) wrong(const char *format, ...)
     return false;
 }
 
+static const char *const sorts[] = {
+    [CTL_SORT_BYTES] = "bytes", [CTL_SORT_OBJECTS] = "objects", [CTL_SORT_NAME] = "name",
+    [CTL_SORT_USED] = "used",   [CTL_SORT_ALLOC] = "alloc",     [CTL_SORT_COLLECTIONS] = "collections",
+    [CTL_SORT_PAUSE] = "pause", [CTL_SORT_CLIENTS] = "clients",
+};
+
 static bool take_sort(struct line *line, const char *by)
 {
-    static const char *const names[] = {
-        [CTL_SORT_BYTES] = "bytes", [CTL_SORT_OBJECTS] = "objects", [CTL_SORT_NAME] = "name"
-    };
-
-    for (size_t i = 0; i < MM_ARRAY_LEN(names); i++) {
-        if (strcmp(by, names[i]) == 0) {
+    for (size_t i = 0; i < MM_ARRAY_LEN(sorts); i++) {
+        if (strcmp(by, sorts[i]) == 0) {
             line->options->sort = (enum ctl_sort)i;
             return true;
         }
     }
-    return wrong("--sort takes bytes, objects or name, not '%s'", by);
+    return wrong("--sort takes a column's name, which `mmgcctl --help` lists, not '%s'", by);
+}
+
+const char *options_sort_name(const struct ctl_command *command, size_t i)
+{
+    size_t first = (command->options & CTL_OPTION_LIVE) != 0 ? CTL_SORT_NAME : CTL_SORT_BYTES;
+    size_t end = (command->options & CTL_OPTION_LIVE) != 0 ? MM_ARRAY_LEN(sorts) : CTL_SORT_NAME + 1;
+
+    return i < end - first ? sorts[first + i] : NULL;
+}
+
+/* What it has no column for. */
+static bool check_sort(const struct ctl_command *command, unsigned given, enum ctl_sort sort)
+{
+    if ((given & command->options & CTL_OPTION_SORT) == 0)
+        return true;
+    for (size_t i = 0; options_sort_name(command, i) != NULL; i++)
+        if (options_sort_name(command, i) == sorts[sort])
+            return true;
+    return wrong("%s does not sort by %s", command->name, sorts[sort]);
 }
 
 static bool take_size(const char *who, const char *text, uint64_t *ret_bytes)
@@ -102,6 +120,14 @@ static bool take_option(struct line *line, int letter, const char *argument)
         return units_parse_count(argument, &options->client) || wrong("--client takes a session's number, not '%s'", argument);
     case 'G': return take_size("--grow", argument, &options->grow_bytes);
     case 'U': return take_size("--up-to", argument, &options->up_to_bytes);
+    case 'B': options->batch = true; return true;
+    case 'L': options->listen = argument; return true;
+    case 'I':
+        return (units_parse_count(argument, &options->iterations) && options->iterations > 0) ||
+               wrong("--iterations takes a number from 1 on, not '%s'", argument);
+    case 'd':
+        return (units_parse_time(argument, &options->delay_ns) && options->delay_ns >= UNITS_NS_PER_MS) ||
+               wrong("--delay takes a time like 500ms or 2s, a millisecond at least, not '%s'", argument);
     case 'n':
         return units_parse_count(argument, &options->limit) ||
                wrong("--limit takes a number, not '%s'", argument);
@@ -194,19 +220,12 @@ static const struct ctl_command *find_command(int count, char *const *words)
     return command;
 }
 
-static const char *default_socket(void)
-{
-    const char *socket = getenv("MMGC_SOCKET");
-
-    return socket == NULL || socket[0] == '\0' ? CONNECT_DEFAULT_SOCKET : socket;
-}
-
 const struct ctl_command *options_parse(int argc, char **argv, struct ctl_options *ret_options,
                                         enum ctl_exit *ret_exit)
 {
     struct line line = { .options = ret_options };
 
-    *ret_options = (struct ctl_options){ .socket = default_socket(), .limit = UINT64_MAX };
+    *ret_options = (struct ctl_options){ .socket = options_default_socket(), .limit = UINT64_MAX };
     *ret_exit = CTL_USAGE;
     if (!take_options(&line, argc, argv))
         return NULL;
@@ -223,12 +242,31 @@ const struct ctl_command *options_parse(int argc, char **argv, struct ctl_option
     const struct ctl_command *command = find_command(count, words);
     if (command == NULL || !check_operands(command, count - 1, words[1]) ||
         !check_size(command, count - 1, words + 1, ret_options) ||
-        !check_lease(command, count - 1, words + 1, ret_options) || !check_options(command, line.given))
+        !check_lease(command, count - 1, words + 1, ret_options) || !check_options(command, line.given) ||
+        !check_sort(command, line.given, ret_options->sort))
         return NULL;
     ret_options->operand = words[1]; /* NULL after the last word */
     if (!line.timed)
         ret_options->timeout_ns = command->timeout_ns;
     return command;
+}
+
+const struct options_row *options_rows(size_t *ret_count)
+{
+    *ret_count = MM_ARRAY_LEN(rows);
+    return rows;
+}
+
+bool options_has_letter(const struct options_row *row)
+{
+    return strchr(SHORT_OPTIONS, row->letter) != NULL;
+}
+
+const char *options_default_socket(void)
+{
+    const char *socket = getenv("MMGC_SOCKET");
+
+    return socket == NULL || socket[0] == '\0' ? CONNECT_DEFAULT_SOCKET : socket;
 }
 
 static void help_options(FILE *out, unsigned of_commands)
@@ -237,7 +275,7 @@ static void help_options(FILE *out, unsigned of_commands)
         char name[32], letter[8] = "    ";
         if (rows[i].of_commands != 0 && (rows[i].of_commands & of_commands) == 0)
             continue;
-        if (strchr(SHORT_OPTIONS, rows[i].letter) != NULL)
+        if (options_has_letter(&rows[i]))
             snprintf(letter, sizeof(letter), "-%c, ", rows[i].letter);
         snprintf(name, sizeof(name), "--%s%s%s", rows[i].name, rows[i].argument == NULL ? "" : "=",
                  rows[i].argument == NULL ? "" : rows[i].argument);
