@@ -148,7 +148,7 @@ static enum mmgc_error look(struct live *l)
         e = top_refresh_clients(&l->model, l->ctl, l->screen.what == SCREEN_CLIENTS ? l->screen.heap : NULL);
     l->screen.error = NULL;
     if (e != MMGC_E_OK) {
-        snprintf(l->error, sizeof(l->error), "%s (%s); asking again", mmgc_error_sentence(e),
+        snprintf(l->error, sizeof(l->error), "asking again: %s (%s)", mmgc_error_sentence(e),
                  l->ctl->detail == NULL ? "" : l->ctl->detail);
         l->screen.error = l->error;
     }
@@ -164,8 +164,8 @@ static void wait_for_more(struct live *l, const sigset_t *mask)
     struct timespec timeout = { (time_t)(left_ns / UNITS_NS_PER_S), (long)(left_ns % UNITS_NS_PER_S) };
 
     int r = ppoll(&keys, 1, l->screen.paused ? NULL : &timeout, mask);
-    if (r > 0 && (keys.revents & POLLIN) == 0)
-        l->over = true; /* the terminal is gone */
+    if (r > 0 && (keys.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0)
+        l->over = true; /* the terminal is gone; and what is ready at once lets no signal in */
     if (resized) {
         resized = 0;
         screen_resize();

@@ -173,25 +173,52 @@ static void put_bar(const json_t *heap)
 
 /* ---- heaps -------------------------------------------------------------------------------------- */
 
+/* Right of the name; the narrower the window, the fewer. */
+enum figure { USED, BAR, ALLOC, GC, LAST, P99, MAX, CLIENTS, THREADS, FIGURES };
+static const struct {
+    const char *heading;
+    int width, from; /* shown in windows of so many columns and more */
+} figures[FIGURES] = {
+    [USED] = { "USED", 5, 0 }, [BAR] = { "OF LIMIT", BAR_COLUMNS, 48 }, [ALLOC] = { "ALLOC", 5, 0 },
+    [GC] = { "GC/S", 5, 56 },  [LAST] = { "LAST", 5, 68 },              [P99] = { "P99", 5, 0 },
+    [MAX] = { "MAX", 5, 74 },  [CLIENTS] = { "CLI", 4, 0 },             [THREADS] = { "THR", 4, 62 },
+};
+
 static int name_columns(void)
 {
-    return MM_MAX(COLS - 61, 8);
+    int left = COLS - 2;
+
+    for (size_t i = 0; i < FIGURES; i++)
+        left -= COLS >= figures[i].from ? figures[i].width + 1 : 0;
+    return MM_MAX(left, 4);
+}
+
+/* A whole line at most. */
+static void __attribute__((format(printf, 2, 3))) put_line(int line, const char *format, ...)
+{
+    char text[TEXT_MAX];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    (void)mvaddnstr(line, 0, text, COLS - (line == LINES - 1));
 }
 
 static void draw_heads(const struct screen *screen, const json_t *daemon)
 {
     char uptime[UNITS_TEXT_MAX], alloc[UNITS_TEXT_MAX], resident[UNITS_TEXT_MAX];
 
-    (void)mvprintw(0, 0, "mmgcd up %s: %" PRIu64 " heaps, %" PRIu64 " connections, %" PRIu64 " threads, %s resident",
+    put_line(0, "mmgcd up %s: %" PRIu64 " heaps, %" PRIu64 " connections, %" PRIu64 " threads, %s resident",
                    units_age(uptime, document_get_count(daemon, "uptime_ms")), document_get_count(daemon, "heaps"),
                    document_get_count(daemon, "sessions"), document_get_count(daemon, "threads"),
                    units_bytes(resident, document_get_count(daemon, "resident_bytes")));
-    (void)mvprintw(1, 0, "%s/s allocated, %.1f collections/s, %.0f requests/s, %" PRIu64 " of %" PRIu64 " files, %" PRIu64 " refused",
+    put_line(1, "%s/s allocated, %.1f collections/s, %.0f requests/s, %" PRIu64 " of %" PRIu64 " files, %" PRIu64 " refused",
                    units_bytes(alloc, (uint64_t)real_of(daemon, "alloc_bytes_per_s")), real_of(daemon, "collections_per_s"),
                    real_of(daemon, "requests_per_s"), document_get_count(daemon, "files"),
                    document_get_count(daemon, "max_files"), document_get_count(daemon, "refused"));
     if (screen->paused)
-        (void)mvprintw(2, 0, "paused: space goes on");
+        put_line(2, "paused: space goes on");
 }
 
 static void draw_columns(const struct screen *screen)
@@ -205,10 +232,29 @@ static void draw_columns(const struct screen *screen)
     (void)mvprintw(HEAD_LINES - 1, 0, "%*s", COLS, "");
     (void)move(HEAD_LINES - 1, 1);
     put_left("HEAP", (size_t)name_columns());
-    (void)printw("%5s %-*s %5s %5s %5s %5s %5s %4s %4s ", "USED", BAR_COLUMNS, "OF LIMIT", "ALLOC", "GC/S", "LAST", "P99", "MAX", "CLI", "THR");
+    for (size_t i = 0; i < FIGURES; i++)
+        if (COLS >= figures[i].from)
+            put_right((size_t)figures[i].width, "%s", figures[i].heading);
     (void)attroff(A_REVERSE);
-    (void)mvprintw(LINES - 1, 0, "by %s (n u a g p c)  Enter clients  space pause  h help  q quit", sorted[screen->sort]);
-    (void)clrtoeol();
+    put_line(LINES - 1, "by %s (n u a g p c)  q quit  h help  Enter clients  space pause", sorted[screen->sort]);
+}
+
+static void put_figure(const json_t *heap, enum figure figure)
+{
+    size_t width = (size_t)figures[figure].width;
+
+    switch (figure) {
+    case USED: put_bytes(width, (double)document_get_count(heap, "used_bytes")); break;
+    case BAR: put_bar(heap); break;
+    case ALLOC: put_bytes(width, real_of(heap, "alloc_bytes_per_s")); break;
+    case GC: put_right(width, "%.1f", real_of(heap, "collections_per_s")); break;
+    case LAST: put_ns(width, document_get_count(heap, "last_pause_ns")); break;
+    case P99: put_ns(width, document_get_count(heap, "p99_pause_ns")); break;
+    case MAX: put_ns(width, document_get_count(heap, "max_pause_ns")); break;
+    case CLIENTS: put_right(width, "%" PRIu64, document_get_count(heap, "sessions")); break;
+    case THREADS: put_right(width, "%" PRIu64, document_get_count(heap, "threads")); break;
+    case FIGURES: break;
+    }
 }
 
 static void draw_heap(const json_t *heap, int line, bool marked)
@@ -220,17 +266,10 @@ static void draw_heap(const json_t *heap, int line, bool marked)
     (void)attron(look);
     (void)addch(marked ? '>' : corrupt ? '!' : ' ');
     put_left(document_get_text(heap, "name"), (size_t)name_columns());
-    put_bytes(5, (double)document_get_count(heap, "used_bytes"));
     (void)attroff(look);
-    put_bar(heap);
-    put_bytes(5, real_of(heap, "alloc_bytes_per_s"));
-    put_right(5, "%.1f", real_of(heap, "collections_per_s"));
-    put_ns(5, document_get_count(heap, "last_pause_ns"));
-    put_ns(5, document_get_count(heap, "p99_pause_ns"));
-    put_ns(5, document_get_count(heap, "max_pause_ns"));
-    put_right(4, "%" PRIu64, document_get_count(heap, "sessions"));
-    put_right(4, "%" PRIu64, document_get_count(heap, "threads"));
-    (void)clrtoeol();
+    for (enum figure i = 0; i < FIGURES; i++)
+        if (COLS >= figures[i].from)
+            put_figure(heap, i);
 }
 
 /* Of the marked heap; the first, if it is gone. */
@@ -329,7 +368,7 @@ static void draw_clients(const struct screen *screen, const struct top_model *mo
     }
     if (json_array_size(clients) == 0)
         (void)mvaddstr(HEAD_LINES, 1, "no clients");
-    (void)mvaddstr(LINES - 1, 0, "Esc back  space pause  h help  q quit");
+    put_line(LINES - 1, "Esc back  q quit  h help  space pause");
 }
 
 /* ---- help --------------------------------------------------------------------------------------- */
@@ -356,7 +395,7 @@ static void draw_help(void)
 
     for (size_t i = 0; i < MM_ARRAY_LEN(lines); i++)
         (void)mvaddnstr((int)i + 2, 1, lines[i], MM_MAX(COLS - 1, 1));
-    (void)mvaddstr(LINES - 1, 0, "any key: back");
+    put_line(LINES - 1, "any key: back");
 }
 
 void screen_draw(struct screen *screen, const struct top_model *model)

@@ -11,10 +11,11 @@
 #include <unistd.h>
 
 #include <mmgc/mmgc.h>
+#include <mmgc/reference.h>
 
 #define HEAP_BYTES (UINT64_C(32) << 20)
 #define BATCH_BYTES (UINT64_C(64) << 10)
-#define KEPT_NODES (UINT64_C(4) << 20) / sizeof(struct node)
+#define KEPT_NODES ((UINT64_C(4) << 20) / sizeof(struct node))
 #define TICK_MS 10
 
 struct node {
@@ -55,7 +56,7 @@ static void allocate(struct mmgc_thread *t, mmgc_type type, mmgc_local list, uin
             must("new", mmgc_thread_error(t));
         if (++*kept % 8 != 0)
             continue;
-        if (*kept / 8 % (KEPT_NODES) == 0)
+        if (*kept / 8 % KEPT_NODES == 0)
             mmgc_local_set(t, list, NULL);
         mmgc_set(t, node, next, mmgc_local_get(t, list));
         mmgc_local_set(t, list, node);
