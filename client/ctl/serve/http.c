@@ -84,9 +84,14 @@ static bool is_this_machine(const char *host)
     return false;
 }
 
+static bool is_read_only(const char *method)
+{
+    return strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+}
+
 static struct answer answer_to(struct http *http, struct MHD_Connection *connection, const char *url, const char *method)
 {
-    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+    if (!is_read_only(method))
         return refuse(MHD_HTTP_METHOD_NOT_ALLOWED, "GET and HEAD only: nothing is changed here\n");
     if (http->loopback && !is_this_machine(header(connection, MHD_HTTP_HEADER_HOST)))
         return refuse(MHD_HTTP_MISDIRECTED_REQUEST, "this is served to localhost alone\n");
@@ -119,9 +124,14 @@ static void add_headers(struct MHD_Response *response, const struct answer *answ
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
 }
 
+/* Called first when the head is there; who is answered then loses the connection, as is right for who sends a body. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
                                   const char *version, const char *upload, size_t *upload_bytes, void **state)
 {
+    if (*state == NULL && is_read_only(method)) {
+        *state = context;
+        return MHD_YES;
+    }
     struct answer answer = answer_to(context, connection, url, method);
     struct MHD_Response *response = MHD_create_response_from_buffer(
         answer.bytes, answer.text, answer.constant ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
@@ -142,10 +152,10 @@ struct http *http_start(int sock, bool loopback, const char *socket)
     struct http *http = need(calloc(1, sizeof(*http)));
 
     *http = (struct http){ .loopback = loopback, .socket = socket, .stopping = ATOMIC_FLAG_INIT };
-    http->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL, on_request, http,
+    http->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL, 0, NULL, NULL, on_request, http,
                                     MHD_OPTION_LISTEN_SOCKET, sock, MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS,
                                     MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                                    (size_t)HTTP_MEMORY_BYTES, MHD_OPTION_THREAD_POOL_SIZE, HTTP_THREADS, MHD_OPTION_END);
+                                    (size_t)HTTP_MEMORY_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)HTTP_STACK_BYTES, MHD_OPTION_END);
     if (http->daemon != NULL)
         return http;
     free(http);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "client/ctl/document.h"
+#include "client/ctl/units.h"
 
 #define BACKLOG 64
 #define UNIX_MODE 0660
@@ -64,8 +65,9 @@ static int open_tcp(struct listening *l, const char *where)
     struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM }, *found;
     char *copy = need(strdup(where)), *address, *port;
     int one = 1, r = 0;
+    uint64_t number; /* getaddrinfo() takes larger ones, modulo 65536 */
 
-    if (!split(copy, &address, &port) || getaddrinfo(address, port, &hints, &found) != 0) {
+    if (!split(copy, &address, &port) || !units_parse_count(port, &number) || number > UINT16_MAX || getaddrinfo(address, port, &hints, &found) != 0) {
         free(copy);
         return -EINVAL;
     }

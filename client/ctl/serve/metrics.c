@@ -12,11 +12,14 @@
 #include "client/ctl/units.h"
 #include "shm/base.h"
 
+#define LE_BYTES 24
+
 struct page {
     FILE *out;
     bool open;                                /* OpenMetrics */
     struct stats stats;                       /* count 0: no daemon */
     char **heaps;                             /* by row: its labels without braces */
+    char (*ends)[LE_BYTES];                   /* by bucket: `le="0.01"`; the same in both formats, or the series would be others */
     json_t *users;                            /* of `mmgcctl users`; NULL: no daemon */
 };
 
@@ -102,23 +105,45 @@ static void head(const struct page *page, const struct metric *m)
         fprintf(page->out, "# UNIT %s %s\n", m->name, units[m->unit]);
 }
 
+/* Thousands of lines: printf's parsing would be most of a scrape. Nobody else has the stream. */
+static void put(const struct page *page, const char *text)
+{
+    (void)fputs_unlocked(text, page->out);
+}
+
+/* With @digits at least, and a newline. */
+static void put_number(const struct page *page, uint64_t number, size_t digits)
+{
+    char text[24], *at = text + sizeof(text);
+
+    *--at = '\0';
+    *--at = '\n';
+    for (; number > 0 || digits > 0; number /= 10, digits -= digits > 0)
+        *--at = (char)('0' + number % 10);
+    put(page, at);
+}
+
 static void value(const struct page *page, enum unit unit, uint64_t number)
 {
-    if (unit != SECONDS)
-        fprintf(page->out, " %" PRIu64 "\n", number);
-    else if (number % UNITS_NS_PER_S == 0)
-        fprintf(page->out, " %" PRIu64 "\n", number / UNITS_NS_PER_S);
-    else
-        fprintf(page->out, " %" PRIu64 ".%09" PRIu64 "\n", number / UNITS_NS_PER_S, number % UNITS_NS_PER_S);
+    put(page, " ");
+    if (unit != SECONDS) {
+        put_number(page, number, 1);
+        return;
+    }
+    (void)fprintf(page->out, "%" PRIu64 ".", number / UNITS_NS_PER_S);
+    put_number(page, number % UNITS_NS_PER_S, 9);
 }
 
 /* @labels may be NULL. */
 static void sample(const struct page *page, const struct metric *m, const char *labels, uint64_t number)
 {
-    fputs(m->name, page->out);
-    fputs(m->type == COUNTER ? "_total" : "", page->out);
-    if (labels != NULL)
-        fprintf(page->out, "{%s}", labels);
+    put(page, m->name);
+    put(page, m->type == COUNTER ? "_total" : "");
+    if (labels != NULL) {
+        put(page, "{");
+        put(page, labels);
+        put(page, "}");
+    }
     value(page, m->unit, number);
 }
 
@@ -204,21 +229,50 @@ static void heap_info(const struct page *page)
     }
 }
 
+/* One line: @le NULL for none. */
+static void histogram_line(const struct page *page, const struct metric *m, const char *ending, const char *labels, const char *le)
+{
+    put(page, m->name);
+    put(page, ending);
+    put(page, labels);
+    if (le != NULL) {
+        put(page, ",");
+        put(page, le);
+    }
+    put(page, "}");
+}
+
 /* @kind may be NULL. */
 static void histogram(const struct page *page, const struct metric *m, const char *heap, const char *kind,
                       const wire_pause_stats *pause)
 {
-    const uint64_t *ends = page->stats.pages[0]->stats_rows->bucket_ns;
-    char *labels = need(malloc(strlen(heap) + (kind == NULL ? 0 : strlen(kind) + 1) + 1));
+    char *labels;
 
-    sprintf(labels, "%s%s%s", heap, kind == NULL ? "" : ",", kind == NULL ? "" : kind);
-    for (size_t i = 0; i < pause->n_buckets; i++)
-        fprintf(page->out, "%s_bucket{%s,le=\"%g\"} %" PRIu64 "\n", m->name, labels, (double)ends[i] / 1e9,
-                pause->buckets[i]);
-    fprintf(page->out, "%s_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n%s_count{%s} %" PRIu64 "\n%s_sum{%s}", m->name, labels,
-            pause->count, m->name, labels, pause->count, m->name, labels);
+    if (asprintf(&labels, "{%s%s%s", heap, kind == NULL ? "" : ",", kind == NULL ? "" : kind) < 0)
+        need(NULL);
+    for (size_t i = 0; i < pause->n_buckets; i++) {
+        histogram_line(page, m, "_bucket", labels, page->ends[i]);
+        value(page, NUMBER, pause->buckets[i]);
+    }
+    histogram_line(page, m, "_bucket", labels, "le=\"+Inf\"");
+    value(page, NUMBER, pause->count);
+    histogram_line(page, m, "_count", labels, NULL);
+    value(page, NUMBER, pause->count);
+    histogram_line(page, m, "_sum", labels, NULL);
     value(page, SECONDS, pause->total_ns);
     free(labels);
+}
+
+/* Canonical numbers as OpenMetrics has them: 1.0, 0.01, 1e-05. */
+static void name_ends(struct page *page)
+{
+    const wire_stats_rows *rows = page->stats.pages[0]->stats_rows;
+
+    page->ends = need(calloc(rows->n_bucket_ns + 1, sizeof(*page->ends)));
+    for (size_t i = 0; i < rows->n_bucket_ns; i++) {
+        double end = (double)rows->bucket_ns[i] / 1e9;
+        snprintf(page->ends[i], LE_BYTES, rows->bucket_ns[i] % UNITS_NS_PER_S == 0 ? "le=\"%.1f\"" : "le=\"%g\"", end);
+    }
 }
 
 static void heap_pauses(const struct page *page)
@@ -250,6 +304,7 @@ static void heaps(struct page *page)
     page->heaps = need(calloc(count + 1, sizeof(*page->heaps)));
     FOREACH_HEAP (page, heap, i)
         page->heaps[i] = label("heap", heap->row->name);
+    name_ends(page);
     heap_info(page);
     heap_rows(page);
     heap_numbers(page);
@@ -257,6 +312,7 @@ static void heaps(struct page *page)
     for (size_t i = 0; i < count; i++)
         free(page->heaps[i]);
     free(page->heaps);
+    free(page->ends);
 }
 
 /* ---- users and the daemon ----------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* busy.c - Busy: a client of as many heaps as are asked for, so that there is something to look at.
  *   Usage     busy HEAPS MIB_A_SECOND: of the first heap; the others are there, with a thread each, and allocate once. PLAN in the
- *             environment is theirs. It says "ready" when all is there, and ends when its stdin does
+ *             environment is theirs, and NAME the first one's name. It says "ready" when all is there, and ends when its stdin does
  *   Heaps     busy-000, busy-001 ...; the first keeps a list of up to 4 MiB, the rest is garbage */
 #include <poll.h>
 #include <stdint.h>
@@ -39,7 +39,10 @@ static struct mmgc_thread *open_heap(struct mmgc_client *client, unsigned i, str
     struct mmgc_thread *t;
     char name[32];
 
-    snprintf(name, sizeof(name), "busy-%03u", i);
+    if (i == 0 && getenv("NAME") != NULL)
+        snprintf(name, sizeof(name), "%s", getenv("NAME"));
+    else
+        snprintf(name, sizeof(name), "busy-%03u", i);
     must("heap", mmgc_heap_open(client, name, &options, ret_heap));
     must("type", mmgc_type_struct(*ret_heap, "node", sizeof(struct node), ret_type, 1u, MMGC_STRONG(node, next)));
     must("attach", mmgc_attach(*ret_heap, &named, &t));
