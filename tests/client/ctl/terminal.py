@@ -18,9 +18,9 @@ import live
 class Terminal:
     """with Terminal('top', socket=..., rows=24, columns=80) as t: t.until('text')"""
 
-    def __init__(self, *words, socket, rows=24, columns=80, **environment):
+    def __init__(self, *words, socket, program=watched.MMGCCTL, rows=24, columns=80, **environment):
         self.pyte = watched.debian_module('pyte')
-        self.words, self.rows, self.columns = words, rows, columns
+        self.program, self.words, self.rows, self.columns = program, words, rows, columns
         self.environment = {k: v for k, v in os.environ.items() if k not in ('NO_COLOR', 'LINES', 'COLUMNS')} | {
             'MMGC_SOCKET': str(socket), 'TERM': 'xterm-256color', 'LC_ALL': 'C.UTF-8'} | environment
         self.raw = b''
@@ -32,7 +32,7 @@ class Terminal:
         self.set_size(self.rows, self.columns)
         self.before = termios.tcgetattr(self.slave)
         self.lock = threading.Lock()
-        self.process = subprocess.Popen([watched.MMGCCTL, *self.words], stdin=self.slave, stdout=self.slave, stderr=self.slave,
+        self.process = subprocess.Popen([self.program, *self.words], stdin=self.slave, stdout=self.slave, stderr=self.slave,
                                         env=self.environment, start_new_session=True, preexec_fn=self.be_controlled)
         return self
 
