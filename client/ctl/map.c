@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* map.c - Map: a heap's blocks as a picture: a character a cell, which says whose most of its blocks are. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,26 +65,30 @@ static enum mmgc_error map_ask(struct ctl *ctl, json_t *document)
     return e;
 }
 
-/* The first letter of the kind's name: a capital if it is more than half full. */
-static char sign_of(const json_t *document, size_t cell)
+/* A letter, and a capital if it is more than half full. */
+static char sign_of(const char *kind, json_int_t used)
+{
+    static const struct {
+        const char *kind;
+        char sign;
+    } signs[] = {
+        { "uncommitted", '.' }, { "free", '-' },  { "closed", 'x' },    { "immix", 'i' },    { "copy", 'c' },  { "nursery", 'n' },
+        { "slide", 's' },       { "large", 'l' }, { "nonmoving", 'o' }, { "immortal", 't' }, { "cells", 'e' },
+    };
+    char sign = '?';
+
+    for (size_t i = 0; i < MM_ARRAY_LEN(signs); i++)
+        if (strcmp(kind, signs[i].kind) == 0)
+            sign = signs[i].sign;
+    return used > UINT8_MAX / 2 ? (char)toupper(sign) : sign;
+}
+
+static char sign_at(const json_t *document, size_t cell)
 {
     json_int_t kind = json_integer_value(json_array_get(json_object_get(document, "kinds"), cell));
-    json_int_t used = json_integer_value(json_array_get(json_object_get(document, "used"), cell));
     const char *name = json_string_value(json_array_get(json_object_get(document, "kind_names"), (size_t)kind));
 
-    if (strcmp(name, "uncommitted") == 0)
-        return '.';
-    if (strcmp(name, "free") == 0)
-        return '-';
-    if (strcmp(name, "immortal") == 0) /* immix has the i */
-        name = "t";
-    else if (strcmp(name, "closed") == 0)
-        name = "x";
-    else if (strcmp(name, "cells") == 0)
-        name = "e";
-    else if (strcmp(name, "nonmoving") == 0)
-        name = "o";
-    return used > UINT8_MAX / 2 ? (char)(name[0] - 'a' + 'A') : name[0];
+    return sign_of(name, json_integer_value(json_array_get(json_object_get(document, "used"), cell)));
 }
 
 static void map_show(const struct ctl *ctl, const json_t *document)
@@ -98,10 +103,10 @@ static void map_show(const struct ctl *ctl, const json_t *document)
     for (size_t i = 0; i < cells; i++) {
         if (i % ROW_CELLS == 0)
             printf("%s%10" PRIx64 "  ", i == 0 ? "" : "\n", i * cell_bytes);
-        putchar(sign_of(document, i));
+        putchar(sign_at(document, i));
     }
     puts(cells == 0 ? "nothing was ever committed" : "");
-    puts("- free  i immix  c copy  n nursery  s slide  o nonmoving  t immortal  e cells  l large  x closed  . uncommitted\n"
+    puts("- free  i immix  c copy  n nursery  s slide  o nonmoving  t immortal  e cells  l large  x closed  ? others  . uncommitted\n"
          "A capital: more than half full.  What lies behind the last character was never committed.");
 }
 

@@ -46,6 +46,7 @@ struct line {
     struct ctl_options *options;
     unsigned given; /* enum ctl_option */
     bool timed, help, version;
+    const char *sort; /* NULL: not said */
 };
 
 static bool __attribute__((format(printf, 1, 2))) wrong(const char *format, ...)
@@ -66,17 +67,6 @@ static const char *const sorts[] = {
     [CTL_SORT_PAUSE] = "pause", [CTL_SORT_CLIENTS] = "clients",
 };
 
-static bool take_sort(struct line *line, const char *by)
-{
-    for (size_t i = 0; i < MM_ARRAY_LEN(sorts); i++) {
-        if (strcmp(by, sorts[i]) == 0) {
-            line->options->sort = (enum ctl_sort)i;
-            return true;
-        }
-    }
-    return wrong("--sort takes a column's name, which `mmgcctl --help` lists, not '%s'", by);
-}
-
 const char *options_sort_name(const struct ctl_command *command, size_t i)
 {
     size_t first = (command->options & CTL_OPTION_LIVE) != 0 ? CTL_SORT_NAME : CTL_SORT_BYTES;
@@ -85,15 +75,25 @@ const char *options_sort_name(const struct ctl_command *command, size_t i)
     return i < end - first ? sorts[first + i] : NULL;
 }
 
-/* What it has no column for. */
-static bool check_sort(const struct ctl_command *command, unsigned given, enum ctl_sort sort)
+/* Which names there are depends on the command, which stands anywhere in the line. */
+static bool take_sort(const struct ctl_command *command, const char *by, enum ctl_sort *ret_sort)
 {
-    if ((given & command->options & CTL_OPTION_SORT) == 0)
+    char all[128] = "";
+    size_t used = 0;
+    const char *name;
+
+    if (by == NULL)
         return true;
-    for (size_t i = 0; options_sort_name(command, i) != NULL; i++)
-        if (options_sort_name(command, i) == sorts[sort])
+    for (size_t i = 0; (name = options_sort_name(command, i)) != NULL; i++) {
+        bool last = options_sort_name(command, i + 1) == NULL;
+        used += (size_t)snprintf(all + used, sizeof(all) - used, "%s%s", i == 0 ? "" : last ? " or " : ", ", name);
+        for (size_t s = 0; s < MM_ARRAY_LEN(sorts); s++)
+            if (sorts[s] == name && strcmp(name, by) == 0)
+                *ret_sort = (enum ctl_sort)s;
+        if (strcmp(name, by) == 0)
             return true;
-    return wrong("%s does not sort by %s", command->name, sorts[sort]);
+    }
+    return wrong("--sort takes %s, not '%s'", all, by);
 }
 
 static bool take_size(const char *who, const char *text, uint64_t *ret_bytes)
@@ -115,7 +115,7 @@ static bool take_option(struct line *line, int letter, const char *argument)
     case 'f': options->force = true; return true;
     case 'h': line->help = true; return true;
     case 'V': line->version = true; return true;
-    case 'S': return take_sort(line, argument);
+    case 'S': line->sort = argument; return true;
     case 'C':
         return units_parse_count(argument, &options->client) || wrong("--client takes a session's number, not '%s'", argument);
     case 'G': return take_size("--grow", argument, &options->grow_bytes);
@@ -243,7 +243,7 @@ const struct ctl_command *options_parse(int argc, char **argv, struct ctl_option
     if (command == NULL || !check_operands(command, count - 1, words[1]) ||
         !check_size(command, count - 1, words + 1, ret_options) ||
         !check_lease(command, count - 1, words + 1, ret_options) || !check_options(command, line.given) ||
-        !check_sort(command, line.given, ret_options->sort))
+        !take_sort(command, line.sort, &ret_options->sort))
         return NULL;
     ret_options->operand = words[1]; /* NULL after the last word */
     if (!line.timed)

@@ -79,6 +79,7 @@ START_TEST(help_names_every_command)
         "list",    "info HEAP",   "clients [HEAP]", "histogram HEAP", "roots HEAP",
         "handles", "leases",       "revoke HEAP SESSION SLOT",
         "gc HEAP", "verify HEAP", "resize HEAP SIZE", "trigger",      "destroy",
+        "top [HEAP]", "map HEAP", "serve",
         "ping",    "help",        "users",
     };
     struct ctl_run run = ctl_run(NOWHERE, "--help", NULL);

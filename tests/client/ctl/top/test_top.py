@@ -175,7 +175,7 @@ def json_is_a_document_a_line():
 
 def wrong_words_are_told():
     with live.Daemon() as daemon:
-        for words, why in ((('--delay=0',), '--delay takes'), (('--sort=objects',), 'top does not sort by objects'),
+        for words, why in ((('--delay=0',), '--delay takes'), (('--sort=objects',), '--sort takes name, used, alloc, collections, pause or clients'),
                            (('--iterations=0',), '--iterations takes'), (('--sort=size',), '--sort takes')):
             done = subprocess.run([watched.MMGCCTL, 'top', *words], capture_output=True, text=True, check=False)
             live.expect((done.returncode, why in done.stderr), (2, True))
