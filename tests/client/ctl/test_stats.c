@@ -30,7 +30,7 @@ static bool answer_stats(int sock, const wire_request *request, enum way way)
     wire_stats_rows page = wire_stats_rows_init();
     wire_reply reply = wire_reply_init();
 
-    row.name = (char *)HOSTILE_HEAP;
+    row.name = (char *)(way == SAME_PAGE ? "again" : HOSTILE_HEAP);
     row.plan = (char *)"immix";
     stops.buckets = pause.buckets = buckets;
     stops.n_buckets = way == FEW_BUCKETS ? 1 : 2;
