@@ -53,6 +53,8 @@ const char *units_ns_short(char text[UNITS_TEXT_MAX], uint64_t ns)
 
     if (ns == 0)
         return three_digits(text, 0, "");
+    if (ns >= 1000 * UNITS_NS_PER_S) /* nobody compares those */
+        return three_digits(text, MM_MIN(value / (3600.0 * 1e9), 9999), "h");
     for (; value >= 999.5 && i + 1 < MM_ARRAY_LEN(names); i++)
         value /= 1000;
     return three_digits(text, value, names[i]);

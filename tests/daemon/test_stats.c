@@ -202,6 +202,45 @@ START_TEST(blocks_are_shown_as_what_they_are_and_as_full_as_they_are)
 }
 END_TEST
 
+static const char *const plans[] = {
+    "nogc",      "immix",    "semispace", "marksweep",       "markcompact",           "compressor", "pageprotect",
+    "stickyimmix", "genimmix", "gencopy", "concurrentimmix", "concurrentstickyimmix", "lxr",
+};
+
+/* Whatever a plan calls its blocks, and whichever way it grants. */
+START_TEST(under_every_plan_what_was_granted_is_seen)
+{
+    struct raw c = { 0 };
+    struct raw_thread t;
+    char options[64];
+    unsigned before = 0, after = 0;
+
+    snprintf(options, sizeof(options), "plan=%s", plans[_i]);
+    c.options = options;
+    raw_start(&c, d, "user");
+    c.options = options;
+    raw_open(&c, "h", 4 * HEAP_BYTES);
+    raw_attach(&t, &c, "thread");
+    wire_reply *reply = ask_blocks("h", 0);
+    for (size_t i = 0; i < reply->block_map->used.len; i++)
+        before += reply->block_map->used.data[i];
+    wire_reply_free(reply);
+    ck_assert_int_eq(raw_grant(&t, SHM_GRANT_LARGE, 2 * MM_BLOCK_BYTES), MMGC_E_OK);
+    ck_assert_int_eq(raw_grant(&t, SHM_GRANT_NONMOVING, MM_BLOCK_BYTES), MMGC_E_OK);
+    reply = ask_blocks("h", 0);
+    for (size_t i = 0; i < reply->block_map->used.len; i++)
+        after += reply->block_map->used.data[i];
+    ck_assert_uint_ge(after, before + 2 * 255);
+    ck_assert_uint_gt(used_as(reply->block_map, "nonmoving"), 0);
+    wire_reply_free(reply);
+    reply = ask_stats(&admin, "h", "");
+    ck_assert_str_eq(reply->stats_rows->rows[0]->row->plan, plans[_i]);
+    ck_assert_uint_ge(reply->stats_rows->rows[0]->granted_bytes, 3 * MM_BLOCK_BYTES);
+    wire_reply_free(reply);
+    raw_close(&c);
+}
+END_TEST
+
 START_TEST(a_coarse_map_has_no_more_cells_than_asked_for)
 {
     struct raw c;
@@ -232,6 +271,7 @@ static Suite *stats_suite(void)
     tcase_add_test(stats, who_is_told_that_there_is_no_memory_is_counted);
     tcase_add_test(stats, the_daemon_counts_what_it_does);
     tcase_add_test(stats, blocks_are_shown_as_what_they_are_and_as_full_as_they_are);
+    tcase_add_loop_test(stats, under_every_plan_what_was_granted_is_seen, 0, MM_ARRAY_LEN(plans));
     tcase_add_test(stats, a_coarse_map_has_no_more_cells_than_asked_for);
     suite_add_tcase(suite, stats);
     return suite;

@@ -17,6 +17,7 @@
 
 #define BAR_COLUMNS 10
 #define HEAD_LINES 4
+#define USER_COLUMNS 9
 #define TEXT_MAX 512u
 
 enum pair { PAIR_NONE, PAIR_LIVE, PAIR_USED, PAIR_BAD };
@@ -209,14 +210,14 @@ static void draw_heads(const struct screen *screen, const json_t *daemon)
 {
     char uptime[UNITS_TEXT_MAX], alloc[UNITS_TEXT_MAX], resident[UNITS_TEXT_MAX];
 
-    put_line(0, "mmgcd up %s: %" PRIu64 " heaps, %" PRIu64 " connections, %" PRIu64 " threads, %s resident",
-                   units_age(uptime, document_get_count(daemon, "uptime_ms")), document_get_count(daemon, "heaps"),
-                   document_get_count(daemon, "sessions"), document_get_count(daemon, "threads"),
-                   units_bytes(resident, document_get_count(daemon, "resident_bytes")));
-    put_line(1, "%s/s allocated, %.1f collections/s, %.0f requests/s, %" PRIu64 " of %" PRIu64 " files, %" PRIu64 " refused",
-                   units_bytes(alloc, (uint64_t)real_of(daemon, "alloc_bytes_per_s")), real_of(daemon, "collections_per_s"),
-                   real_of(daemon, "requests_per_s"), document_get_count(daemon, "files"),
-                   document_get_count(daemon, "max_files"), document_get_count(daemon, "refused"));
+    put_line(0, "mmgcd up %s: %" PRIu64 " heaps, %" PRIu64 " connections, %" PRIu64 " threads, %" PRIu64 " of %" PRIu64 " files",
+             units_age(uptime, document_get_count(daemon, "uptime_ms")), document_get_count(daemon, "heaps"),
+             document_get_count(daemon, "sessions"), document_get_count(daemon, "threads"), document_get_count(daemon, "files"),
+             document_get_count(daemon, "max_files"));
+    put_line(1, "%sB/s allocated, %.1f gc/s, %.0f requests/s, %" PRIu64 " held back, %" PRIu64 " refused, %s",
+             units_bytes_short(alloc, real_of(daemon, "alloc_bytes_per_s")), real_of(daemon, "collections_per_s"),
+             real_of(daemon, "requests_per_s"), document_get_count(daemon, "held_back"), document_get_count(daemon, "refused"),
+             units_bytes(resident, document_get_count(daemon, "resident_bytes")));
     if (screen->paused)
         put_line(2, "paused: space goes on");
 }
@@ -313,13 +314,23 @@ static void draw_heaps(struct screen *screen, const struct top_model *model)
 
 /* ---- one heap's clients ------------------------------------------------------------------------- */
 
+static bool is_wide(void)
+{
+    return COLS >= 74;
+}
+
+static int client_columns(void)
+{
+    return MM_MAX(COLS - 30 - (is_wide() ? 27 + USER_COLUMNS : 0), 4);
+}
+
 static void put_user(uint64_t uid)
 {
     const struct passwd *user = getpwuid((uid_t)uid);
     char number[24];
 
     snprintf(number, sizeof(number), "%" PRIu64, uid);
-    put_left(user == NULL ? number : user->pw_name, 10);
+    (void)put_cut(user == NULL ? number : user->pw_name, USER_COLUMNS);
 }
 
 static void draw_client(const json_t *client, int line)
@@ -335,16 +346,18 @@ static void draw_client(const json_t *client, int line)
         granted += document_get_count(thread, "granted_bytes");
     }
     (void)move(line, 0);
-    put_right(7, "%" PRIu64, document_get_count(client, "session"));
     put_right(7, "%" PRIu64, document_get_count(client, "pid"));
-    put_user(document_get_count(client, "uid"));
-    put_left(document_get_text(client, "name"), (size_t)MM_MAX(COLS - 62, 8));
+    put_left(document_get_text(client, "name"), (size_t)client_columns());
     put_right(7, "%zu", json_array_size(json_object_get(client, "threads")));
     put_right(4, "%" PRIu64, in);
     put_right(7, "%" PRIu64, document_get_count(client, "handles"));
-    put_right(6, "%" PRIu64, document_get_count(client, "leases"));
+    if (!is_wide())
+        return;
+    put_right(7, "%" PRIu64, document_get_count(client, "leases"));
     put_bytes(5, (double)granted);
     put_right(4, "%" PRIu64, late);
+    put_right(7, "%" PRIu64, document_get_count(client, "session"));
+    put_user(document_get_count(client, "uid"));
 }
 
 static void draw_clients(const struct screen *screen, const struct top_model *model)
@@ -354,8 +367,8 @@ static void draw_clients(const struct screen *screen, const struct top_model *mo
 
     (void)attron(A_REVERSE);
     (void)mvprintw(HEAD_LINES - 1, 0, "%*s", COLS, "");
-    (void)mvprintw(HEAD_LINES - 1, 0, "%7s %7s %-10s %-*s %7s %4s %7s %6s %5s %4s", "SESSION", "PID", "USER", MM_MAX(COLS - 62, 8), "CLIENT",
-                   "THREADS", "IN", "HANDLES", "LEASES", "HAVE", "LATE");
+    put_line(HEAD_LINES - 1, "%7s %-*s %7s %4s %7s%s", "PID", client_columns(), "CLIENT", "THREADS", "IN", "HANDLES",
+             is_wide() ? "  LEASES  HAVE LATE SESSION USER" : "");
     (void)attroff(A_REVERSE);
     (void)move(2, 0);
     (void)addstr("clients of ");
@@ -378,7 +391,7 @@ static void draw_help(void)
     static const char *const lines[] = {
         "up, down, page keys   mark another heap (j and k, too)",
         "Enter, right          its clients; Esc, left: back",
-        "n u a g p c           sort by name, used, allocation, collections, p99 pause, clients",
+        "n u a g p c           sort by name, used, alloc, gc/s, p99, clients",
         "space                 pause, and go on",
         "+ -                   refresh more, less often",
         "q                     quit",
