@@ -3,7 +3,7 @@
 /* API: the JSON documents that the page reads: those that `mmgcctl COMMAND --json` prints, of commands that only look.
  *   Path     /api/COMMAND?heap=NAME; a row in api.c makes one more
  *   Stops    what stops a heap is asked for by a page of this server alone (HTTP_STOP_HEADER, which no other site's page can send
- *            unasked), and one at a time                                                                                   */
+ *            unasked), one at a time, and not too often                                                                    */
 #include <stdbool.h>
 #include <stddef.h>
 

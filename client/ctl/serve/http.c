@@ -19,7 +19,7 @@ struct http {
     struct MHD_Daemon *daemon;
     bool loopback;
     const char *socket;
-    atomic_flag stopping;                     /* somebody's request stops a heap */
+    _Atomic uint64_t next_stop_ns;            /* a heap may be stopped from then on; UINT64_MAX: one is being */
 };
 struct answer {
     unsigned status;
@@ -41,23 +41,39 @@ static const char *header(struct MHD_Connection *connection, const char *name)
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
+static struct answer ask(const struct http *http, const struct api_call *call, struct MHD_Connection *connection)
+{
+    struct answer answer = { .type = JSON };
+
+    answer.text = api_ask(call, http->socket, MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "heap"),
+                          &answer.status);
+    answer.bytes = strlen(answer.text);
+    return answer;
+}
+
+/* Nobody who can only reach us may keep a heap stopped: one at a time, and not too often. */
+static struct answer ask_for_stop(struct http *http, const struct api_call *call, struct MHD_Connection *connection)
+{
+    uint64_t next_ns = at_load_relaxed(&http->next_stop_ns);
+
+    if (header(connection, HTTP_STOP_HEADER) == NULL)
+        return refuse(MHD_HTTP_FORBIDDEN, "this stops the heap: it is asked with the header " HTTP_STOP_HEADER " alone\n");
+    if (next_ns != UINT64_MAX && mm_now_ns() < next_ns)
+        return refuse(MHD_HTTP_TOO_MANY_REQUESTS, "a heap was stopped a moment ago: once in five seconds at most\n");
+    if (next_ns == UINT64_MAX || !atomic_compare_exchange_strong(&http->next_stop_ns, &next_ns, UINT64_MAX))
+        return refuse(MHD_HTTP_SERVICE_UNAVAILABLE, "another request stops a heap: one at a time\n");
+    struct answer answer = ask(http, call, connection);
+    atomic_store(&http->next_stop_ns, mm_now_ns() + HTTP_STOP_EVERY_NS);
+    return answer;
+}
+
 static struct answer answer_api(struct http *http, struct MHD_Connection *connection, const char *name)
 {
     const struct api_call *call = api_find(name);
-    struct answer answer = { .type = JSON };
 
     if (call == NULL)
         return refuse(MHD_HTTP_NOT_FOUND, "there is no such call\n");
-    if (call->stops && header(connection, HTTP_STOP_HEADER) == NULL)
-        return refuse(MHD_HTTP_FORBIDDEN, "this stops the heap: it is asked with " HTTP_STOP_HEADER " alone\n");
-    if (call->stops && atomic_flag_test_and_set(&http->stopping))
-        return refuse(MHD_HTTP_SERVICE_UNAVAILABLE, "another request stops a heap: one at a time\n");
-    answer.text = api_ask(call, http->socket, MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "heap"),
-                          &answer.status);
-    if (call->stops)
-        atomic_flag_clear(&http->stopping);
-    answer.bytes = strlen(answer.text);
-    return answer;
+    return call->stops ? ask_for_stop(http, call, connection) : ask(http, call, connection);
 }
 
 static struct answer answer_metrics(struct http *http, struct MHD_Connection *connection)
@@ -151,7 +167,7 @@ struct http *http_start(int sock, bool loopback, const char *socket)
 {
     struct http *http = need(calloc(1, sizeof(*http)));
 
-    *http = (struct http){ .loopback = loopback, .socket = socket, .stopping = ATOMIC_FLAG_INIT };
+    *http = (struct http){ .loopback = loopback, .socket = socket };
     http->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL, 0, NULL, NULL, on_request, http,
                                     MHD_OPTION_LISTEN_SOCKET, sock, MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS,
                                     MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,

@@ -105,7 +105,7 @@ def zsh_offers_them():
     with live.Daemon() as daemon, Busy(daemon, 1), \
          Terminal('-f', '-i', program=zsh, socket=daemon.socket, rows=40, columns=120, PATH=environment(daemon.socket)['PATH']) as t:
         t.keys(f"PS1='ready> '; fpath=({SCRIPTS} $fpath); autoload -Uz compinit; compinit -u -D; clear\n")
-        t.until('ready> ', absent=('compinit',))
+        t.until('ready>', absent=('compinit',))
         t.keys('mmgcctl his\t')
         t.until('ready> mmgcctl histogram')
         t.keys('--so\t')

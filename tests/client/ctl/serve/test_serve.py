@@ -87,6 +87,7 @@ def what_stops_a_heap_is_not_asked_by_other_sites_pages():
         live.expect(server.get('/api/histogram?heap=busy-000')[0], 403)
         status, _, text = server.get('/api/histogram?heap=busy-000', X_Mmgcd_Stop='yes')
         live.expect((status, json.loads(text)['types'][0]['name']), (200, 'node'))
+        live.expect(server.get('/api/histogram?heap=busy-000', X_Mmgcd_Stop='yes')[0], 429)     # not again at once
 
 
 def a_connection_is_kept_and_many_are_answered():

@@ -197,7 +197,7 @@ def a_hundred_heaps_cost_less_than_a_hundredth_of_a_core():
     with live.Daemon('--max-heaps', '200') as daemon, Busy(daemon, 100), \
          Terminal('top', '--delay=20ms', f'--iterations={looks}', socket=daemon.socket) as t:
         before = seconds_of(daemon.process)
-        t.until('busy-017')
+        t.until('100 heaps', 'by used')
         last = 0.0
         while t.process.poll() is None:
             last = seconds_of(t.process)
