@@ -16,7 +16,7 @@
 
 /* The longest name and plan, the largest number in each field: a page of such rows still is a packet. */
 #define NUMBER_BYTES 12u
-#define ROW_BYTES_MAX (WIRE_NAME_MAX + WIRE_PLAN_MAX + 40u * NUMBER_BYTES + (HEAP_PAUSES + 1) * (32u + COUNTERS_BUCKETS * 10u))
+#define ROW_BYTES_MAX (WIRE_NAME_MAX + WIRE_PLAN_MAX + 40u * NUMBER_BYTES + (HEAP_PAUSES + 1) * (64u + COUNTERS_BUCKETS * 10u))
 static_assert(PAGE_ROWS * ROW_BYTES_MAX + 1024u <= PACKET_BYTES_MAX, "a page of rows fits in a packet");
 
 struct pause_stats {
