@@ -94,6 +94,7 @@ static enum admission refuse_haste(struct account *a, int sock, uint64_t now_ns)
              " times a second that connections_per_second of [%s] allows: keep a connection, or wait",
              a->who, a->limits.connections_per_second, a->section);
     a->refused++;
+    a->quota->refused++;
     if (account_may_complain(a, now_ns))
         log_warning("%s", why);
     admission_turn_away(sock, MMGC_E_LIMIT, "%s", why);

@@ -72,6 +72,7 @@ static void on_committed(void *context, uint64_t offset, int result, enum shm_pa
         trace_note(h, TIMELINE_COMMIT, "commit", MM_COMMIT_BYTES);
     MM_PROBE(commit, h->name, offset, (uint64_t)MM_COMMIT_BYTES, result);
     h->pages_known |= result == 0;
+    h->commits += result == 0;
     shared_heap_pump(h);
     shared_heap_unref(h);
 }

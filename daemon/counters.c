@@ -10,6 +10,22 @@ static void recent_add(struct counters_recent *recent, uint64_t ns)
     recent->ns[recent->count++ % COUNTERS_RECENT] = ns;
 }
 
+/* Some four a power of ten where pauses are, fewer beyond. */
+const uint64_t counters_bucket_ns[COUNTERS_BUCKETS] = {
+    10000,    30000,     100000,    300000,     1000000,     3000000,
+    10000000, 30000000, 100000000, 300000000, 1000000000, 10000000000,
+};
+
+static void bucket_add(struct counters_buckets *buckets, uint64_t ns)
+{
+    for (size_t i = 0; i < COUNTERS_BUCKETS; i++) {
+        if (ns <= counters_bucket_ns[i]) {
+            buckets->of[i]++;
+            return;
+        }
+    }
+}
+
 /* Counting references finds out what new objects survive, as a nursery's collection does. */
 static bool tells_survival(const struct heap_collection *c)
 {
@@ -22,6 +38,8 @@ void counters_collected(struct counters *counters, const struct collector_task *
 
     latency_add(&counters->pauses[c->kind], task->pause_ns);
     latency_add(&counters->stops, task->stop_ns);
+    bucket_add(&counters->pause_buckets[c->kind], task->pause_ns);
+    bucket_add(&counters->stop_buckets, task->stop_ns);
     recent_add(&counters->recent_pauses, task->pause_ns);
     recent_add(&counters->recent_stops, task->stop_ns);
     if (!tells_survival(c))
@@ -83,6 +101,13 @@ static void fill_pauses(const struct counters *counters, wire_heap_facts *facts,
     facts->max_stop_ns = counters->stops.max_ns;
 }
 
+uint64_t counters_last_stop_ns(const struct counters *counters)
+{
+    const struct counters_recent *stops = &counters->recent_stops;
+
+    return stops->count == 0 ? 0 : stops->ns[(stops->count - 1) % COUNTERS_RECENT];
+}
+
 static void fill_recent(const struct counters *counters, wire_heap_facts *facts, struct counters_rows *rows)
 {
     const struct counters_recent *stops = &counters->recent_stops;
@@ -91,7 +116,7 @@ static void fill_recent(const struct counters *counters, wire_heap_facts *facts,
     facts->recent_pause_ns = rows->recent_pauses;
     facts->n_recent_stop_ns = recent_read(stops, rows->recent_stops);
     facts->recent_stop_ns = rows->recent_stops;
-    facts->last_stop_ns = stops->count == 0 ? 0 : stops->ns[(stops->count - 1) % COUNTERS_RECENT];
+    facts->last_stop_ns = counters_last_stop_ns(counters);
 }
 
 void counters_fill(const struct counters *counters, wire_heap_facts *facts, struct counters_rows *rows)
@@ -104,4 +129,21 @@ void counters_fill(const struct counters *counters, wire_heap_facts *facts, stru
     facts->promoted_bytes = counters->young.promoted_bytes;
     facts->last_young_new_bytes = counters->last_young.new_bytes;
     facts->last_promoted_bytes = counters->last_young.promoted_bytes;
+}
+
+const struct counters_quantiles *counters_quantiles(struct counters *counters)
+{
+    struct latency all = { 0 };
+    uint64_t count = 0;
+
+    for (enum heap_pause kind = 0; kind < HEAP_PAUSES; kind++)
+        count += counters->pauses[kind].count;
+    if (count == counters->known.count)
+        return &counters->known;
+    for (enum heap_pause kind = 0; kind < HEAP_PAUSES; kind++)
+        latency_merge(&all, &counters->pauses[kind]);
+    counters->known = (struct counters_quantiles){
+        count, all.total_ns, latency_at(&all, 5000), latency_at(&all, 9900), all.max_ns
+    };
+    return &counters->known;
 }

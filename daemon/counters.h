@@ -13,10 +13,18 @@
 struct collector_task;
 
 #define COUNTERS_RECENT 256u
+#define COUNTERS_BUCKETS 12u
+extern const uint64_t counters_bucket_ns[COUNTERS_BUCKETS];    /* their upper ends, rising */
 
 struct counters_recent {                      /* the newest as they were, for who wants to look at them one by one */
     uint64_t ns[COUNTERS_RECENT];
     uint64_t count;                           /* ever */
+};
+struct counters_buckets {                     /* exact, where the latencies' rows are not: what is added up over days and machines */
+    uint64_t of[COUNTERS_BUCKETS];            /* no longer than this bucket's end, and longer than the one before; longer ones have none */
+};
+struct counters_quantiles {                   /* of pauses of all kinds */
+    uint64_t count, total_ns, p50_ns, p99_ns, max_ns;
 };
 struct counters_young {
     uint64_t new_bytes, promoted_bytes;       /* looked at; survived, and are young no longer */
@@ -24,6 +32,8 @@ struct counters_young {
 struct counters {
     struct latency pauses[HEAP_PAUSES];       /* asked to stop until resumed, by kind */
     struct latency stops;                     /* asked to stop until all had stopped */
+    struct counters_buckets pause_buckets[HEAP_PAUSES], stop_buckets;
+    struct counters_quantiles known;          /* as of known.count pauses: counters_quantiles() */
     struct counters_recent recent_pauses, recent_stops;
     struct counters_young young, last_young;
     _Atomic uint64_t concurrent_ns;           /* [any] */
@@ -49,3 +59,6 @@ struct counters_rows {
     uint64_t recent_pauses[COUNTERS_RECENT], recent_stops[COUNTERS_RECENT];
 };
 void counters_fill(const struct counters *counters, wire_heap_facts *facts, struct counters_rows *rows);
+uint64_t counters_last_stop_ns(const struct counters *counters);
+/* Looks at the rows only if there was a pause since it was asked the last time. */
+const struct counters_quantiles *counters_quantiles(struct counters *counters);

@@ -21,10 +21,9 @@
 #define CLIENT_PAGE_ROWS 64u
 #define THREAD_ROWS_MAX 256u
 #define ROOT_PAGE_ROWS 128u
-#define ROWS_A_REQUEST (1u << 20) /* of sessions' tables are looked at: a millisecond or two of everybody's time */
 #define NS_PER_MS UINT64_C(1000000)
 
-static wire_heap_row heap_row(const struct shared_heap *h)
+wire_heap_row facts_heap_row(const struct shared_heap *h)
 {
     wire_heap_row row = wire_heap_row_init();
 
@@ -56,7 +55,7 @@ enum handled request_heap_list(struct request *r)
             break;
         }
         shared_heap_read_gauges(h);
-        rows[page.n_rows] = heap_row(h);
+        rows[page.n_rows] = facts_heap_row(h);
         row_pointers[page.n_rows] = &rows[page.n_rows];
         page.n_rows++;
     }
@@ -73,18 +72,25 @@ static uint32_t handles_in(const struct session_counts *counts)
     return counts->of[SHM_ROW_STRONG] + counts->of[SHM_ROW_WEAK] + counts->of[SHM_ROW_SOFT];
 }
 
-static uint64_t handle_count(const struct shared_heap *h)
+struct facts_tables facts_count_tables(const struct shared_heap *h, uint32_t *rows_left)
 {
-    uint32_t rows_left = ROWS_A_REQUEST;
+    struct facts_tables tables = { 0 };
     const struct session *s;
-    uint64_t count = 0;
 
     TAILQ_FOREACH(s, &h->sessions, in_heap)
     {
-        struct session_counts counts = session_count_racy(s, &rows_left);
-        count += handles_in(&counts);
+        struct session_counts counts = session_count_racy(s, rows_left);
+        tables.handles += handles_in(&counts);
+        tables.leases += session_counts_leases(&counts);
     }
-    return count;
+    return tables;
+}
+
+static uint64_t handle_count(const struct shared_heap *h)
+{
+    uint32_t rows_left = FACTS_ROWS_A_REQUEST;
+
+    return facts_count_tables(h, &rows_left).handles;
 }
 
 static const char *pages_sentence(const struct shared_heap *h)
@@ -119,12 +125,17 @@ static wire_packet_row packet_row(const struct packet_counters *counters)
     return row;
 }
 
-static void fill_sizes(wire_heap_facts *facts, const struct shared_heap *h)
+uint64_t facts_committed_bytes(const struct shared_heap *h)
 {
     uint64_t coming = (uint64_t)h->commits_in_flight * MM_COMMIT_BYTES + h->gauges.uncommitted_bytes;
 
+    return h->limit_bytes + h->gauges.excess_bytes - MM_MIN(coming, h->limit_bytes);
+}
+
+static void fill_sizes(wire_heap_facts *facts, const struct shared_heap *h)
+{
     facts->limit_bytes = h->limit_bytes;
-    facts->committed_bytes = h->limit_bytes + h->gauges.excess_bytes - MM_MIN(coming, h->limit_bytes);
+    facts->committed_bytes = facts_committed_bytes(h);
     facts->resident_bytes = shm_resident_bytes(shm_segment_fd(h->arena));
     facts->foreign_bytes = h->foreign.bytes;
     facts->foreign_punched_bytes = h->foreign.punched_bytes;
@@ -180,7 +191,7 @@ enum handled request_heap_info(struct request *r)
         return answer_error(r, MMGC_E_DENIED, "heap '%s' is user %u's, mode %04o", h->name,
                             (unsigned)h->owner, h->mode);
     shared_heap_read_gauges(h);
-    wire_heap_row row = heap_row(h);
+    wire_heap_row row = facts_heap_row(h);
     facts.row = &row;
     fill_sizes(&facts, h);
     fill_collections(&facts, h, &collections);
@@ -328,7 +339,7 @@ enum handled request_clients(struct request *r)
     reply.client_rows = &rows;
     if (page != NULL) {
         rows.rows = page->row_pointers;
-        page->rows_left = ROWS_A_REQUEST;
+        page->rows_left = FACTS_ROWS_A_REQUEST;
         filled = fill_clients(page, &reply, r->session, only, clients->after_session);
     }
     if (filled)

@@ -47,6 +47,7 @@ static void finish(struct shared_heap *h, struct grant_wait *w, enum mmgc_error 
 {
     TAILQ_REMOVE(&h->waiting, w, link);
     w->waiting = false;
+    h->out_of_memory += error == MMGC_E_NOMEM || error == MMGC_E_SYSTEM_NOMEM || error == MMGC_E_RESERVE;
     answer_mail(w->mutator, w->class, w->serial, error);
 }
 

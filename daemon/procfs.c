@@ -50,6 +50,20 @@ bool procfs_kill_us_last(void)
     return done;
 }
 
+uint64_t procfs_resident_bytes(void)
+{
+    char text[128] = "";
+    unsigned long long pages = 0;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return 0;
+    if (read(fd, text, sizeof(text) - 1) <= 0 || sscanf(text, "%*u %llu", &pages) != 1)
+        pages = 0;
+    close(fd);
+    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 bool procfs_swaps(void)
 {
     char line[256];

@@ -14,4 +14,5 @@ struct procfs_process {
 bool procfs_process_read(pid_t pid, struct procfs_process *ret_process);
 /* Makes this process the last that the kernel kills for want of memory, unless somebody has said otherwise. False: it may not. */
 bool procfs_kill_us_last(void);
+uint64_t procfs_resident_bytes(void);         /* of this process, shared memory included; 0: not known */
 bool procfs_swaps(void);                      /* the system has somewhere to swap to */

@@ -292,6 +292,7 @@ const char *account_explain(struct account *a, enum quota_kind kind, uint64_t co
 {
     explain(a, kind, count, ret_why);
     a->refused++;
+    a->quota->refused++;
     if (account_may_complain(a, mm_now_ns()))
         log_warning("%s", ret_why);
     return ret_why;

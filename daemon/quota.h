@@ -43,6 +43,7 @@ struct quota {
     size_t count, capacity;
     const struct config *config;
     uint64_t files, files_max;                /* file descriptors: in use, as far as we know; there may be */
+    uint64_t refused, held_back;              /* as of accounts, and of those that are gone */
 };
 
 /* What is kept of file descriptors: for the daemon's own short needs (notices, /proc, packets with fds), and for administrators. */

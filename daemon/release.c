@@ -111,8 +111,10 @@ void release_settle_locked(struct shared_heap *h)
 
     if (batch == NULL || !batch->done)
         return;
-    for (unsigned i = 0; i < batch->count; i++)
+    for (unsigned i = 0; i < batch->count; i++) {
         heap_release_done(h->heap, batch->runs[i].offset, batch->runs[i].bytes, i < batch->punched);
+        h->released_bytes += i < batch->punched ? batch->runs[i].bytes : 0;
+    }
     h->release.batch = NULL;
     free(batch);
 }

@@ -82,6 +82,8 @@ enum handled request_snapshot(struct request *r);             /* requests_snapsh
 enum handled request_watch(struct request *r);                /* watch.c */
 enum handled request_trace_begin(struct request *r);          /* trace.c */
 enum handled request_trace_read(struct request *r);
+enum handled request_stats(struct request *r);                /* stats.c */
+enum handled request_blocks(struct request *r);               /* block_map.c */
 enum handled request_heap_list(struct request *r);            /* facts.c */
 enum handled request_heap_info(struct request *r);
 enum handled request_clients(struct request *r);

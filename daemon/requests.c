@@ -66,6 +66,8 @@ static const struct {
     [WIRE_REQUEST(WATCH)] = { GREETED, request_watch },
     [WIRE_REQUEST(TRACE_BEGIN)] = { GREETED, request_trace_begin },
     [WIRE_REQUEST(TRACE_READ)] = { GREETED, request_trace_read },
+    [WIRE_REQUEST(STATS)] = { GREETED, request_stats },
+    [WIRE_REQUEST(BLOCKS)] = { GREETED, request_blocks },
 };
 
 /* ---- answering ---- */
@@ -224,6 +226,7 @@ void request_run(struct session *s, wire_request *message, struct packet_fds *fd
         return;
     }
     *r = (struct request){ .session = session_ref(s), .message = message, .fds = *fds };
+    s->server->requests++;
     *fds = (struct packet_fds){ .count = 0 };
     run(r);
 }

@@ -333,6 +333,7 @@ static int server_init(struct server *server)
     }
     lease_quota_init(server);
     quota_init(&server->quota, &server->config);
+    server->started_ns = mm_now_ns();
     return listener_open(server);
 }
 

@@ -34,6 +34,8 @@ struct server {
     unsigned session_count;
     struct quota quota;
     struct throttle throttle;
+    uint64_t started_ns;
+    uint64_t requests;                        /* run so far */
     struct bucket stranger_lines;             /* of the log */
     unsigned snapshots;                       /* whose memory the daemon has mapped (snapshots.h) */
     struct traces traces;

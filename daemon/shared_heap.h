@@ -129,6 +129,7 @@ struct shared_heap {
     struct report report;
     struct trace *trace;                      /* somebody records what it does; NULL: nobody. Its session's */
 
+    uint64_t commits, released_bytes, out_of_memory;         /* so far: units that came, given back; threads told that there is none */
     uint64_t abandoned_stops;
     struct heap_collection last;              /* the newest collection that was done */
     struct counters counters;

@@ -116,6 +116,7 @@ bool throttle_lets(struct session *s)
     TAILQ_INSERT_TAIL(&a->held, s, in_held);
     s->held = true;
     a->held_back++;
+    a->quota->held_back++;
     if (first) {
         TAILQ_INSERT_TAIL(&s->server->throttle.accounts, a, in_throttle);
         set_timer(s->server, now_ns); /* it may go on before those that wait already */

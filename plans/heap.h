@@ -346,3 +346,14 @@ struct heap_space_info {
 };
 size_t heap_spaces(const struct heap *heap, struct heap_space_info *ret, size_t capacity);   /* for `mmgcctl info` */
 uint64_t heap_metadata_bytes(const struct heap *heap);
+
+#define HEAP_MAP_KINDS 11u
+extern const char *const heap_map_kind_names[HEAP_MAP_KINDS];        /* "uncommitted", "free", "immix" ... */
+struct heap_map {                             /* the arena as a row of cells, each of the same number of blocks */
+    uint32_t cells;                           /* room in the arrays; then how many are filled in: up to the last block that was ever committed */
+    uint32_t blocks_a_cell;
+    uint8_t *kinds;                           /* of most of a cell's blocks: index of heap_map_kind_names */
+    uint8_t *used;                            /* 0 to 255: how full they are */
+};
+/* By the heap's caller, clients may run. Two bytes a block are read. */
+void heap_map_read(const struct heap *heap, struct heap_map *map);

@@ -37,7 +37,10 @@
     X(lease_revoke, heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
     X(snapshot,     heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
     X(trace_begin,  heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
-    X(watch,        heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)
+    X(watch,        heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(stats,        after,       true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(stats,        heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)          \
+    X(blocks,       heap,        true,  WIRE_NAME_MAX,  NAME_TOO_LONG)
 /* clang-format on */
 
 struct string_limit {

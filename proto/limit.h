@@ -45,7 +45,9 @@
     X(SNAPSHOT,            384, 0, 1)     \
     X(WATCH,               384, 0, 0)     \
     X(TRACE_BEGIN,         384, 0, 0)     \
-    X(TRACE_READ,           64, 0, 0)
+    X(TRACE_READ,           64, 0, 0)     \
+    X(STATS,               640, 0, 0)     \
+    X(BLOCKS,              384, 0, 0)
 #define WIRE_REPLY_LIMITS(X)              \
     X(ERROR,              2048, 0, 0)     \
     X(DONE,                 64, 0, 0)     \
@@ -71,7 +73,9 @@
     X(SNAPSHOT_TAKEN,       64, 0, 0)     \
     X(WATCH_EVENT,        2048, 0, 0)     \
     X(TRACE_BEGUN,         512, 0, 0)     \
-    X(TRACE_ROWS,        65536, 0, 0)
+    X(TRACE_ROWS,        65536, 0, 0)     \
+    X(STATS_ROWS,        65536, 0, 0)     \
+    X(BLOCK_MAP,         16384, 0, 0)
 /* clang-format on */
 
 struct wire_limit {

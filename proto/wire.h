@@ -103,7 +103,14 @@
     X(trace_row, TraceRow, TRACE_ROW)          \
     X(trace_rows, TraceRows, TRACE_ROWS)       \
     X(watch, Watch, WATCH)                     \
-    X(watch_event, WatchEvent, WATCH_EVENT)
+    X(watch_event, WatchEvent, WATCH_EVENT)    \
+    X(stats, Stats, STATS)                     \
+    X(pause_stats, PauseStats, PAUSE_STATS)    \
+    X(heap_stats, HeapStats, HEAP_STATS)       \
+    X(daemon_stats, DaemonStats, DAEMON_STATS) \
+    X(stats_rows, StatsRows, STATS_ROWS)       \
+    X(blocks, Blocks, BLOCKS)                  \
+    X(block_map, BlockMap, BLOCK_MAP)
 
 #define WIRE_TYPEDEF(c, Gen, GEN)                                                    \
     typedef Mmgc__Wire__##Gen wire_##c;                                              \

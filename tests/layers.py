@@ -29,7 +29,9 @@ BELONGS_TO = {
     r'uv\.h': ('daemon', 'tests'),
     r'ini\.h': ('daemon', 'tests'),
     r'liburing\.h': ('daemon', 'tests'),
-    r'systemd/.*': ('daemon', 'tests'),
+    r'systemd/.*': ('daemon', 'client', 'tests'),
+    r'microhttpd\.h': ('client', 'tests'),
+    r'curses\.h': ('client', 'tests'),
     r'protobuf-c/.*': ('proto', 'tests'),
     r'.*\.pb-c\.h': ('proto', 'tests'),
 }

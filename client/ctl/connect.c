@@ -140,13 +140,19 @@ static enum mmgc_error say_hello(struct ctl *ctl)
     return ctl_call(ctl, &request, WIRE_REPLY(WELCOME), &ctl->connection.welcome);
 }
 
+void ctl_start_clock(struct ctl *ctl)
+{
+    uint64_t timeout_ns = ctl->options.timeout_ns;
+
+    if (timeout_ns == 0 || __builtin_add_overflow(mm_now_ns(), timeout_ns, &ctl->connection.deadline_ns))
+        ctl->connection.deadline_ns = UINT64_MAX;
+}
+
 enum mmgc_error ctl_connect(struct ctl *ctl)
 {
     struct connection *c = &ctl->connection;
-    uint64_t timeout_ns = ctl->options.timeout_ns;
 
-    if (timeout_ns == 0 || __builtin_add_overflow(mm_now_ns(), timeout_ns, &c->deadline_ns))
-        c->deadline_ns = UINT64_MAX;
+    ctl_start_clock(ctl);
     c->sock = packet_connect(ctl->options.socket);
     if (c->sock < 0) {
         ctl->exit = CTL_UNREACHABLE;

@@ -19,4 +19,5 @@ struct connection {
 
 /* Connects to options.socket and says hello. On failure ctl->exit says whether anybody was there. */
 enum mmgc_error ctl_connect(struct ctl *ctl);
+void ctl_start_clock(struct ctl *ctl);        /* the deadline is options.timeout_ns from now: for who keeps a connection; ctl_connect() does it */
 void ctl_disconnect(struct ctl *ctl);         /* harmless if there is no connection */

@@ -35,6 +35,17 @@ enum mmgc_error ctl_failed(struct ctl *ctl, enum mmgc_error code, const char *fo
     return code;
 }
 
+json_t *ctl_error_document(const struct ctl *ctl, enum mmgc_error code)
+{
+    json_t *document = need(json_object()), *error = document_object(document, "error");
+
+    document_count(error, "code", code);
+    document_text(error, "name", mmgc_error_name(code));
+    document_text(error, "message", mmgc_error_sentence(code));
+    document_text(error, "detail", ctl->detail == NULL ? "" : ctl->detail);
+    return document;
+}
+
 enum mmgc_error ctl_heap_facts(struct ctl *ctl, wire_reply **ret_reply)
 {
     wire_heap_info info = wire_heap_info_init();

@@ -20,7 +20,10 @@ enum ctl_exit {                               /* what the program ends with; sta
 };
 
 enum ctl_by { CTL_BY_TYPE, CTL_BY_CLIENT, CTL_BY_OBJECT };
-enum ctl_sort { CTL_SORT_BYTES, CTL_SORT_OBJECTS, CTL_SORT_NAME };
+enum ctl_sort {
+    CTL_SORT_BYTES, CTL_SORT_OBJECTS, CTL_SORT_NAME,         /* of histogram; name of top, too */
+    CTL_SORT_USED, CTL_SORT_ALLOC, CTL_SORT_COLLECTIONS, CTL_SORT_PAUSE, CTL_SORT_CLIENTS    /* of top */
+};
 
 struct ctl_options {
     const char *socket;
@@ -41,6 +44,9 @@ struct ctl_options {
     bool follow;
     uint32_t events;                          /* that are watched, bits; 0: all */
     uint64_t for_ns, collections;             /* how much is recorded; 0: no end */
+    bool batch;                               /* of top, and so the next two */
+    uint64_t delay_ns, iterations;            /* iterations 0: without end */
+    const char *listen;                       /* of serve; NULL: its default */
 };
 
 struct ctl {
@@ -69,6 +75,8 @@ enum ctl_option {                             /* those that some commands have; 
     CTL_OPTION_PROFILE = 1024,
     CTL_OPTION_TRACE = 2048,
     CTL_OPTION_OUTPUT = 4096,
+    CTL_OPTION_LIVE = 1 << 16,
+    CTL_OPTION_LISTEN = 1 << 17,
 };
 
 struct ctl_command {
@@ -76,7 +84,7 @@ struct ctl_command {
     const char *summary;                      /* half a line */
     enum ctl_takes takes;
     unsigned options;                         /* enum ctl_option */
-    bool offline;                             /* asks no daemon */
+    bool offline;                             /* asks no daemon, or when it likes */
     uint64_t timeout_ns;                      /* unless --timeout says otherwise */
     enum mmgc_error (*ask)(struct ctl *ctl, json_t *document);
     void (*show)(const struct ctl *ctl, const json_t *document);     /* NULL: ask() prints what there is, as it comes */
@@ -84,6 +92,7 @@ struct ctl_command {
 /* All there are, in the order in which help shows them. */
 #define CTL_COMMANDS(X) \
     X(list) \
+    X(top) \
     X(info) \
     X(clients) \
     X(threads) \
@@ -99,6 +108,7 @@ struct ctl_command {
     X(retained) \
     X(show) \
     X(find) \
+    X(map) \
     X(gc) \
     X(verify) \
     X(resize) \
@@ -107,6 +117,7 @@ struct ctl_command {
     X(watch) \
     X(destroy) \
     X(profile) \
+    X(serve) \
     X(ping) \
     X(help)
 
@@ -121,6 +132,9 @@ const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is
 
 /* Gives @code back, with what it was about. */
 enum mmgc_error ctl_failed(struct ctl *ctl, enum mmgc_error code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* {"error": ...}, as --json prints it; json_decref() it. */
+json_t *ctl_error_document(const struct ctl *ctl, enum mmgc_error code);
 
 /* Sends @request and waits for its reply of @kind, a WIRE_REPLY(). wire_reply_free() it. */
 enum mmgc_error ctl_call(struct ctl *ctl, wire_request *request, unsigned kind, wire_reply **ret_reply);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/ctl/complete.h"
 #include "client/ctl/connect.h"
 #include "client/ctl/ctl.h"
 #include "client/ctl/options.h"
@@ -26,14 +27,8 @@ static enum mmgc_error ask(struct ctl *ctl, const struct ctl_command *command, j
 
 static void report_as_json(const struct ctl *ctl, enum mmgc_error code)
 {
-    json_auto_t *document = need(json_object());
-    json_t *error = need(json_object());
+    json_auto_t *document = ctl_error_document(ctl, code);
 
-    document_count(error, "code", code);
-    document_text(error, "name", mmgc_error_name(code));
-    document_text(error, "message", mmgc_error_sentence(code));
-    document_text(error, "detail", ctl->detail == NULL ? "" : ctl->detail);
-    need(json_object_set_new(document, "error", error) < 0 ? NULL : document);
     document_print(document);
 }
 
@@ -70,6 +65,10 @@ int main(int argc, char **argv)
     json_auto_t *document = need(json_object());
 
     setlocale(LC_CTYPE, ""); /* how wide characters are */
+    if (argc > 1 && strcmp(argv[1], "complete") == 0) { /* for shells, whose words are no command line yet */
+        complete_print((size_t)argc - 2, argv + 2);
+        return close_stdout(CTL_DONE);
+    }
     const struct ctl_command *command = options_parse(argc, argv, &ctl.options, &ctl.exit);
     if (command == NULL)
         return close_stdout(ctl.exit);

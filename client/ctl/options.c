@@ -19,7 +19,7 @@
     X("json",    'j', NULL,   0,                 "print one JSON document; errors, too")                        \
     X("limit",   'n', "N",    CTL_OPTION_LIMIT,  "show N rows at most")                                         \
     X("bytes",   'b', NULL,   CTL_OPTION_BYTES,  "show sizes in bytes, not in KiB, MiB ...")                    \
-    X("sort",    'S', "BY",   CTL_OPTION_SORT,   "first by most bytes (the default), most objects, or name")                        \
+    X("sort",    'S', "BY",   CTL_OPTION_SORT,   "histogram by bytes (the default), objects or name; top by used (the default), alloc, collections, pause, clients or name") \
     X("client",  'C', "SESSION", CTL_OPTION_CLIENT, "what this client has alone; `mmgcctl clients` shows its number") \
     X("grow",    'G', "SIZE", CTL_OPTION_GROW,   "a full heap's limit is raised by this: 64M, 1G; 0, the default: it is collected") \
     X("up-to",   'U', "SIZE", CTL_OPTION_GROW,   "and not beyond this; then it is collected")                   \
@@ -32,20 +32,17 @@
     X("for",     'R', "TIME", CTL_OPTION_TRACE,  "record this long: 500ms, 10s, 2min")                           \
     X("collections", 'c', "N", CTL_OPTION_TRACE, "record until so many collections are done")                    \
     X("force",   'f', NULL,   CTL_OPTION_FORCE,  "even if the heap has clients: they get MMGC_E_HEAP_GONE")     \
+    X("delay",   'd', "TIME", CTL_OPTION_LIVE,   "look again after this long: 500ms, 2s (1s)")                  \
+    X("batch",   'B', NULL,   CTL_OPTION_LIVE,   "print text, whatever the terminal can do")                    \
+    X("iterations", 'I', "N", CTL_OPTION_LIVE,   "end after N looks; with --json one is the default")           \
+    X("listen",  'W', "WHERE", CTL_OPTION_LISTEN, "serve on ADDRESS:PORT or unix:PATH (127.0.0.1:9464)")        \
     X("help",    'h', NULL,   0,                 "print this")                                                  \
     X("version", 'V', NULL,   0,                 "print the version")
 /* clang-format on */
 
-#define SHORT_OPTIONS "s:t:jn:bo:fhV" /* those of one letter that people may use */
+#define SHORT_OPTIONS "s:t:jn:bd:o:fhV" /* those of one letter that people may use */
 
-struct option_row {
-    const char *name;
-    int letter;
-    const char *argument;
-    unsigned of_commands;
-    const char *help;
-};
-static const struct option_row rows[] = {
+static const struct options_row rows[] = {
 #define OPTION_ROW(name, letter, argument, of_commands, help) \
     { name, letter, argument, of_commands, help },
     OPTIONS(OPTION_ROW)
@@ -57,6 +54,7 @@ struct line {
     struct ctl_options *options;
     unsigned given; /* enum ctl_option */
     bool timed, help, version;
+    const char *sort; /* NULL: not said */
 };
 
 static bool __attribute__((format(printf, 1, 2))) wrong(const char *format, ...)
@@ -71,19 +69,39 @@ static bool __attribute__((format(printf, 1, 2))) wrong(const char *format, ...)
     return false;
 }
 
-static bool take_sort(struct line *line, const char *by)
-{
-    static const char *const names[] = {
-        [CTL_SORT_BYTES] = "bytes", [CTL_SORT_OBJECTS] = "objects", [CTL_SORT_NAME] = "name"
-    };
+static const char *const sorts[] = {
+    [CTL_SORT_BYTES] = "bytes", [CTL_SORT_OBJECTS] = "objects", [CTL_SORT_NAME] = "name",
+    [CTL_SORT_USED] = "used",   [CTL_SORT_ALLOC] = "alloc",     [CTL_SORT_COLLECTIONS] = "collections",
+    [CTL_SORT_PAUSE] = "pause", [CTL_SORT_CLIENTS] = "clients",
+};
 
-    for (size_t i = 0; i < MM_ARRAY_LEN(names); i++) {
-        if (strcmp(by, names[i]) == 0) {
-            line->options->sort = (enum ctl_sort)i;
+const char *options_sort_name(const struct ctl_command *command, size_t i)
+{
+    size_t first = (command->options & CTL_OPTION_LIVE) != 0 ? CTL_SORT_NAME : CTL_SORT_BYTES;
+    size_t end = (command->options & CTL_OPTION_LIVE) != 0 ? MM_ARRAY_LEN(sorts) : CTL_SORT_NAME + 1;
+
+    return i < end - first ? sorts[first + i] : NULL;
+}
+
+/* Which names there are depends on the command, which stands anywhere in the line. */
+static bool take_sort(const struct ctl_command *command, const char *by, enum ctl_sort *ret_sort)
+{
+    char all[128] = "";
+    size_t used = 0;
+    const char *name;
+
+    if (by == NULL)
+        return true;
+    for (size_t i = 0; (name = options_sort_name(command, i)) != NULL; i++) {
+        bool last = options_sort_name(command, i + 1) == NULL;
+        used += (size_t)snprintf(all + used, sizeof(all) - used, "%s%s", i == 0 ? "" : last ? " or " : ", ", name);
+        for (size_t s = 0; s < MM_ARRAY_LEN(sorts); s++)
+            if (sorts[s] == name && strcmp(name, by) == 0)
+                *ret_sort = (enum ctl_sort)s;
+        if (strcmp(name, by) == 0)
             return true;
-        }
     }
-    return wrong("--sort takes bytes, objects or name, not '%s'", by);
+    return wrong("--sort takes %s, not '%s'", all, by);
 }
 
 static bool take_by(struct line *line, const char *by)
@@ -124,7 +142,7 @@ static bool take_option(struct line *line, int letter, const char *argument)
     case 'Y': return take_by(line, argument);
     case 'h': line->help = true; return true;
     case 'V': line->version = true; return true;
-    case 'S': return take_sort(line, argument);
+    case 'S': line->sort = argument; return true;
     case 'C':
         return units_parse_count(argument, &options->client) || wrong("--client takes a session's number, not '%s'", argument);
     case 'G': return take_size("--grow", argument, &options->grow_bytes);
@@ -132,6 +150,14 @@ static bool take_option(struct line *line, int letter, const char *argument)
     case 'c':
         return units_parse_count(argument, &options->collections) || wrong("--collections takes a number, not '%s'", argument);
     case 'R': return units_parse_time(argument, &options->for_ns) || wrong("--for takes a time like 500ms, 10s or 2min, not '%s'", argument);
+    case 'B': options->batch = true; return true;
+    case 'W': options->listen = argument; return true;
+    case 'I':
+        return (units_parse_count(argument, &options->iterations) && options->iterations > 0) ||
+               wrong("--iterations takes a number from 1 on, not '%s'", argument);
+    case 'd':
+        return (units_parse_time(argument, &options->delay_ns) && options->delay_ns >= UNITS_NS_PER_MS) ||
+               wrong("--delay takes a time like 500ms or 2s, a millisecond at least, not '%s'", argument);
     case 'n':
         return units_parse_count(argument, &options->limit) ||
                wrong("--limit takes a number, not '%s'", argument);
@@ -283,19 +309,12 @@ static const struct ctl_command *find_command(int count, char *const *words)
     return command;
 }
 
-static const char *default_socket(void)
-{
-    const char *socket = getenv("MMGC_SOCKET");
-
-    return socket == NULL || socket[0] == '\0' ? CONNECT_DEFAULT_SOCKET : socket;
-}
-
 const struct ctl_command *options_parse(int argc, char **argv, struct ctl_options *ret_options,
                                         enum ctl_exit *ret_exit)
 {
     struct line line = { .options = ret_options };
 
-    *ret_options = (struct ctl_options){ .socket = default_socket(), .limit = UINT64_MAX };
+    *ret_options = (struct ctl_options){ .socket = options_default_socket(), .limit = UINT64_MAX };
     *ret_exit = CTL_USAGE;
     if (!take_options(&line, argc, argv))
         return NULL;
@@ -310,7 +329,7 @@ const struct ctl_command *options_parse(int argc, char **argv, struct ctl_option
         return NULL;
     }
     const struct ctl_command *command = find_command(count, words);
-    if (command == NULL || !check_options(command, line.given))
+    if (command == NULL || !check_options(command, line.given) || !take_sort(command, line.sort, &ret_options->sort))
         return NULL;
     ret_options->operand = words[1]; /* NULL after the last word */
     if (!take_operands(command, count - 1, words + 1, ret_options))
@@ -320,13 +339,31 @@ const struct ctl_command *options_parse(int argc, char **argv, struct ctl_option
     return command;
 }
 
+const struct options_row *options_rows(size_t *ret_count)
+{
+    *ret_count = MM_ARRAY_LEN(rows);
+    return rows;
+}
+
+bool options_has_letter(const struct options_row *row)
+{
+    return strchr(SHORT_OPTIONS, row->letter) != NULL;
+}
+
+const char *options_default_socket(void)
+{
+    const char *socket = getenv("MMGC_SOCKET");
+
+    return socket == NULL || socket[0] == '\0' ? CONNECT_DEFAULT_SOCKET : socket;
+}
+
 static void help_options(FILE *out, unsigned of_commands)
 {
     for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++) {
         char name[32], letter[8] = "    ";
         if (rows[i].of_commands != 0 && (rows[i].of_commands & of_commands) == 0)
             continue;
-        if (strchr(SHORT_OPTIONS, rows[i].letter) != NULL)
+        if (options_has_letter(&rows[i]))
             snprintf(letter, sizeof(letter), "-%c, ", rows[i].letter);
         snprintf(name, sizeof(name), "--%s%s%s", rows[i].name, rows[i].argument == NULL ? "" : "=",
                  rows[i].argument == NULL ? "" : rows[i].argument);

@@ -28,6 +28,38 @@ const char *units_bytes(char text[UNITS_TEXT_MAX], uint64_t bytes)
     return text;
 }
 
+/* @value with three digits that matter at most, or as many as it has before its point. */
+static const char *three_digits(char text[UNITS_TEXT_MAX], double value, const char *unit)
+{
+    snprintf(text, UNITS_TEXT_MAX, "%.*f%s", value < 9.95 && unit[0] != '\0' ? 1 : 0, value, unit);
+    return text;
+}
+
+const char *units_bytes_short(char text[UNITS_TEXT_MAX], double bytes)
+{
+    static const char *const names[] = { "", "K", "M", "G", "T", "P", "E" };
+    size_t i = 0;
+
+    for (; bytes >= 1023.5 && i + 1 < MM_ARRAY_LEN(names); i++)
+        bytes /= 1024;
+    return three_digits(text, bytes, names[i]);
+}
+
+const char *units_ns_short(char text[UNITS_TEXT_MAX], uint64_t ns)
+{
+    static const char *const names[] = { "n", "u", "m", "s" };
+    double value = (double)ns;
+    size_t i = 0;
+
+    if (ns == 0)
+        return three_digits(text, 0, "");
+    if (ns >= 1000 * UNITS_NS_PER_S) /* nobody compares those */
+        return three_digits(text, MM_MIN(value / (3600.0 * 1e9), 9999), "h");
+    for (; value >= 999.5 && i + 1 < MM_ARRAY_LEN(names); i++)
+        value /= 1000;
+    return three_digits(text, value, names[i]);
+}
+
 /* The two greatest of days, hours, minutes and seconds. */
 static const char *long_time(char text[UNITS_TEXT_MAX], uint64_t seconds)
 {

@@ -74,6 +74,8 @@ ASK(ask_snapshot, SNAPSHOT, snapshot, heap)
 ASK(ask_clients, CLIENTS, clients, heap)
 ASK(ask_roots, ROOTS, roots, heap)
 ASK(ask_handles, HANDLES, handles, heap)
+ASK(ask_stats, STATS, stats, heap)
+ASK(ask_blocks, BLOCKS, blocks, heap)
 ASK(ask_delegate, DELEGATE, delegate, heap)
 ASK(ask_decide, DECIDE, decide, heap)
 ASK(ask_trace, TRACE_BEGIN, trace_begin, heap)
@@ -118,6 +120,7 @@ static const struct {
     { "Verify", ask_verify, READS },           { "Histogram", ask_histogram, READS },
     { "Snapshot", ask_snapshot, READS },       { "Clients", ask_clients, READS },         { "Roots", ask_roots, READS },
     { "Handles", ask_handles, READS },         { "HeapResize", ask_resize, RULES },
+    { "Stats", ask_stats, READS },             { "Blocks", ask_blocks, READS },
     { "Delegate", ask_delegate, RULES },       { "Decide", ask_decide, RULES },
     { "TraceBegin", ask_trace, READS },        { "Watch", ask_watch, RULES },
     { "LeaseRevoke", ask_revoke, RULES },      { "HeapDestroy", ask_destroy, RULES },

@@ -94,6 +94,7 @@ START_TEST(help_names_every_command)
 {
     static const char *const names[] = {
         "list",
+        "top [HEAP]",
         "info HEAP",
         "clients [HEAP]",
         "threads [HEAP]",
@@ -109,6 +110,7 @@ START_TEST(help_names_every_command)
         "retained HEAP",
         "show HEAP OBJECT",
         "find HEAP TYPE [FIELD=VALUE]",
+        "map HEAP",
         "gc HEAP",
         "verify HEAP",
         "resize HEAP SIZE",
@@ -117,6 +119,7 @@ START_TEST(help_names_every_command)
         "watch",
         "destroy",
         "profile",
+        "serve",
         "ping",
         "help",
     };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/ctl/units.h"
 
+#include <string.h>
+
 #include "shm/base.h"
 #include "tests/support/runner.h"
 
@@ -47,6 +49,25 @@ static const struct row ages[] = {
     { UINT64_C(4) * 86400000 + 3600000, "4 d 1 h" },
     { UINT64_C(4) * 86400000 + 59000, "4 d" },
 };
+static const struct row short_sizes[] = {
+    { 0, "0" },        { 1023, "1023" },          { 1024, "1.0K" }, { 1536, "1.5K" },
+    { 10 * KIB, "10K" }, { MIB - 1, "1.0M" },     { 999 * MIB + MIB / 2, "1000M" }, { 32 * GIB, "32G" },
+    { UINT64_MAX, "16E" },
+};
+static const struct row short_times[] = {
+    { 0, "0" },
+    { 999, "999n" },
+    { 1000, "1.0u" },
+    { 9949, "9.9u" },
+    { 9950, "10u" },
+    { 999499, "999u" },
+    { 999500, "1.0m" }, /* never "1000u" */
+    { 23456789, "23m" },
+    { UINT64_C(1500000000), "1.5s" },
+    { UINT64_C(999000000000), "999s" },
+    { UINT64_C(9000000000000), "2.5h" },
+    { UINT64_MAX, "9999h" },
+};
 static const struct row good_times[] = {
     { 0, "0" },
     { 10 * UNITS_NS_PER_S, "10" },
@@ -70,6 +91,19 @@ START_TEST(times_are_in_the_unit_people_compare)
     char text[UNITS_TEXT_MAX];
 
     ck_assert_str_eq(units_ns(text, times[_i].value), times[_i].text);
+}
+END_TEST
+
+START_TEST(short_ones_have_three_digits_that_matter_and_five_columns_at_most)
+{
+    char text[UNITS_TEXT_MAX];
+
+    if ((size_t)_i < MM_ARRAY_LEN(short_sizes)) {
+        ck_assert_str_eq(units_bytes_short(text, (double)short_sizes[_i].value), short_sizes[_i].text);
+        ck_assert_uint_le(strlen(text), 5);
+    }
+    ck_assert_str_eq(units_ns_short(text, short_times[_i].value), short_times[_i].text);
+    ck_assert_uint_le(strlen(text), 5);
 }
 END_TEST
 
@@ -145,6 +179,7 @@ static Suite *units_suite(void)
 
     tcase_add_loop_test(print, sizes_have_one_decimal_of_their_unit, 0, MM_ARRAY_LEN(sizes));
     tcase_add_loop_test(print, times_are_in_the_unit_people_compare, 0, MM_ARRAY_LEN(times));
+    tcase_add_loop_test(print, short_ones_have_three_digits_that_matter_and_five_columns_at_most, 0, MM_ARRAY_LEN(short_times));
     tcase_add_loop_test(print, ages_have_their_two_greatest_parts, 0, MM_ARRAY_LEN(ages));
     tcase_add_loop_test(parse, a_time_is_read_with_its_unit, 0, MM_ARRAY_LEN(good_times));
     tcase_add_loop_test(parse, what_is_no_time_is_refused, 0, MM_ARRAY_LEN(bad_times));
