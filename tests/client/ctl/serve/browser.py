@@ -88,7 +88,13 @@ class Browser:
         return result['result'].get('value')
 
     def until(self, expression):
-        return watched.until(expression, lambda: self.value(expression))
+        """What @expression comes to as soon as that is true; where it throws, the page may not be there yet."""
+        def holds():
+            try:
+                return self.value(expression)
+            except live.Failed:
+                return False
+        return watched.until(expression, holds)
 
     def picture(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)
