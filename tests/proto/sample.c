@@ -28,6 +28,10 @@ static void fill_value(const ProtobufCFieldDescriptor *field, void *at, unsigned
         (void)snprintf(text, sizeof(text), "n%u", *next);
         *(char **)at = must(strdup(text));
         break;
+    case PROTOBUF_C_TYPE_BYTES:
+        *(ProtobufCBinaryData *)at = (ProtobufCBinaryData){ .len = REPEATED, .data = must(malloc(REPEATED)) };
+        memset(((ProtobufCBinaryData *)at)->data, (int)*next, REPEATED);
+        break;
     case PROTOBUF_C_TYPE_BOOL: *(protobuf_c_boolean *)at = 1; break;
     case PROTOBUF_C_TYPE_FIXED32:
     case PROTOBUF_C_TYPE_UINT32: *(uint32_t *)at = *next; break;

@@ -381,7 +381,7 @@ static enum wire_result parse_copy(const uint8_t *bytes, size_t count, bool is_r
 
 static void damage(const uint8_t *bytes, size_t count, bool is_request, uint64_t seed)
 {
-    uint8_t work[2048];
+    uint8_t work[4096];
     size_t good = 0;
 
     ck_assert_uint_le(2 * count, sizeof(work));

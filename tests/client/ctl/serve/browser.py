@@ -30,7 +30,7 @@ def program():
 class Browser:
     def __enter__(self):
         name = program()
-        self.place = tempfile.TemporaryDirectory(prefix='mmgcctl-browser-', ignore_cleanup_errors=True)
+        self.place = tempfile.mkdtemp(prefix='mmgcctl-browser-')
         to_read, self.to = os.pipe()
         self.answers, from_write = os.pipe()
 
@@ -42,7 +42,7 @@ class Browser:
 
         self.process = subprocess.Popen(
             [name, '--headless=new', '--remote-debugging-pipe', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
-             '--hide-scrollbars', f'--user-data-dir={self.place.name}'],
+             '--hide-scrollbars', f'--user-data-dir={self.place}'],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=False, preexec_fn=pipes)
         os.close(to_read)
         os.close(from_write)
@@ -88,7 +88,13 @@ class Browser:
         return result['result'].get('value')
 
     def until(self, expression):
-        return watched.until(expression, lambda: self.value(expression))
+        """What @expression comes to as soon as that is true; where it throws, the page may not be there yet."""
+        def holds():
+            try:
+                return self.value(expression)
+            except live.Failed:
+                return False
+        return watched.until(expression, holds)
 
     def picture(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,4 +115,8 @@ class Browser:
             self.process.wait()
         os.close(self.to)
         os.close(self.answers)
-        self.place.cleanup()
+        watched.until('its processes have written the last of their files', self.is_clean)
+
+    def is_clean(self):
+        shutil.rmtree(self.place, ignore_errors=True)
+        return not os.path.exists(self.place)
