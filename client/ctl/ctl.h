@@ -33,6 +33,7 @@ struct ctl_options {
     uint64_t grow_bytes, up_to_bytes;         /* 0: does not grow; no bound */
     const char *from;                         /* a snapshot's file, in the place of a heap; NULL: none */
     const char *target;                       /* the operand after the heap: a file, an object or a type */
+    const char *format;                       /* of a dump; NULL: the file's name says it */
     bool anyway;                              /* of a quarantined heap, too */
 };
 
@@ -54,6 +55,7 @@ enum ctl_option {                             /* those that some commands have; 
     CTL_OPTION_CLIENT = 32,
     CTL_OPTION_SNAPSHOT = 64,
     CTL_OPTION_ANYWAY = 128,
+    CTL_OPTION_FORMAT = 256,
 };
 
 struct ctl_command {
@@ -67,7 +69,7 @@ struct ctl_command {
     void (*show)(const struct ctl *ctl, const json_t *document);
 };
 extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_users, ctl_histogram, ctl_roots, ctl_handles, ctl_leases,
-    ctl_revoke, ctl_snapshot, ctl_why, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
+    ctl_revoke, ctl_snapshot, ctl_why, ctl_dump, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
 extern const struct ctl_command *const ctl_commands[];         /* ends with NULL */
 const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is none */
 

@@ -24,6 +24,7 @@
     X("grow",    'G', "SIZE", CTL_OPTION_GROW,   "a full heap's limit is raised by this: 64M, 1G; 0, the default: it is collected") \
     X("up-to",   'U', "SIZE", CTL_OPTION_GROW,   "and not beyond this; then it is collected")                   \
     X("from",    'F', "FILE", CTL_OPTION_SNAPSHOT, "look at the snapshot in this file; then no HEAP is named")  \
+    X("format",  'T', "FORMAT", CTL_OPTION_FORMAT, "hprof, heapsnapshot or snapshot; if not given, the file's name says it") \
     X("anyway",  'A', NULL,   CTL_OPTION_ANYWAY, "even if the heap is quarantined, and nobody vouches for what is in it") \
     X("force",   'f', NULL,   CTL_OPTION_FORCE,  "even if the heap has clients: they get MMGC_E_HEAP_GONE")     \
     X("help",    'h', NULL,   0,                 "print this")                                                  \
@@ -98,6 +99,7 @@ static bool take_option(struct line *line, int letter, const char *argument)
     case 'b': options->bytes = true; return true;
     case 'f': options->force = true; return true;
     case 'F': options->from = argument; return true;
+    case 'T': options->format = argument; return true;
     case 'A': options->anyway = true; return true;
     case 'h': line->help = true; return true;
     case 'V': line->version = true; return true;

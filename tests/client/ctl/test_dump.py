@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`mmgcctl dump`, as a TAP test: what the formats' readers (read_hprof.py, read_heapsnapshot.py) find in a dump is what the heap has, under
+each plan; and what programs of others find, where they are installed."""
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / 'support')]
+import live                 # noqa: E402
+import read_heapsnapshot    # noqa: E402
+import read_hprof           # noqa: E402
+
+LINKS, GRANULE = 1000, 8
+TEXT = b'a cat sat on a mat'
+
+
+def plans():
+    said = subprocess.run([live.BUILD / 'daemon' / 'mmgcd', '--check-config', '--heap-plan', '?'], capture_output=True, text=True, check=False)
+    return re.search('it can be one of: (.*)', said.stderr)[1].split()
+
+
+@contextlib.contextmanager
+def world(plan='immix', links=LINKS):
+    """A daemon whose heap "trees" dump_world.c has filled; (what runs mmgcctl, an empty folder)."""
+    with live.Daemon() as daemon:
+        client = subprocess.Popen([live.BUILD / 'tests' / 'client' / 'ctl' / 'dump_world', plan, str(links)], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True, env=os.environ | {'MMGC_SOCKET': str(daemon.socket)},
+                                  preexec_fn=live.die_with_parent)
+        live.expect(client.stdout.readline(), 'ready\n')
+        yield daemon.mmgcctl, daemon.place
+        client.stdin.close()
+        live.expect(client.wait(60), 0)
+
+
+def types_of(mmgcctl):
+    document = json.loads(mmgcctl('histogram', 'trees', '--json'))
+    return {row['name']: {'objects': row['objects'], 'bytes': row['bytes']} for row in document['types']}
+
+
+def dumped(mmgcctl, place, name, *more):
+    mmgcctl('dump', *more, *([] if '--from' in more else ['trees']), place / name)
+    return place / name
+
+
+# ---- HPROF -----------------------------------------------------------------------------------------------------------
+
+def close_to(array, own):
+    """Tools add a length of 4 bytes to a header of 8, and round up otherwise."""
+    return array['objects'] == own['objects'] and abs(array['bytes'] - own['bytes']) <= 12 * own['objects']
+
+
+def check_hprof(mmgcctl, place):
+    own, dump = types_of(mmgcctl), read_hprof.read(dumped(mmgcctl, place, 'heap.hprof'))
+    found = dump.histogram()
+    live.expect(dump.id_bytes, 4)
+    for name in ('link', 'entry'):
+        live.expect(found[name], own[name])
+    for name in ('row', 'table'):
+        if not close_to(found[f'[L{name};'], own[name]):
+            raise live.Failed(f'{name}: {found[f"[L{name};"]} is not close to {own[name]}')
+    return dump
+
+
+def hprof_has_what_the_heap_has_under_each_plan():
+    for plan in plans():
+        with world(plan) as (mmgcctl, place):
+            check_hprof(mmgcctl, place)
+
+
+def hprof_has_fields_and_contents():
+    with world() as (mmgcctl, place):
+        dump = check_hprof(mmgcctl, place)
+        by_class = {dump.class_of[which][0]: which for which in dump.objects}
+        entry = dump.values[by_class['entry']]
+        live.expect(dump.values[entry['+4']], TEXT)
+        live.expect((entry['+8'], entry['+16'] & 0xffff), (0x1122334455667788, 0x99aa))
+        row = dump.values[dump.named()['list']]
+        live.expect(len(row), 8)
+        live.expect(entry['+0 weak'] * GRANULE, row[0])
+        length, link = 0, row[0]
+        while link != 0:
+            length, link = length + 1, dump.values[link]['+0']
+        live.expect(length, LINKS)
+        # 8 bytes fixed, then 3 words a bucket: the value of the second is the row
+        live.expect([i for i, word in enumerate(dump.values[by_class['[Ltable;']]) if word == dump.named()['list']], [2 + 3 + 2])
+
+
+def hprof_has_roots_by_kind_and_threads_by_name():
+    with world() as (mmgcctl, place):
+        dump = check_hprof(mmgcctl, place)
+        of = {kind: [dump.class_of[which][0] if which in dump.class_of else dump.loaded[which]
+                     for k, which, _ in dump.roots if k == kind] for kind, _, _ in dump.roots}
+        live.expect(of['jni global'], ['entry'])
+        live.expect(of['jni local'], ['[Ltable;'])
+        live.expect(of['sticky class'], ['mmgc/Names'])
+        live.expect(of['thread'], ['java/lang/Thread'])
+        (_, name), = dump.threads.values()
+        if "'worker' (session" not in name:
+            raise live.Failed(name)
+        thread = next(which for kind, which, _ in dump.roots if kind == 'thread')
+        live.expect(dump.values[dump.values[dump.values[thread]['name']]['value']].decode(), name)
+
+
+# ---- V8 ----------------------------------------------------------------------------------------------------------------
+
+def heapsnapshot_has_what_the_heap_has_under_each_plan():
+    for plan in plans():
+        with world(plan) as (mmgcctl, place):
+            own = {name: row for name, row in types_of(mmgcctl).items() if row['objects'] > 0}
+            live.expect(read_heapsnapshot.read(dumped(mmgcctl, place, 'heap.heapsnapshot')).histogram(), own)
+
+
+def heapsnapshot_has_ways_from_who_holds():
+    with world() as (mmgcctl, place):
+        snapshot = read_heapsnapshot.read(dumped(mmgcctl, place, 'heap.heapsnapshot'))
+        link = snapshot.follow(0, "the heap's names", "named 'list'", 0)
+        for _ in range(LINKS - 1):
+            link = snapshot.follow(link, '+0')
+        live.expect(snapshot.name(link), 'link')
+        why = json.loads(mmgcctl('why', 'trees', f'{snapshot.nodes[link].id * GRANULE:#x}', '--json'))
+        live.expect({path['length'] for path in why['paths']}, {LINKS + 1, LINKS + 2})
+        live.expect([step['type'] for step in why['paths'][0]['steps'][:2]], ['row', 'link'])
+        holders = {snapshot.name(to).split(' (')[0]: to for _, _, to in snapshot.edges_of(0)}
+        live.expect(snapshot.name(snapshot.follow(holders["client 'maker'"], "strong 'cache'", '+4')), 'text')
+        live.expect(snapshot.name(snapshot.follow(holders["thread 1 'worker'"], 'local', 5)), 'row')
+        weak = [(snapshot.name(node), name) for node in range(len(snapshot.nodes)) for kind, name, _ in snapshot.edges_of(node) if kind == 'weak']
+        live.expect(weak, [('entry', '+0')])
+        unreached = set(range(len(snapshot.nodes))) - snapshot.reached()
+        live.expect(unreached, set())
+
+
+# ---- all formats -------------------------------------------------------------------------------------------------------
+
+def a_dump_of_a_snapshot_is_the_same_and_a_snapshot_can_be_one():
+    with world() as (mmgcctl, place):
+        taken = dumped(mmgcctl, place, 'heap.mmgcsnap')
+        again = dumped(mmgcctl, place, 'again', '--from', taken, '--format', 'snapshot')
+        live.expect(again.read_bytes(), taken.read_bytes())
+        for name in ('a.hprof', 'a.heapsnapshot'):
+            direct = dumped(mmgcctl, place, name)
+            live.expect(stripped(dumped(mmgcctl, place, f'b{direct.suffix}', '--from', taken)), stripped(direct))
+
+
+def stripped(path):
+    """Without the time in its header."""
+    data = path.read_bytes()
+    return data[31:] if path.suffix == '.hprof' else data
+
+
+def a_dump_can_go_into_a_pipe_and_says_what_it_cannot():
+    with world() as (mmgcctl, place):
+        piped = mmgcctl('dump', 'trees', '-', '--format=heapsnapshot')
+        live.expect(piped, dumped(mmgcctl, place, 'a.heapsnapshot').read_text())
+        for words in (['trees', place / 'heap'], ['trees', place / 'a.hprof', '--format=elf'], ['trees', '-', '--format=hprof', '--json'],
+                      ['trees', place / 'no' / 'a.hprof'], ['--from', place / 'a.heapsnapshot', place / 'a.hprof']):
+            mmgcctl('dump', *words, status=1)
+        with open('/dev/full', 'wb') as full:
+            live.expect(subprocess.run([live.BUILD / 'client' / 'ctl' / 'mmgcctl', '--socket', place / 'sock', 'dump', 'trees', '-', '--format', 'hprof'],
+                                       stdout=full, stderr=subprocess.PIPE, check=False).returncode, 1)
+
+
+# ---- programs of others ------------------------------------------------------------------------------------------------
+
+def tool(name):
+    found = shutil.which(name)
+    if found is None:
+        raise live.Skip(f'{name} is not installed')
+    return found
+
+
+def hprof_slurp_counts_the_same():
+    slurp = tool('hprof-slurp')
+    with world() as (mmgcctl, place):
+        path, own = dumped(mmgcctl, place, 'heap.hprof'), types_of(mmgcctl)
+        said = live.run(slurp, path)
+        rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in said.splitlines() if line.startswith('|')]
+        for name in ('link', 'entry', 'row[]', 'table[]'):
+            if not any(row[1] == str(own[name.strip('[]')]['objects']) and row[-1] == name for row in rows):
+                raise live.Failed(f'{name}: {said}')
+
+
+def memlab_counts_the_same_and_finds_the_way():
+    node = tool('node')
+    modules = os.environ.get('NODE_PATH', '')
+    if subprocess.run([node, '-e', 'require("@memlab/core")'], capture_output=True, check=False).returncode != 0:
+        raise live.Skip(f'@memlab/core is not installed (NODE_PATH={modules})')
+    with world() as (mmgcctl, place):
+        path, own = dumped(mmgcctl, place, 'heap.heapsnapshot'), types_of(mmgcctl)
+        found = json.loads(live.run(node, HERE / 'memlab.js', path).splitlines()[-1])
+        live.expect(found['types'], {name: row for name, row in own.items() if row['objects'] > 0})
+        retained = json.loads(mmgcctl('why', 'trees', 'text', '--json'))
+        live.expect(found['way'], [step['type'] for step in retained['paths'][0]['steps']][::-1])
+
+
+def netbeans_reads_it_as_visualvm_does():
+    jar, javac = os.environ.get('MMGC_HPROF_HEAP_JAR'), tool('java')
+    if jar is None:
+        raise live.Skip('$MMGC_HPROF_HEAP_JAR does not name org.gridkit.jvmtool:hprof-heap, which has the parser of NetBeans and VisualVM')
+    with world() as (mmgcctl, place):
+        path, own = dumped(mmgcctl, place, 'heap.hprof'), types_of(mmgcctl)
+        found = json.loads(live.run(javac, '-cp', jar, HERE / 'Heap.java', path, timeout=300).splitlines()[-1])
+        for name in ('link', 'entry'):
+            live.expect(found['classes'][name], own[name])
+        live.expect(found['classes']['row[]']['objects'], own['row']['objects'])
+        live.expect(found['named'], 'row[]')
+        live.expect(found['global'], 'entry')
+        if "'worker' (session" not in found['thread']:
+            raise live.Failed(found['thread'])
+
+
+if __name__ == '__main__':
+    sys.exit(live.main([hprof_has_what_the_heap_has_under_each_plan, hprof_has_fields_and_contents, hprof_has_roots_by_kind_and_threads_by_name,
+                        heapsnapshot_has_what_the_heap_has_under_each_plan, heapsnapshot_has_ways_from_who_holds,
+                        a_dump_of_a_snapshot_is_the_same_and_a_snapshot_can_be_one, a_dump_can_go_into_a_pipe_and_says_what_it_cannot,
+                        hprof_slurp_counts_the_same, memlab_counts_the_same_and_finds_the_way, netbeans_reads_it_as_visualvm_does]))
