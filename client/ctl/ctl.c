@@ -10,7 +10,7 @@
 
 const struct ctl_command *const ctl_commands[] = {
     &ctl_list, &ctl_info,   &ctl_clients, &ctl_users,   &ctl_histogram, &ctl_roots, &ctl_handles, &ctl_leases, &ctl_revoke,
-    &ctl_snapshot, &ctl_why, &ctl_dump,
+    &ctl_snapshot, &ctl_why, &ctl_dump, &ctl_diff, &ctl_map,
     &ctl_gc,   &ctl_verify, &ctl_resize,  &ctl_trigger, &ctl_destroy,   &ctl_ping,  &ctl_help,    NULL,
 };
 

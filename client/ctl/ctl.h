@@ -34,6 +34,11 @@ struct ctl_options {
     const char *from;                         /* a snapshot's file, in the place of a heap; NULL: none */
     const char *target;                       /* the operand after the heap: a file, an object or a type */
     const char *format;                       /* of a dump; NULL: the file's name says it */
+    const char *since, *mark;                  /* of a histogram: a file or a name; NULL: none */
+    const char *before;                        /* of diff: the first file; the second is target */
+    const char *output, *by;                   /* of map: a picture's file, what it shows; NULL: the terminal, live */
+    uint64_t columns;                          /* 0: as many as usual */
+    bool color;
     bool anyway;                              /* of a quarantined heap, too */
 };
 
@@ -45,7 +50,7 @@ struct ctl {
 };
 
 enum ctl_takes { CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_HEAP_AND_FILE,
-                CTL_TAKES_SNAPSHOT, CTL_TAKES_SNAPSHOT_AND_WHAT, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
+                CTL_TAKES_SNAPSHOT, CTL_TAKES_SNAPSHOT_AND_WHAT, CTL_TAKES_TWO_FILES, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
 enum ctl_option {                             /* those that some commands have; bits */
     CTL_OPTION_LIMIT = 1,
     CTL_OPTION_SORT = 2,
@@ -56,6 +61,8 @@ enum ctl_option {                             /* those that some commands have; 
     CTL_OPTION_SNAPSHOT = 64,
     CTL_OPTION_ANYWAY = 128,
     CTL_OPTION_FORMAT = 256,
+    CTL_OPTION_MARK = 512,
+    CTL_OPTION_MAP = 1024,
 };
 
 struct ctl_command {
@@ -69,7 +76,7 @@ struct ctl_command {
     void (*show)(const struct ctl *ctl, const json_t *document);
 };
 extern const struct ctl_command ctl_list, ctl_info, ctl_clients, ctl_users, ctl_histogram, ctl_roots, ctl_handles, ctl_leases,
-    ctl_revoke, ctl_snapshot, ctl_why, ctl_dump, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
+    ctl_revoke, ctl_snapshot, ctl_why, ctl_dump, ctl_diff, ctl_map, ctl_gc, ctl_verify, ctl_resize, ctl_trigger, ctl_destroy, ctl_ping, ctl_help;
 extern const struct ctl_command *const ctl_commands[];         /* ends with NULL */
 const struct ctl_command *ctl_command_find(const char *name);  /* NULL: there is none */
 

@@ -25,13 +25,19 @@
     X("up-to",   'U', "SIZE", CTL_OPTION_GROW,   "and not beyond this; then it is collected")                   \
     X("from",    'F', "FILE", CTL_OPTION_SNAPSHOT, "look at the snapshot in this file; then no HEAP is named")  \
     X("format",  'T', "FORMAT", CTL_OPTION_FORMAT, "hprof, heapsnapshot or snapshot; if not given, the file's name says it") \
+    X("since",   'I', "MARK", CTL_OPTION_MARK, "what has grown since this mark: a file, or a name without slash and dot") \
+    X("mark",    'M', "MARK", CTL_OPTION_MARK, "keep the histogram there, for --since and diff")               \
+    X("output",  'o', "FILE", CTL_OPTION_MAP,   "draw into this file: .svg or .png")                        \
+    X("by",      'B', "WHAT", CTL_OPTION_MAP,   "show what is live (the default), its age, or its type")    \
+    X("columns", 'c', "N",    CTL_OPTION_MAP,   "so many cells in a row (80; 128 in a file)")               \
+    X("color",   'K', NULL,   CTL_OPTION_MAP,   "in colours, twice as fine where UTF-8 is understood")       \
     X("anyway",  'A', NULL,   CTL_OPTION_ANYWAY, "even if the heap is quarantined, and nobody vouches for what is in it") \
     X("force",   'f', NULL,   CTL_OPTION_FORCE,  "even if the heap has clients: they get MMGC_E_HEAP_GONE")     \
     X("help",    'h', NULL,   0,                 "print this")                                                  \
     X("version", 'V', NULL,   0,                 "print the version")
 /* clang-format on */
 
-#define SHORT_OPTIONS "s:t:jn:bfhV" /* those of one letter that people may use */
+#define SHORT_OPTIONS "s:t:jn:bo:fhV" /* those of one letter that people may use */
 
 struct option_row {
     const char *name;
@@ -100,6 +106,13 @@ static bool take_option(struct line *line, int letter, const char *argument)
     case 'f': options->force = true; return true;
     case 'F': options->from = argument; return true;
     case 'T': options->format = argument; return true;
+    case 'I': options->since = argument; return true;
+    case 'M': options->mark = argument; return true;
+    case 'o': options->output = argument; return true;
+    case 'B': options->by = argument; return true;
+    case 'K': options->color = true; return true;
+    case 'c':
+        return (units_parse_count(argument, &options->columns) && options->columns > 0) || wrong("--columns takes a number, not '%s'", argument);
     case 'A': options->anyway = true; return true;
     case 'h': line->help = true; return true;
     case 'V': line->version = true; return true;
@@ -159,6 +172,8 @@ static bool check_operands(const struct ctl_command *command, int count, const c
     if (takes_heap(command) && count == 0)
         return wrong("%s needs a heap's name: mmgcctl %s; `mmgcctl list` shows those there are",
                      command->name, command->synopsis);
+    if (command->takes == CTL_TAKES_TWO_FILES)
+        return true;
     if (count > 1 && command->takes != CTL_TAKES_HEAP_AND_SIZE && command->takes != CTL_TAKES_LEASE)
         return wrong("%s takes one name only: mmgcctl %s", command->name, command->synopsis);
     if (count == 0)
@@ -199,6 +214,18 @@ static bool check_snapshot(const struct ctl_command *command, int count, char *c
         return wrong("that cannot be a heap's name: 1 to %u bytes of UTF-8 without control characters", WIRE_NAME_MAX);
     options->operand = heaps != 0 ? words[0] : NULL;
     options->target = more != 0 ? words[heaps] : NULL;
+    return true;
+}
+
+static bool check_files(const struct ctl_command *command, int count, char *const *words, struct ctl_options *options)
+{
+    if (command->takes != CTL_TAKES_TWO_FILES)
+        return true;
+    if (count != 2)
+        return wrong("%s takes two files: mmgcctl %s", command->name, command->synopsis);
+    options->operand = NULL;
+    options->before = words[0];
+    options->target = words[1];
     return true;
 }
 
@@ -254,7 +281,8 @@ const struct ctl_command *options_parse(int argc, char **argv, struct ctl_option
     bool good = takes_snapshot(command) ? check_snapshot(command, count - 1, words + 1, ret_options)
                                         : check_operands(command, count - 1, words[1]) &&
                                               check_size(command, count - 1, words + 1, ret_options) &&
-                                              check_lease(command, count - 1, words + 1, ret_options);
+                                              check_lease(command, count - 1, words + 1, ret_options) &&
+                                              check_files(command, count - 1, words + 1, ret_options);
     if (!good)
         return NULL;
     if (!line.timed)

@@ -18,6 +18,8 @@ enum cell {
     CELL_SHARE,                               /* 0 to 1, shown as per cent */
     CELL_FLAG,                                /* "yes" or "-" */
     CELL_USER,                                /* a uid, shown by name if it has one */
+    CELL_GROWTH,                              /* a count that may be negative: "+12", "-3" */
+    CELL_BYTES_GROWTH,                        /* the same of bytes */
     CELL_REF,                                 /* granules, shown as the byte offset in the arena */
 };
 struct column {

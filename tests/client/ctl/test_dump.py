@@ -2,46 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mmgcctl dump`, as a TAP test: what the formats' readers (read_hprof.py, read_heapsnapshot.py) find in a dump is what the heap has, under
 each plan; and what programs of others find, where they are installed."""
-import contextlib
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / 'support')]
-import live                 # noqa: E402
-import read_heapsnapshot    # noqa: E402
-import read_hprof           # noqa: E402
+sys.path.insert(0, str(HERE))
+import read_heapsnapshot                                            # noqa: E402
+import read_hprof                                                   # noqa: E402
+from dump_place import LINKS, live, plans, types_of, world          # noqa: E402
 
-LINKS, GRANULE = 1000, 8
+GRANULE = 8
 TEXT = b'a cat sat on a mat'
-
-
-def plans():
-    said = subprocess.run([live.BUILD / 'daemon' / 'mmgcd', '--check-config', '--heap-plan', '?'], capture_output=True, text=True, check=False)
-    return re.search('it can be one of: (.*)', said.stderr)[1].split()
-
-
-@contextlib.contextmanager
-def world(plan='immix', links=LINKS):
-    """A daemon whose heap "trees" dump_world.c has filled; (what runs mmgcctl, an empty folder)."""
-    with live.Daemon() as daemon:
-        client = subprocess.Popen([live.BUILD / 'tests' / 'client' / 'ctl' / 'dump_world', plan, str(links)], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, text=True, env=os.environ | {'MMGC_SOCKET': str(daemon.socket)},
-                                  preexec_fn=live.die_with_parent)
-        live.expect(client.stdout.readline(), 'ready\n')
-        yield daemon.mmgcctl, daemon.place
-        client.stdin.close()
-        live.expect(client.wait(60), 0)
-
-
-def types_of(mmgcctl):
-    document = json.loads(mmgcctl('histogram', 'trees', '--json'))
-    return {row['name']: {'objects': row['objects'], 'bytes': row['bytes']} for row in document['types']}
 
 
 def dumped(mmgcctl, place, name, *more):
