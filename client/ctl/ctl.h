@@ -36,7 +36,7 @@ struct ctl_options {
     const char *format;                       /* of a dump; NULL: the file's name says it */
     const char *since, *mark;                  /* of a histogram: a file or a name; NULL: none */
     const char *before;                        /* of diff: the first file; the second is target */
-    const char *output, *by;                   /* of map: a picture's file, what it shows; NULL: the terminal, live */
+    const char *output, *by_what;              /* of map: a picture's file, what it shows; NULL: the terminal, live */
     uint64_t columns;                          /* 0: as many as usual */
     bool color;
     bool anyway;                              /* of a quarantined heap, too */
@@ -60,9 +60,10 @@ enum ctl_option {                             /* those that some commands have; 
     CTL_OPTION_CLIENT = 32,
     CTL_OPTION_SNAPSHOT = 64,
     CTL_OPTION_ANYWAY = 128,
-    CTL_OPTION_FORMAT = 256,
-    CTL_OPTION_MARK = 512,
-    CTL_OPTION_MAP = 1024,
+    CTL_OPTION_BY = 256,
+    CTL_OPTION_FORMAT = 1024,
+    CTL_OPTION_MARK = 2048,
+    CTL_OPTION_MAP = 4096,
 };
 
 struct ctl_command {

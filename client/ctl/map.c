@@ -18,12 +18,12 @@ static const char *const by_names[] = { [MAP_BY_LIVE] = "live", [MAP_BY_AGE] = "
 static bool find_by(struct ctl *ctl, enum map_by *ret)
 {
     for (size_t i = 0; i < MM_ARRAY_LEN(by_names); i++) {
-        if (ctl->options.by == NULL || strcmp(ctl->options.by, by_names[i]) == 0) {
+        if (ctl->options.by_what == NULL || strcmp(ctl->options.by_what, by_names[i]) == 0) {
             *ret = (enum map_by)i;
             return true;
         }
     }
-    ctl_failed(ctl, MMGC_E_INVALID, "--by takes live, age or type, not '%s'", ctl->options.by);
+    ctl_failed(ctl, MMGC_E_INVALID, "--by takes live, age or type, not '%s'", ctl->options.by_what);
     return false;
 }
 
@@ -125,7 +125,7 @@ const struct ctl_command ctl_map = {
     .synopsis = "map HEAP",
     .summary = "a picture of the heap's blocks and lines",
     .takes = CTL_TAKES_SNAPSHOT,
-    .options = CTL_OPTION_SNAPSHOT | CTL_OPTION_MAP | CTL_OPTION_ANYWAY,
+    .options = CTL_OPTION_SNAPSHOT | CTL_OPTION_MAP | CTL_OPTION_BY | CTL_OPTION_ANYWAY,
     .timeout_ns = CTL_LONG_TIMEOUT_NS,
     .ask = map_ask,
     .show = map_show,

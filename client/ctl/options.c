@@ -28,7 +28,7 @@
     X("since",   'I', "MARK", CTL_OPTION_MARK, "what has grown since this mark: a file, or a name without slash and dot") \
     X("mark",    'M', "MARK", CTL_OPTION_MARK, "keep the histogram there, for --since and diff")               \
     X("output",  'o', "FILE", CTL_OPTION_MAP,   "draw into this file: .svg or .png")                        \
-    X("by",      'B', "WHAT", CTL_OPTION_MAP,   "show what is live (the default), its age, or its type")    \
+    X("by",      'Y', "WHAT", CTL_OPTION_BY,    "show what is live (the default), its age, or its type")    \
     X("columns", 'c', "N",    CTL_OPTION_MAP,   "so many cells in a row (80; 128 in a file)")               \
     X("color",   'K', NULL,   CTL_OPTION_MAP,   "in colours, twice as fine where UTF-8 is understood")       \
     X("anyway",  'A', NULL,   CTL_OPTION_ANYWAY, "even if the heap is quarantined, and nobody vouches for what is in it") \
@@ -56,7 +56,7 @@ static const struct option_row rows[] = {
 /* What has been read so far. */
 struct line {
     struct ctl_options *options;
-    unsigned given; /* enum ctl_option */
+    uint64_t given; /* bit a row of the table */
     bool timed, help, version;
 };
 
@@ -98,7 +98,7 @@ static bool take_option(struct line *line, int letter, const char *argument)
 
     for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++)
         if (rows[i].letter == letter)
-            line->given |= rows[i].of_commands;
+            line->given |= UINT64_C(1) << i;
     switch (letter) {
     case 's': options->socket = argument; return true;
     case 'j': options->json = true; return true;
@@ -109,7 +109,7 @@ static bool take_option(struct line *line, int letter, const char *argument)
     case 'I': options->since = argument; return true;
     case 'M': options->mark = argument; return true;
     case 'o': options->output = argument; return true;
-    case 'B': options->by = argument; return true;
+    case 'Y': options->by_what = argument; return true;
     case 'K': options->color = true; return true;
     case 'c':
         return (units_parse_count(argument, &options->columns) && options->columns > 0) || wrong("--columns takes a number, not '%s'", argument);
@@ -229,10 +229,10 @@ static bool check_files(const struct ctl_command *command, int count, char *cons
     return true;
 }
 
-static bool check_options(const struct ctl_command *command, unsigned given)
+static bool check_options(const struct ctl_command *command, uint64_t given)
 {
     for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++)
-        if ((rows[i].of_commands & given & ~command->options) != 0)
+        if ((given >> i & 1) != 0 && (rows[i].of_commands & ~command->options) != 0)
             return wrong("%s does not know --%s", command->name, rows[i].name);
     return true;
 }

@@ -41,6 +41,12 @@ static const struct {
     { { "trigger", "a", "--grow=-1" }, "--grow takes a size" },
     { { "trigger", "a", "--up-to=17179869184G" }, "--up-to takes a size" },
     { { "gc", "a", "--grow=1M" }, "gc does not know --grow" },
+    { { "dump", "a" }, "dump needs a heap's name, and what comes after it" },
+    { { "dump", "--from=f", "g", "h" }, "dump takes no 'h'" },
+    { { "diff", "a" }, "diff takes two files" },
+    { { "map", "a", "--columns=many" }, "--columns takes a number, not 'many'" },
+    { { "info", "a", "--since=m" }, "info does not know --since" },
+    { { "dump", "a", "b", "--color" }, "dump does not know --color" },
     { { "help", "frob" }, "there is no command 'frob'" },
 };
 
@@ -80,6 +86,8 @@ START_TEST(help_names_every_command)
         "handles", "leases",       "revoke HEAP SESSION SLOT",
         "gc HEAP", "verify HEAP", "resize HEAP SIZE", "trigger",      "destroy",
         "ping",    "help",        "users",
+        "snapshot HEAP FILE", "why HEAP WHAT",
+        "dump HEAP FILE", "diff FILE FILE", "map HEAP",
     };
     struct ctl_run run = ctl_run(NOWHERE, "--help", NULL);
 
