@@ -19,7 +19,7 @@ import machine  # noqa: E402
 import plot  # noqa: E402
 import show  # noqa: E402
 
-BENCHES = ["alloc", "slab", "gcbench", "churn", "pause", "barrier", "stop", "trace", "handover", "cache", "hold", "lease", "scale", "footprint", "limits"]
+BENCHES = ["alloc", "slab", "gcbench", "churn", "pause", "barrier", "stop", "trace", "handover", "cache", "hold", "lease", "scale", "footprint", "limits", "dump"]
 
 
 def main():

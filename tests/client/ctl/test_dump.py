@@ -141,6 +141,32 @@ def a_dump_can_go_into_a_pipe_and_says_what_it_cannot():
                                        stdout=full, stderr=subprocess.PIPE, check=False).returncode, 1)
 
 
+def damaged(data, rng):
+    """@data with a few bytes changed; half of them in the tables, which are at its beginning."""
+    copy = bytearray(data)
+    for _ in range(rng.choice((1, 3, 30))):
+        copy[rng.randrange(rng.choice((65536, len(copy))))] = rng.choice((0, 1, 0x7f, 0xff, rng.randrange(256)))
+    return copy
+
+
+def what_a_hostile_snapshot_becomes_is_well_formed():
+    rng = live.seeded()
+    with world(links=200) as (mmgcctl, place):
+        good = dumped(mmgcctl, place, 'good.mmgcsnap').read_bytes()
+        written = 0
+        for _ in range(60):
+            (place / 'bad').write_bytes(damaged(good, rng))
+            for name, read in (('a.hprof', read_hprof.read), ('a.heapsnapshot', read_heapsnapshot.read)):
+                status = subprocess.run([live.BUILD / 'client' / 'ctl' / 'mmgcctl', 'dump', '--from', place / 'bad', place / name],
+                                        capture_output=True, check=False).returncode
+                if status not in (0, 1):
+                    raise live.Failed(f'status {status}')
+                if status == 0:
+                    read(place / name)
+                    written += 1
+        live.expect(written > 0, True)
+
+
 # ---- programs of others ------------------------------------------------------------------------------------------------
 
 def tool(name):
@@ -161,17 +187,35 @@ def hprof_slurp_counts_the_same():
                 raise live.Failed(f'{name}: {said}')
 
 
-def memlab_counts_the_same_and_finds_the_way():
+def of_node(script, *modules):
+    """What runs @script by node, which finds the modules of others; its last line is JSON."""
     node = tool('node')
-    modules = os.environ.get('NODE_PATH', '')
-    if subprocess.run([node, '-e', 'require("@memlab/core")'], capture_output=True, check=False).returncode != 0:
-        raise live.Skip(f'@memlab/core is not installed (NODE_PATH={modules})')
+    for module in modules:
+        if subprocess.run([node, '-e', f'require.resolve("{module}/package.json")'], capture_output=True, check=False).returncode != 0:
+            raise live.Skip(f'{module} is not installed where $NODE_PATH says')
+    return lambda *words: json.loads(live.run(node, HERE / script, *words).splitlines()[-1])
+
+
+def memlab_counts_the_same_and_finds_the_way():
+    memlab = of_node('memlab.js', '@memlab/core')
     with world() as (mmgcctl, place):
         path, own = dumped(mmgcctl, place, 'heap.heapsnapshot'), types_of(mmgcctl)
-        found = json.loads(live.run(node, HERE / 'memlab.js', path).splitlines()[-1])
+        found = memlab(path)
         live.expect(found['types'], {name: row for name, row in own.items() if row['objects'] > 0})
-        retained = json.loads(mmgcctl('why', 'trees', 'text', '--json'))
-        live.expect(found['way'], [step['type'] for step in retained['paths'][0]['steps']][::-1])
+        why = json.loads(mmgcctl('why', 'trees', 'text', '--json'))
+        live.expect(found['way'], [step['type'] for step in why['paths'][0]['steps']][::-1])
+
+
+def devtools_loads_it_and_says_what_is_retained():
+    devtools = of_node('devtools.js', 'chrome-devtools-frontend', 'esbuild')
+    with world() as (mmgcctl, place):
+        path, own = dumped(mmgcctl, place, 'heap.heapsnapshot'), types_of(mmgcctl)
+        types = devtools(path)['types']
+        for name, row in own.items():
+            live.expect({key: types[name][key] for key in row}, row)
+        live.expect(types['row']['retained'], own['row']['bytes'] + own['link']['bytes'])
+        live.expect(types['entry']['retained'], own['entry']['bytes'] + own['text']['bytes'])
+        live.expect({name: types[name]['distance'] for name in own}, {'row': 2, 'table': 2, 'entry': 2, 'text': 3, 'link': 3})
 
 
 def netbeans_reads_it_as_visualvm_does():
@@ -194,4 +238,6 @@ if __name__ == '__main__':
     sys.exit(live.main([hprof_has_what_the_heap_has_under_each_plan, hprof_has_fields_and_contents, hprof_has_roots_by_kind_and_threads_by_name,
                         heapsnapshot_has_what_the_heap_has_under_each_plan, heapsnapshot_has_ways_from_who_holds,
                         a_dump_of_a_snapshot_is_the_same_and_a_snapshot_can_be_one, a_dump_can_go_into_a_pipe_and_says_what_it_cannot,
-                        hprof_slurp_counts_the_same, memlab_counts_the_same_and_finds_the_way, netbeans_reads_it_as_visualvm_does]))
+                        what_a_hostile_snapshot_becomes_is_well_formed,
+                        hprof_slurp_counts_the_same, memlab_counts_the_same_and_finds_the_way,
+                        devtools_loads_it_and_says_what_is_retained, netbeans_reads_it_as_visualvm_does]))
