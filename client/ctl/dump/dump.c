@@ -28,24 +28,14 @@ uint32_t dump_root_object(const struct dump *d, const struct shm_snapshot_root *
     return snap_index_find(d->x, root->object) == SNAP_INDEX_NONE ? 0 : root->object;
 }
 
-/* The header begins the file, and says where the last section ends: snap_open() has checked that. */
 bool dump_snapshot(struct dump *d)
 {
-    static const size_t row_bytes[SHM_SNAPSHOT_SECTIONS] = {
-        [SHM_SNAPSHOT_BLOCKS] = sizeof(struct shm_snapshot_block), [SHM_SNAPSHOT_SPACES] = sizeof(struct shm_snapshot_space),
-        [SHM_SNAPSHOT_TYPES] = sizeof(struct shm_snapshot_type),   [SHM_SNAPSHOT_REFS] = sizeof(uint32_t),
-        [SHM_SNAPSHOT_OWNERS] = sizeof(struct shm_snapshot_owner), [SHM_SNAPSHOT_ROOTS] = sizeof(struct shm_snapshot_root),
-        [SHM_SNAPSHOT_STRINGS] = 1,                                [SHM_SNAPSHOT_OBJECTS] = SHM_SNAPSHOT_BITS,
-        [SHM_SNAPSHOT_BYTES] = MM_BLOCK_BYTES,
-    };
-    const struct shm_snapshot *header = snap_header(d->s);
-    uint64_t end = sizeof(*header);
+    const char *bytes = (const char *)snap_header(d->s);
+    uint64_t end = snap_bytes(d->s);
 
-    for (unsigned i = 0; i < SHM_SNAPSHOT_SECTIONS; i++)
-        end = MM_MAX(end, header->sections[i].offset + header->sections[i].count * row_bytes[i]);
     for (uint64_t at = 0, step; at < end && d->to->error == 0; at += step) {
         step = MM_MIN(end - at, (uint64_t)SINK_BYTES);
-        sink_put(d->to, (const char *)header + at, step);
+        sink_put(d->to, bytes + at, step);
         sink_progress(d->to, at, end);
     }
     return true;

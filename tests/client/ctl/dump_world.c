@@ -3,10 +3,16 @@
  *   list      a named root: a row (array of references) whose first element begins a list of LINKS links, 1000 by default
  *   cache     a strong handle: an entry with a weak reference to the list's first link and a strong one to text
  *   a local   of the exact thread "worker": a table of buckets, whose elements have a key, a value and a number
+ *   a word    on the stack of the ambiguous thread "walker", which stays inside: an object of type walked
  * It says "ready" when that is there, and stays until its input ends. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <mmgc/mmgc.h>
@@ -25,6 +31,9 @@ struct entry {
     uint64_t number;
     uint16_t small;
 };
+struct walked {
+    uint64_t steps, more;
+};
 struct bucket {
     uint32_t hash;
     mmgc_ref key, value;
@@ -32,7 +41,8 @@ struct bucket {
 
 static struct mmgc_heap *heap;
 static struct mmgc_thread *t;
-static mmgc_type link_type, entry_type, text_type, row_type, table_type;
+static atomic_int walks; /* 1: it has its object; 2: it is to end */
+static mmgc_type walked_type, link_type, entry_type, text_type, row_type, table_type;
 
 static void ok(int code)
 {
@@ -59,6 +69,7 @@ static void define_types(void)
 
     ok(MMGC_DEFINE_TYPE(heap, link, &link_type, next, other));
     ok(mmgc_type_struct(heap, "entry", sizeof(struct entry), &entry_type, 2u, MMGC_WEAK(entry, weak), MMGC_STRONG(entry, text)));
+    ok(MMGC_DEFINE_LEAF(heap, walked, &walked_type));
     ok(mmgc_type_define(heap, &text, &text_type));
     ok(mmgc_type_define(heap, &row, &row_type));
     ok(mmgc_type_define(heap, &table, &table_type));
@@ -92,11 +103,31 @@ static void make_entry(mmgc_local first)
     mmgc_scope_close(t, scope);
 }
 
+/* Looks a thousand times a second whether somebody wants to stop the heap. */
+static void *walk(void *none)
+{
+    struct mmgc_thread_options options = { .name = "walker" };
+    struct mmgc_thread *walker;
+    struct timespec pause = { .tv_nsec = 1000000 };
+
+    ok(mmgc_attach(heap, &options, &walker));
+    ok(mmgc_enter(walker));
+    struct walked *volatile walked = mmgc_new(walker, walked_type);
+    if (walked == NULL)
+        ok(mmgc_thread_error(walker));
+    for (atomic_store(&walks, 1); atomic_load(&walks) != 2; (void)nanosleep(&pause, NULL))
+        ok(mmgc_poll(walker));
+    mmgc_leave(walker);
+    mmgc_detach(walker);
+    return none;
+}
+
 int main(int argc, char **argv)
 {
     struct mmgc_client *client;
     struct mmgc_heap_options options = { .create = true, .max_bytes = UINT64_C(1) << 30, .plan = argc > 1 ? argv[1] : NULL };
     struct mmgc_thread_options exact = { .exact = true, .name = "worker" };
+    pthread_t walker;
     char byte;
 
     ok(mmgc_connect(NULL, "maker", &client));
@@ -116,7 +147,13 @@ int main(int argc, char **argv)
     mmgc_local_set(t, first, NULL);
     mmgc_local_set(t, row, NULL);
     mmgc_leave(t);
+    ok(pthread_create(&walker, NULL, walk, NULL));
+    while (atomic_load(&walks) == 0)
+        (void)sched_yield();
     puts("ready");
     fflush(stdout);
-    return read(STDIN_FILENO, &byte, 1) < 0;
+    bool failed = read(STDIN_FILENO, &byte, 1) < 0;
+    atomic_store(&walks, 2);
+    (void)pthread_join(walker, NULL);
+    return failed;
 }
