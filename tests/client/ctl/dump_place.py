@@ -20,8 +20,8 @@ def plans():
 
 
 @contextlib.contextmanager
-def client_of(daemon, plan, links):
-    client = subprocess.Popen([live.BUILD / 'tests' / 'client' / 'ctl' / 'dump_world', plan, str(links)], stdin=subprocess.PIPE,
+def client_of(daemon, plan, links, *more):
+    client = subprocess.Popen([live.BUILD / 'tests' / 'client' / 'ctl' / 'dump_world', plan, str(links), *more], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True, env=os.environ | {'MMGC_SOCKET': str(daemon.socket)},
                               preexec_fn=live.die_with_parent)
     live.expect(client.stdout.readline(), 'ready\n')
@@ -31,9 +31,9 @@ def client_of(daemon, plan, links):
 
 
 @contextlib.contextmanager
-def world(plan='immix', links=LINKS):
+def world(plan='immix', links=LINKS, *more):
     """A daemon whose heap "trees" dump_world.c has filled; (what runs mmgcctl, an empty folder)."""
-    with live.Daemon() as daemon, client_of(daemon, plan, links):
+    with live.Daemon() as daemon, client_of(daemon, plan, links, *more):
         yield daemon.mmgcctl, daemon.place
 
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dump_world.c - a client whose heap "trees" has each sort of object and of root that a dump can meet: dump_world PLAN [LINKS].
+/* dump_world.c - a client whose heap "trees" has each sort of object and of root that a dump can meet: dump_world PLAN [LINKS [large]].
  *   list      a named root: a row (array of references) whose first element begins a list of LINKS links, 1000 by default
  *   cache     a strong handle: an entry with a weak reference to the list's first link and a strong one to text
  *   a local   of the exact thread "worker": a table of buckets, whose elements have a key, a value and a number
  *   a word    on the stack of the ambiguous thread "walker", which stays inside: an object of type walked
+ *   large     if that is asked for, another named root: a row of a few hundred thousand, whose first element is a text of megabytes, the last one the list
  * It says "ready" when that is there, and stays until its input ends. */
 #include <pthread.h>
 #include <sched.h>
@@ -20,6 +21,8 @@
 
 #define ROW 8
 #define BUCKETS 4
+#define LARGE_ROW 300000u
+#define LARGE_TEXT (3u << 20)
 #define TEXT "a cat sat on a mat"
 
 struct link {
@@ -103,6 +106,21 @@ static void make_entry(mmgc_local first)
     mmgc_scope_close(t, scope);
 }
 
+/* Neither fits into what a writer gathers before it writes. */
+static void make_large(mmgc_local first)
+{
+    mmgc_scope scope = mmgc_scope_open(t);
+    mmgc_local row = mmgc_local_new(t, made(mmgc_new_array(t, row_type, LARGE_ROW)));
+    char *text = made(mmgc_new_array(t, text_type, LARGE_TEXT));
+
+    memset(text, 'x', LARGE_TEXT);
+    mmgc_ref *slots = mmgc_local_get(t, row);
+    mmgc_store(t, slots, &slots[0], text);
+    mmgc_store(t, slots, &slots[LARGE_ROW - 1], mmgc_local_get(t, first));
+    ok(mmgc_name_set(t, "large", slots));
+    mmgc_scope_close(t, scope);
+}
+
 /* Looks a thousand times a second whether somebody wants to stop the heap. */
 static void *walk(void *none)
 {
@@ -141,6 +159,8 @@ int main(int argc, char **argv)
     mmgc_store(t, mmgc_local_get(t, row), (mmgc_ref *)mmgc_local_get(t, row), mmgc_local_get(t, first));
     ok(mmgc_name_set(t, "list", mmgc_local_get(t, row)));
     make_entry(first);
+    if (argc > 3)
+        make_large(first);
     table = mmgc_local_new(t, made(mmgc_new_array(t, table_type, BUCKETS)));
     struct bucket *bucket = (struct bucket *)((char *)mmgc_local_get(t, table) + 8) + 1;
     mmgc_store(t, mmgc_local_get(t, table), &bucket->value, mmgc_local_get(t, row));

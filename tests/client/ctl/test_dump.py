@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -83,6 +84,42 @@ def hprof_has_roots_by_kind_and_threads_by_name():
             raise live.Failed(name)
         thread = next(which for kind, which, _ in dump.roots if kind == 'thread')
         live.expect(dump.values[dump.values[dump.values[thread]['name']]['value']].decode(), name)
+
+
+def hprof_has_what_is_larger_than_a_segment_under_each_plan():
+    for plan in plans():
+        with world(plan, LINKS, 'large') as (mmgcctl, place):
+            dump = check_hprof(mmgcctl, place)
+            row = dump.values[dump.named()['large']]
+            live.expect((len(row), sum(ref != 0 for ref in row)), (300000, 2))
+            live.expect(dump.values[row[0]] == b'x' * (3 << 20), True)
+            live.expect(row[-1], dump.values[dump.named()['list']][0])
+
+
+def moved_up(data, blocks):
+    """The snapshot of a larger heap, with all its blocks so far up; what was a root's is still, but no object knows of the others any more."""
+    copy = bytearray(data)
+    sections = [struct.unpack_from('<QQ', data, 368 + 16 * i) for i in range(9)]
+    struct.pack_into('<Q', copy, 16, 32 << 30)                      # arena_bytes
+    for i in range(sections[0][1]):
+        at = sections[0][0] + 48 * i                                # of a block its number comes first
+        struct.pack_into('<I', copy, at, struct.unpack_from('<I', data, at)[0] + blocks)
+    for i in range(sections[5][1]):
+        at = sections[5][0] + 24 * i + 16                           # of a root its object is the fifth word
+        struct.pack_into('<I', copy, at, struct.unpack_from('<I', data, at)[0] + blocks * 4096)
+    return copy
+
+
+def a_heap_beyond_four_gigabytes_has_wide_identifiers():
+    with world() as (mmgcctl, place):
+        (place / 'high').write_bytes(moved_up(dumped(mmgcctl, place, 'low.mmgcsnap').read_bytes(), 200000))
+        low, high = read_hprof.read(dumped(mmgcctl, place, 'low.hprof')), read_hprof.read(dumped(mmgcctl, place, 'high.hprof', '--from', place / 'high'))
+        live.expect((low.id_bytes, high.id_bytes), (4, 8))
+        live.expect({name: row['objects'] for name, row in high.histogram().items()}, {name: row['objects'] for name, row in low.histogram().items()})
+        live.expect(high.named()['list'] - low.named()['list'], 200000 * 32768)
+        live.expect(high.class_of[high.named()['list']][0], '[Lrow;')
+        snapshot = read_heapsnapshot.read(dumped(mmgcctl, place, 'high.heapsnapshot', '--from', place / 'high'))
+        live.expect(snapshot.histogram(), {name: row for name, row in types_of(mmgcctl).items() if row['objects'] > 0})
 
 
 # ---- V8 ----------------------------------------------------------------------------------------------------------------
@@ -234,7 +271,8 @@ def netbeans_reads_it_as_visualvm_does():
 
 
 if __name__ == '__main__':
-    sys.exit(live.main([hprof_has_what_the_heap_has_under_each_plan, hprof_has_fields_and_contents, hprof_has_roots_by_kind_and_threads_by_name,
+    sys.exit(live.main([hprof_has_what_the_heap_has_under_each_plan, hprof_has_what_is_larger_than_a_segment_under_each_plan,
+                        a_heap_beyond_four_gigabytes_has_wide_identifiers, hprof_has_fields_and_contents, hprof_has_roots_by_kind_and_threads_by_name,
                         heapsnapshot_has_what_the_heap_has_under_each_plan, heapsnapshot_has_ways_from_who_holds,
                         a_dump_of_a_snapshot_is_the_same_and_a_snapshot_can_be_one, a_dump_can_go_into_a_pipe_and_says_what_it_cannot,
                         what_a_hostile_snapshot_becomes_is_well_formed,
