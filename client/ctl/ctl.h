@@ -50,7 +50,8 @@ struct ctl {
 };
 
 enum ctl_takes { CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_HEAP_AND_FILE,
-                CTL_TAKES_SNAPSHOT, CTL_TAKES_SNAPSHOT_AND_WHAT, CTL_TAKES_TWO_FILES, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND };
+                CTL_TAKES_SNAPSHOT, CTL_TAKES_SNAPSHOT_AND_WHAT, CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND,
+                CTL_TAKES_TWO_FILES };
 enum ctl_option {                             /* those that some commands have; bits */
     CTL_OPTION_LIMIT = 1,
     CTL_OPTION_SORT = 2,
