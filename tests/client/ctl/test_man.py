@@ -70,7 +70,8 @@ def mmgcctl_names_its_commands_and_options():
     page = shown('mmgcctl.1')
     for command in json.loads(output('client/ctl/mmgcctl', 'help', '--json'))['commands']:
         yield from says('mmgcctl.1', page, command['synopsis'].replace('HEAP', 'heap').replace('COMMAND', 'command').replace('SIZE', 'size')
-                        .replace('SESSION', 'session').replace('SLOT', 'slot').replace('FILE', 'file').replace('WHAT', 'what'))
+                        .replace('SESSION', 'session').replace('SLOT', 'slot').replace('FILE', 'file').replace('WHAT', 'what')
+                        .replace('OBJECT', 'object').replace('TYPE', 'type').replace('FIELD=VALUE', 'field=value'))
     for option in re.findall(r'--[a-z][a-z-]+|(?<=  )-[a-zA-Z](?=,)', output('client/ctl/mmgcctl', '--help')):
         yield from says('mmgcctl.1', page, option)
 
