@@ -40,6 +40,12 @@ struct ctl_options {
     const char *target;                       /* the operand after the heap: a file, an object or a type */
     const char *condition;                    /* the one after that, of find; NULL: none */
     enum ctl_by by;
+    const char *format;                       /* of a dump; NULL: the file's name says it */
+    const char *since, *mark;                  /* of a histogram: a file or a name; NULL: none */
+    const char *before;                        /* of diff: the first file; the second is target */
+    const char *by_what;                      /* of map: what it shows; NULL: what is live */
+    uint64_t columns;                          /* 0: as many as usual */
+    bool color;
     bool anyway;                              /* of a quarantined heap, too */
     bool follow;
     uint32_t events;                          /* that are watched, bits; 0: all */
@@ -57,8 +63,8 @@ struct ctl {
 };
 
 enum ctl_takes {
-    CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_CLIENT, CTL_TAKES_FILE, CTL_TAKES_EVENTS,
-    CTL_TAKES_HEAP_AND_FILE, CTL_TAKES_SNAPSHOT, CTL_TAKES_SNAPSHOT_AND_WHAT, CTL_TAKES_SNAPSHOT_AND_TYPE,
+    CTL_TAKES_NOTHING, CTL_TAKES_HEAP, CTL_TAKES_HEAP_AND_SIZE, CTL_TAKES_LEASE, CTL_TAKES_CLIENT, CTL_TAKES_FILE, CTL_TAKES_TWO_FILES,
+    CTL_TAKES_EVENTS, CTL_TAKES_HEAP_AND_FILE, CTL_TAKES_SNAPSHOT, CTL_TAKES_SNAPSHOT_AND_WHAT, CTL_TAKES_SNAPSHOT_AND_TYPE,
     CTL_MAY_TAKE_HEAP, CTL_MAY_TAKE_COMMAND
 };
 enum ctl_option {                             /* those that some commands have; bits */
@@ -75,6 +81,9 @@ enum ctl_option {                             /* those that some commands have; 
     CTL_OPTION_PROFILE = 1024,
     CTL_OPTION_TRACE = 2048,
     CTL_OPTION_OUTPUT = 4096,
+    CTL_OPTION_FORMAT = 8192,
+    CTL_OPTION_MARK = 1 << 14,
+    CTL_OPTION_MAP = 1 << 15,
     CTL_OPTION_LIVE = 1 << 16,
     CTL_OPTION_LISTEN = 1 << 17,
 };
@@ -104,11 +113,14 @@ struct ctl_command {
     X(revoke) \
     X(evict) \
     X(snapshot) \
+    X(dump) \
     X(why) \
     X(retained) \
     X(show) \
     X(find) \
+    X(blocks) \
     X(map) \
+    X(diff) \
     X(gc) \
     X(verify) \
     X(resize) \

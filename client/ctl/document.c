@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "client/ctl/text.h"
+#include "shm/base.h"
 
 void *need(void *p)
 {
@@ -51,6 +52,11 @@ void document_text(json_t *object, const char *key, const char *text)
 void document_count(json_t *object, const char *key, uint64_t count)
 {
     document_set(object, key, json_count(count));
+}
+
+void document_growth(json_t *object, const char *key, uint64_t before, uint64_t now)
+{
+    document_set(object, key, now >= before ? json_count(now - before) : need(json_integer(-(json_int_t)MM_MIN(before - now, (uint64_t)INT64_MAX))));
 }
 
 void document_flag(json_t *object, const char *key, bool flag)

@@ -16,6 +16,8 @@ void *need(void *p);
 void document_set(json_t *object, const char *key, json_t *value);            /* takes @value */
 void document_text(json_t *object, const char *key, const char *text);
 void document_count(json_t *object, const char *key, uint64_t count);
+/* @now less @before: it may be negative. */
+void document_growth(json_t *object, const char *key, uint64_t before, uint64_t now);
 void document_flag(json_t *object, const char *key, bool flag);
 void document_real(json_t *object, const char *key, double value);
 json_t *document_array(json_t *object, const char *key);       /* borrowed: a new, empty one */

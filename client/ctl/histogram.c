@@ -2,10 +2,8 @@
 /* histogram.c - Histogram: how many objects of each type a heap holds, and their bytes. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "client/ctl/ctl.h"
+#include "client/ctl/counts.h"
 #include "client/ctl/table.h"
 #include "shm/base.h"
 
@@ -54,38 +52,6 @@ static enum mmgc_error ask_page(struct ctl *ctl, json_t *types, uint32_t *after,
     return e;
 }
 
-/* Descending by @key, then ascending by name, so that the order is the same every time. */
-static int compare_rows(const json_t *a, const json_t *b, const char *key)
-{
-    uint64_t x = key == NULL ? 0 : document_get_count(a, key),
-             y = key == NULL ? 0 : document_get_count(b, key);
-
-    if (x != y)
-        return x > y ? -1 : 1;
-    return strcmp(document_get_text(a, "name"), document_get_text(b, "name"));
-}
-
-static int compare(const void *a, const void *b, void *key)
-{
-    return compare_rows(*(json_t *const *)a, *(json_t *const *)b, key);
-}
-
-static void sort_rows(json_t *types, enum ctl_sort sort)
-{
-    static char *const keys[] = {
-        [CTL_SORT_BYTES] = "bytes", [CTL_SORT_OBJECTS] = "objects", [CTL_SORT_NAME] = NULL
-    };
-    size_t count = json_array_size(types);
-    json_t **rows = need(calloc(MM_MAX(count, 1u), sizeof(json_t *)));
-
-    for (size_t i = 0; i < count; i++)
-        rows[i] = json_incref(json_array_get(types, i));
-    qsort_r(rows, count, sizeof(json_t *), compare, keys[sort]);
-    for (size_t i = 0; i < count; i++)
-        json_array_set_new(types, i, rows[i]);
-    free(rows);
-}
-
 static void add_totals(json_t *document, json_t *types)
 {
     uint64_t objects = 0, bytes = 0;
@@ -103,25 +69,58 @@ static void add_totals(json_t *document, json_t *types)
     document_count(document, "total_bytes", bytes);
 }
 
-static enum mmgc_error histogram_ask(struct ctl *ctl, json_t *document)
+static enum mmgc_error ask_types(struct ctl *ctl, json_t *types)
 {
     enum mmgc_error e;
     uint32_t after = 0;
     bool more = false;
 
-    document_text(document, "heap", ctl->options.operand);
-    json_t *types = document_array(document, "types");
     do
         e = ask_page(ctl, types, &after, &more);
     while (e == MMGC_E_OK && more);
+    return e;
+}
+
+/* A mark is compared with before it is set anew. */
+static enum mmgc_error compare_with_mark(struct ctl *ctl, json_t *document)
+{
+    json_auto_t *before = NULL, *now = json_incref(json_object_get(document, "types"));
+    enum mmgc_error e = counts_load_mark(ctl, ctl->options.since, &before);
+
+    if (e != MMGC_E_OK)
+        return e;
+    json_object_clear(document);
+    document_text(document, "heap", ctl->options.operand);
+    document_text(document, "since", ctl->options.since);
+    counts_compare(ctl, document, before, now);
+    return MMGC_E_OK;
+}
+
+static enum mmgc_error histogram_ask(struct ctl *ctl, json_t *document)
+{
+    static const char *const keys[] = { [CTL_SORT_BYTES] = "bytes", [CTL_SORT_OBJECTS] = "objects", [CTL_SORT_NAME] = NULL };
+
+    document_text(document, "heap", ctl->options.operand);
+    json_t *types = document_array(document, "types");
+    enum mmgc_error e = ask_types(ctl, types);
     add_totals(document, types);
-    sort_rows(types, ctl->options.sort);
-    document_count(document, "omitted", document_cut(types, ctl->options.limit));
+    counts_sort(types, keys[ctl->options.sort]);
+    json_auto_t *whole = need(json_deep_copy(document));
+    if (e == MMGC_E_OK && ctl->options.since != NULL)
+        e = compare_with_mark(ctl, document);
+    else
+        document_count(document, "omitted", document_cut(types, ctl->options.limit));
+    if (e == MMGC_E_OK && ctl->options.mark != NULL)
+        e = counts_save_mark(ctl, ctl->options.mark, whole);
     return e;
 }
 
 static void histogram_show(const struct ctl *ctl, const json_t *document)
 {
+    if (ctl->options.since != NULL) {
+        counts_show(ctl, document);
+        return;
+    }
     table_show(json_object_get(document, "types"), columns, MM_ARRAY_LEN(columns), 0,
                ctl->options.bytes);
     ctl_show_omitted(document);
@@ -135,7 +134,7 @@ const struct ctl_command ctl_histogram = {
     .synopsis = "histogram HEAP",
     .summary = "objects and bytes of each type",
     .takes = CTL_TAKES_HEAP,
-    .options = CTL_OPTION_LIMIT | CTL_OPTION_SORT | CTL_OPTION_BYTES,
+    .options = CTL_OPTION_LIMIT | CTL_OPTION_SORT | CTL_OPTION_BYTES | CTL_OPTION_MARK,
     .timeout_ns = CTL_LONG_TIMEOUT_NS,
     .ask = histogram_ask,
     .show = histogram_show,

@@ -1,122 +1,132 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* map.c - Map: a heap's blocks as a picture: a character a cell, which says whose most of its blocks are. */
-#include <ctype.h>
-#include <inttypes.h>
+/* map.c - Map: a picture of a heap's blocks and lines, on the terminal or in a file. */
+#include <errno.h>
+#include <fcntl.h>
+#include <langinfo.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "client/ctl/ctl.h"
-#include "client/ctl/table.h"
-#include "client/ctl/text.h"
-#include "shm/base.h"
+#include "client/ctl/map/draw.h"
+#include "client/ctl/take.h"
 
-#define CELLS 1024u /* sixteen rows */
-#define ROW_CELLS 64u
+#define COLUMNS_MAX 1000u
 
-static void fill(json_t *document, const wire_block_map *map, const char *heap)
+static const char *const by_names[] = { [MAP_BY_LIVE] = "live", [MAP_BY_AGE] = "age", [MAP_BY_TYPE] = "type" };
+
+static bool find_by(struct ctl *ctl, enum map_by *ret)
 {
-    json_t *names, *kinds, *used;
-
-    document_text(document, "heap", heap);
-    document_count(document, "block_bytes", map->block_bytes);
-    document_count(document, "blocks", map->blocks);
-    document_count(document, "blocks_a_cell", map->blocks_a_cell);
-    names = document_array(document, "kind_names");
-    for (size_t i = 0; i < map->n_kind_names; i++) {
-        char *name = text_to_utf8(map->kind_names[i]);
-        need(json_array_append_new(names, need(json_string(name))) < 0 ? NULL : names);
-        free(name);
+    for (size_t i = 0; i < MM_ARRAY_LEN(by_names); i++) {
+        if (ctl->options.by_what == NULL || strcmp(ctl->options.by_what, by_names[i]) == 0) {
+            *ret = (enum map_by)i;
+            return true;
+        }
     }
-    kinds = document_array(document, "kinds");
-    used = document_array(document, "used");
-    for (size_t i = 0; i < map->kinds.len; i++) {
-        document_append_count(kinds, map->kinds.data[i]);
-        document_append_count(used, map->used.data[i]);
-    }
+    ctl_failed(ctl, MMGC_E_INVALID, "--by takes live, age or type, not '%s'", ctl->options.by_what);
+    return false;
 }
 
-static bool is_whole(const wire_block_map *map)
+static bool ends_with(const char *text, const char *end)
 {
-    for (size_t i = 0; i < map->kinds.len; i++)
-        if (map->kinds.data[i] >= map->n_kind_names)
-            return false;
-    return map->kinds.len == map->used.len && map->kinds.len <= CELLS;
+    size_t length = strlen(text), have = strlen(end);
+
+    return length > have && strcmp(text + length - have, end) == 0;
 }
 
+static enum mmgc_error draw_file(struct ctl *ctl, const struct map_picture *p, const char *heap)
+{
+    const char *path = ctl->options.output, *wrong = NULL;
+    char title[sizeof(((struct shm_snapshot *)0)->heap) + 64];
+    bool png = ends_with(path, ".png");
+
+    if (!png && !ends_with(path, ".svg"))
+        return ctl_failed(ctl, MMGC_E_INVALID, "%s: a picture's name ends with .svg or .png", path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+    if (out == NULL)
+        return ctl_failed(ctl, MMGC_E_SYSTEM, "%s: %s", path, strerror(errno));
+    snprintf(title, sizeof(title), "heap %s by %s", heap, by_names[p->by]);
+    if (png)
+        wrong = map_draw_png(out, p, title);
+    else
+        map_draw_svg(out, p, title);
+    bool failed = ferror(out) != 0;
+    if (fclose(out) != 0 || failed || wrong != NULL) {
+        int error = errno;
+        (void)unlink(path);
+        return ctl_failed(ctl, MMGC_E_SYSTEM, "%s: %s", path, wrong != NULL ? wrong : strerror(error));
+    }
+    return MMGC_E_OK;
+}
+
+/* Each row of cells as letters, and what the letters are. */
+static void describe(json_t *document, const struct map_picture *p)
+{
+    json_t *colours = document_array(document, "colours"), *rows = document_array(document, "rows");
+    char *line = need(malloc((size_t)p->columns + 1));
+
+    document_text(document, "by", by_names[p->by]);
+    document_count(document, "cell_bytes", p->lines_a_cell * MM_LINE_BYTES);
+    for (uint32_t i = 0; i < p->colour_count; i++) {
+        json_t *row = document_row(colours);
+        document_text(row, "letter", (char[]){ p->colours[i].letter, '\0' });
+        document_text(row, "name", p->colours[i].label);
+        document_count(row, "cells", p->colours[i].cells);
+        document_count(row, "bytes", p->colours[i].lines * MM_LINE_BYTES);
+    }
+    for (uint32_t row = 0; row < p->rows; row++) {
+        uint32_t length = 0;
+        for (; length < p->columns && map_picture_at(p, length, row) != MAP_NO_COLOUR; length++)
+            line[length] = p->colours[map_picture_at(p, length, row)].letter;
+        line[length] = '\0';
+        json_array_append_new(rows, need(json_string(line)));
+    }
+    free(line);
+}
+
+/* The picture on the terminal is drawn here: show() has the document alone. */
 static enum mmgc_error map_ask(struct ctl *ctl, json_t *document)
 {
-    wire_blocks body = wire_blocks_init();
-    wire_request request = wire_request_init();
-    wire_reply *reply;
+    MM_AUTO(snap) s = NULL;
+    struct map_picture p;
+    enum map_by by;
+    bool file = ctl->options.output != NULL, utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    uint64_t columns = ctl->options.columns != 0 ? ctl->options.columns : file ? MAP_FILE_COLUMNS : MAP_TEXT_COLUMNS;
 
-    body.heap = (char *)ctl->options.operand;
-    body.max_cells = CELLS;
-    request.body_case = WIRE_REQUEST(BLOCKS);
-    request.blocks = &body;
-    enum mmgc_error e = ctl_call(ctl, &request, WIRE_REPLY(BLOCK_MAP), &reply);
+    if (!find_by(ctl, &by))
+        return MMGC_E_INVALID;
+    if (columns > COLUMNS_MAX)
+        return ctl_failed(ctl, MMGC_E_INVALID, "--columns takes a number up to %u", COLUMNS_MAX);
+    enum mmgc_error e = take_snapshot(ctl, &s, NULL);
     if (e != MMGC_E_OK)
         return e;
-    if (is_whole(reply->block_map))
-        fill(document, reply->block_map, ctl->options.operand);
-    else
-        e = ctl_failed(ctl, MMGC_E_PROTOCOL, "a map whose cells do not fit together");
-    wire_reply_free(reply);
+    uint32_t rows = file ? MAP_FILE_ROWS : MAP_TEXT_ROWS * (ctl->options.color && utf8 ? 2 : 1);
+    if (!map_picture_init(&p, s, by, (uint32_t)columns, rows))
+        return ctl_failed(ctl, MMGC_E_SYSTEM_NOMEM, "for the picture");
+    document_text(document, "heap", snap_header(s)->heap);
+    describe(document, &p);
+    if (file)
+        e = draw_file(ctl, &p, snap_header(s)->heap);
+    else if (!ctl->options.json)
+        map_draw_text(stdout, &p, ctl->options.color, utf8);
+    map_picture_fini(&p);
     return e;
-}
-
-/* A letter, and a capital if it is more than half full. */
-static char sign_of(const char *kind, json_int_t used)
-{
-    static const struct {
-        const char *kind;
-        char sign;
-    } signs[] = {
-        { "uncommitted", '.' }, { "free", '-' },  { "closed", 'x' },    { "immix", 'i' },    { "copy", 'c' },  { "nursery", 'n' },
-        { "slide", 's' },       { "large", 'l' }, { "nonmoving", 'o' }, { "immortal", 't' }, { "cells", 'e' },
-    };
-    char sign = '?';
-
-    for (size_t i = 0; i < MM_ARRAY_LEN(signs); i++)
-        if (strcmp(kind, signs[i].kind) == 0)
-            sign = signs[i].sign;
-    return used > UINT8_MAX / 2 ? (char)toupper(sign) : sign;
-}
-
-static char sign_at(const json_t *document, size_t cell)
-{
-    json_int_t kind = json_integer_value(json_array_get(json_object_get(document, "kinds"), cell));
-    const char *name = json_string_value(json_array_get(json_object_get(document, "kind_names"), (size_t)kind));
-
-    return sign_of(name, json_integer_value(json_array_get(json_object_get(document, "used"), cell)));
 }
 
 static void map_show(const struct ctl *ctl, const json_t *document)
 {
-    size_t cells = json_array_size(json_object_get(document, "kinds"));
-    uint64_t cell_bytes = document_get_count(document, "block_bytes") * document_get_count(document, "blocks_a_cell");
-
-    text_show(document_get_text(document, "heap"));
-    printf(": ");
-    bytes_show(cell_bytes, ctl->options.bytes);
-    puts(" a character");
-    for (size_t i = 0; i < cells; i++) {
-        if (i % ROW_CELLS == 0)
-            printf("%s%10" PRIx64 "  ", i == 0 ? "" : "\n", i * cell_bytes);
-        putchar(sign_at(document, i));
-    }
-    puts(cells == 0 ? "nothing was ever committed" : "");
-    puts("- free  i immix  c copy  n nursery  s slide  o nonmoving  t immortal  e cells  l large  x closed  ? others  . uncommitted\n"
-         "A capital: more than half full.  What lies behind the last character was never committed.");
+    (void)ctl;
+    (void)document;
 }
 
 const struct ctl_command ctl_map = {
     .name = "map",
     .synopsis = "map HEAP",
-    .summary = "a picture of its blocks: whose they are, how full; clients run on",
-    .takes = CTL_TAKES_HEAP,
-    .options = CTL_OPTION_BYTES,
-    .timeout_ns = CTL_TIMEOUT_NS,
+    .summary = "a picture of the heap's blocks and lines",
+    .takes = CTL_TAKES_SNAPSHOT,
+    .options = CTL_OPTION_SNAPSHOT | CTL_OPTION_MAP | CTL_OPTION_OUTPUT | CTL_OPTION_BY | CTL_OPTION_ANYWAY,
+    .timeout_ns = CTL_LONG_TIMEOUT_NS,
     .ask = map_ask,
     .show = map_show,
 };

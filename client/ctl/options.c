@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/ctl/operands.h"
 #include "client/ctl/units.h"
 #include "shm/base.h"
 
@@ -23,11 +24,16 @@
     X("client",  'C', "SESSION", CTL_OPTION_CLIENT, "what this client has alone; `mmgcctl clients` shows its number") \
     X("grow",    'G', "SIZE", CTL_OPTION_GROW,   "a full heap's limit is raised by this: 64M, 1G; 0, the default: it is collected") \
     X("up-to",   'U', "SIZE", CTL_OPTION_GROW,   "and not beyond this; then it is collected")                   \
-    X("output",  'o', "FILE", CTL_OPTION_OUTPUT, "write the trace, or the profile with names, there")          \
+    X("output",  'o', "FILE", CTL_OPTION_OUTPUT, "write there: a trace, a profile with names, a picture (.svg or .png)") \
     X("in-use",  'u', NULL,   CTL_OPTION_PROFILE, "show what was not yet found dead, not all that was allocated") \
     X("from",    'F', "FILE", CTL_OPTION_SNAPSHOT, "look at the snapshot in this file; then no HEAP is named")  \
+    X("format",  'T', "FORMAT", CTL_OPTION_FORMAT, "hprof, heapsnapshot or snapshot; if not given, the file's name says it") \
+    X("since",   'E', "MARK", CTL_OPTION_MARK, "what has grown since this mark: a file, or a name without slash and dot") \
+    X("mark",    'M', "MARK", CTL_OPTION_MARK, "keep the histogram there, for --since and diff")               \
+    X("columns", 'w', "N",    CTL_OPTION_MAP,   "so many cells in a row (80; 128 in a file)")               \
+    X("color",   'K', NULL,   CTL_OPTION_MAP,   "in colours, twice as fine where UTF-8 is understood")       \
     X("anyway",  'A', NULL,   CTL_OPTION_ANYWAY, "even if the heap is quarantined, and nobody vouches for what is in it") \
-    X("by",      'Y', "WHAT", CTL_OPTION_BY, "of each type (the default), client or object")  \
+    X("by",      'Y', "WHAT", CTL_OPTION_BY, "retained: type (the default), client, object; map: live (the default), age, type") \
     X("follow",  'L', NULL,   CTL_OPTION_FOLLOW, "from one object to the next: a reference's number, b for back, q to end") \
     X("for",     'R', "TIME", CTL_OPTION_TRACE,  "record this long: 500ms, 10s, 2min")                           \
     X("collections", 'c', "N", CTL_OPTION_TRACE, "record until so many collections are done")                    \
@@ -52,12 +58,12 @@ static const struct options_row rows[] = {
 /* What has been read so far. */
 struct line {
     struct ctl_options *options;
-    unsigned given; /* enum ctl_option */
+    uint64_t given; /* bit a row of the table */
     bool timed, help, version;
     const char *sort; /* NULL: not said */
 };
 
-static bool __attribute__((format(printf, 1, 2))) wrong(const char *format, ...)
+bool options_wrong(const char *format, ...)
 {
     va_list args;
 
@@ -101,25 +107,28 @@ static bool take_sort(const struct ctl_command *command, const char *by, enum ct
         if (strcmp(name, by) == 0)
             return true;
     }
-    return wrong("--sort takes %s, not '%s'", all, by);
+    return options_wrong("--sort takes %s, not '%s'", all, by);
 }
 
-static bool take_by(struct line *line, const char *by)
+/* What map draws is its own affair. */
+static bool take_by(const struct ctl_command *command, struct ctl_options *options)
 {
     static const char *const names[] = { [CTL_BY_TYPE] = "type", [CTL_BY_CLIENT] = "client", [CTL_BY_OBJECT] = "object" };
 
+    if (options->by_what == NULL || (command->options & CTL_OPTION_MAP) != 0)
+        return true;
     for (size_t i = 0; i < MM_ARRAY_LEN(names); i++) {
-        if (strcmp(by, names[i]) == 0) {
-            line->options->by = (enum ctl_by)i;
+        if (strcmp(options->by_what, names[i]) == 0) {
+            options->by = (enum ctl_by)i;
             return true;
         }
     }
-    return wrong("--by takes type, client or object, not '%s'", by);
+    return options_wrong("--by takes type, client or object, not '%s'", options->by_what);
 }
 
-static bool take_size(const char *who, const char *text, uint64_t *ret_bytes)
+bool options_size(const char *who, const char *text, uint64_t *ret_bytes)
 {
-    return units_parse_size(text, ret_bytes) || wrong("%s takes a size like 4096, 512M or 2G, not '%s'", who, text);
+    return units_parse_size(text, ret_bytes) || options_wrong("%s takes a size like 4096, 512M or 2G, not '%s'", who, text);
 }
 
 static bool take_option(struct line *line, int letter, const char *argument)
@@ -128,7 +137,7 @@ static bool take_option(struct line *line, int letter, const char *argument)
 
     for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++)
         if (rows[i].letter == letter)
-            line->given |= rows[i].of_commands;
+            line->given |= UINT64_C(1) << i;
     switch (letter) {
     case 's': options->socket = argument; return true;
     case 'j': options->json = true; return true;
@@ -137,34 +146,40 @@ static bool take_option(struct line *line, int letter, const char *argument)
     case 'u': options->in_use = true; return true;
     case 'o': options->output = argument; return true;
     case 'F': options->from = argument; return true;
+    case 'T': options->format = argument; return true;
+    case 'E': options->since = argument; return true;
+    case 'M': options->mark = argument; return true;
+    case 'Y': options->by_what = argument; return true;
+    case 'K': options->color = true; return true;
+    case 'w':
+        return (units_parse_count(argument, &options->columns) && options->columns > 0) || options_wrong("--columns takes a number, not '%s'", argument);
     case 'A': options->anyway = true; return true;
     case 'L': options->follow = true; return true;
-    case 'Y': return take_by(line, argument);
     case 'h': line->help = true; return true;
     case 'V': line->version = true; return true;
     case 'S': line->sort = argument; return true;
     case 'C':
-        return units_parse_count(argument, &options->client) || wrong("--client takes a session's number, not '%s'", argument);
-    case 'G': return take_size("--grow", argument, &options->grow_bytes);
-    case 'U': return take_size("--up-to", argument, &options->up_to_bytes);
+        return units_parse_count(argument, &options->client) || options_wrong("--client takes a session's number, not '%s'", argument);
+    case 'G': return options_size("--grow", argument, &options->grow_bytes);
+    case 'U': return options_size("--up-to", argument, &options->up_to_bytes);
     case 'c':
-        return units_parse_count(argument, &options->collections) || wrong("--collections takes a number, not '%s'", argument);
-    case 'R': return units_parse_time(argument, &options->for_ns) || wrong("--for takes a time like 500ms, 10s or 2min, not '%s'", argument);
+        return units_parse_count(argument, &options->collections) || options_wrong("--collections takes a number, not '%s'", argument);
+    case 'R': return units_parse_time(argument, &options->for_ns) || options_wrong("--for takes a time like 500ms, 10s or 2min, not '%s'", argument);
     case 'B': options->batch = true; return true;
     case 'W': options->listen = argument; return true;
     case 'I':
         return (units_parse_count(argument, &options->iterations) && options->iterations > 0) ||
-               wrong("--iterations takes a number from 1 on, not '%s'", argument);
+               options_wrong("--iterations takes a number from 1 on, not '%s'", argument);
     case 'd':
         return (units_parse_time(argument, &options->delay_ns) && options->delay_ns >= UNITS_NS_PER_MS) ||
-               wrong("--delay takes a time like 500ms or 2s, a millisecond at least, not '%s'", argument);
+               options_wrong("--delay takes a time like 500ms or 2s, a millisecond at least, not '%s'", argument);
     case 'n':
         return units_parse_count(argument, &options->limit) ||
-               wrong("--limit takes a number, not '%s'", argument);
+               options_wrong("--limit takes a number, not '%s'", argument);
     case 't':
         line->timed = true;
         return units_parse_time(argument, &options->timeout_ns) ||
-               wrong("--timeout takes a time like 500ms, 10s or 2min, not '%s'", argument);
+               options_wrong("--timeout takes a time like 500ms, 10s or 2min, not '%s'", argument);
     default: fputs("Try `mmgcctl --help`.\n", stderr); return false; /* getopt has said why */
     }
 }
@@ -188,113 +203,11 @@ static bool take_options(struct line *line, int argc, char **argv)
 }
 
 /* The word after the heap's. */
-static bool check_size(const struct ctl_command *command, int count, char *const *words, struct ctl_options *options)
-{
-    if (command->takes != CTL_TAKES_HEAP_AND_SIZE)
-        return true;
-    if (count != 2)
-        return wrong("%s needs a heap's name and a size: mmgcctl %s", command->name, command->synopsis);
-    return take_size(command->name, words[1], &options->size_bytes);
-}
-
-static bool takes_heap(const struct ctl_command *command)
-{
-    return command->takes == CTL_TAKES_HEAP || command->takes == CTL_TAKES_HEAP_AND_SIZE || command->takes == CTL_TAKES_LEASE;
-}
-
-static bool check_operands(const struct ctl_command *command, int count, const char *operand)
-{
-    if (command->takes == CTL_TAKES_NOTHING && count > 0)
-        return wrong("%s takes no '%s'", command->name, operand);
-    if (takes_heap(command) && count == 0)
-        return wrong("%s needs a heap's name: mmgcctl %s; `mmgcctl list` shows those there are",
-                     command->name, command->synopsis);
-    if (command->takes == CTL_TAKES_FILE && count == 0)
-        return wrong("%s needs a file's name: mmgcctl %s", command->name, command->synopsis);
-    if (count > 1 && command->takes != CTL_TAKES_HEAP_AND_SIZE && command->takes != CTL_TAKES_LEASE && command->takes != CTL_TAKES_EVENTS)
-        return wrong("%s takes one name only: mmgcctl %s", command->name, command->synopsis);
-    if (count == 0 || command->takes == CTL_TAKES_FILE)
-        return true;
-    if (command->takes == CTL_MAY_TAKE_COMMAND)
-        return ctl_command_find(operand) != NULL || wrong("there is no command '%s'", operand);
-    if (wire_name_valid(operand, WIRE_NAME_MAX))
-        return true;
-    return wrong("that cannot be a heap's name: 1 to %u bytes of UTF-8 without control characters",
-                 WIRE_NAME_MAX);
-}
-
-/* The two numbers after the heap, as `mmgcctl leases` shows them. */
-static bool check_lease(const struct ctl_command *command, int count, char *const *operands, struct ctl_options *options)
-{
-    if (command->takes != CTL_TAKES_LEASE)
-        return true;
-    return (count == 3 && units_parse_count(operands[1], &options->client) && units_parse_count(operands[2], &options->slot) &&
-            options->slot <= UINT32_MAX) ||
-           wrong("%s takes a heap's name and two numbers: mmgcctl %s; `mmgcctl leases` shows them", command->name, command->synopsis);
-}
-
-/* The number that `mmgcctl clients` shows. */
-static bool check_client(const struct ctl_command *command, int count, char *const *operands, struct ctl_options *options)
-{
-    if (command->takes != CTL_TAKES_CLIENT)
-        return true;
-    return (count == 1 && units_parse_count(operands[0], &options->client)) ||
-           wrong("%s takes a client's number: mmgcctl %s; `mmgcctl clients` shows them", command->name, command->synopsis);
-}
-
-static bool takes_snapshot(const struct ctl_command *command)
-{
-    return command->takes >= CTL_TAKES_HEAP_AND_FILE && command->takes <= CTL_TAKES_SNAPSHOT_AND_TYPE;
-}
-
-/* HEAP, unless there is a file in its place, and what comes after it. */
-static bool check_snapshot(const struct ctl_command *command, int count, char *const *words, struct ctl_options *options)
-{
-    int heaps = options->from == NULL, more = command->takes != CTL_TAKES_SNAPSHOT, most = more + (command->takes == CTL_TAKES_SNAPSHOT_AND_TYPE);
-
-    if (count < heaps + more)
-        return wrong("%s needs %s: mmgcctl %s", command->name, heaps == 0 ? "more words" : more != 0 ? "a heap's name, and what comes after it" : "a heap's name", command->synopsis);
-    if (count > heaps + most)
-        return wrong("%s takes no '%s': mmgcctl %s", command->name, words[heaps + most], command->synopsis);
-    if (heaps != 0 && !wire_name_valid(words[0], WIRE_NAME_MAX))
-        return wrong("that cannot be a heap's name: 1 to %u bytes of UTF-8 without control characters", WIRE_NAME_MAX);
-    options->operand = heaps != 0 ? words[0] : NULL;
-    options->target = more != 0 ? words[heaps] : NULL;
-    options->condition = count > heaps + more ? words[heaps + more] : NULL;
-    return true;
-}
-
-/* A heap, unless the first word is an event's name; then events. */
-static bool check_events(const struct ctl_command *command, int count, char **operands, struct ctl_options *options)
-{
-    uint32_t bit;
-
-    if (command->takes != CTL_TAKES_EVENTS || count == 0)
-        return true;
-    bool heap = !watch_event_parse(operands[0], &bit);
-    for (int i = heap; i < count; i++) {
-        if (!watch_event_parse(operands[i], &bit))
-            return wrong("there is no event '%s': collection, stop-late, client-join, client-leave, heap-made, heap-gone, quarantine, limit,"
-                         " trigger, out-of-memory", operands[i]);
-        options->events |= bit;
-    }
-    options->operand = heap ? operands[0] : NULL;
-    return true;
-}
-
-static bool take_operands(const struct ctl_command *command, int count, char **words, struct ctl_options *options)
-{
-    if (takes_snapshot(command))
-        return check_snapshot(command, count, words, options);
-    return check_operands(command, count, words[0]) && check_size(command, count, words, options) && check_lease(command, count, words, options) &&
-           check_client(command, count, words, options) && check_events(command, count, words, options);
-}
-
-static bool check_options(const struct ctl_command *command, unsigned given)
+static bool check_options(const struct ctl_command *command, uint64_t given)
 {
     for (size_t i = 0; i < MM_ARRAY_LEN(rows); i++)
-        if ((rows[i].of_commands & given & ~command->options) != 0)
-            return wrong("%s does not know --%s", command->name, rows[i].name);
+        if ((given >> i & 1) != 0 && (rows[i].of_commands & ~command->options) != 0)
+            return options_wrong("%s does not know --%s", command->name, rows[i].name);
     return true;
 }
 
@@ -303,9 +216,9 @@ static const struct ctl_command *find_command(int count, char *const *words)
     const struct ctl_command *command = count == 0 ? NULL : ctl_command_find(words[0]);
 
     if (count == 0)
-        (void)wrong("what shall it do? A command is missing");
+        (void)options_wrong("what shall it do? A command is missing");
     else if (command == NULL)
-        (void)wrong("there is no command '%s'", words[0]);
+        (void)options_wrong("there is no command '%s'", words[0]);
     return command;
 }
 
@@ -329,10 +242,10 @@ const struct ctl_command *options_parse(int argc, char **argv, struct ctl_option
         return NULL;
     }
     const struct ctl_command *command = find_command(count, words);
-    if (command == NULL || !check_options(command, line.given) || !take_sort(command, line.sort, &ret_options->sort))
+    if (command == NULL || !check_options(command, line.given) || !take_sort(command, line.sort, &ret_options->sort) ||
+        !take_by(command, ret_options))
         return NULL;
-    ret_options->operand = words[1]; /* NULL after the last word */
-    if (!take_operands(command, count - 1, words + 1, ret_options))
+    if (!operands_take(command, count - 1, words + 1, ret_options))
         return NULL;
     if (!line.timed)
         ret_options->timeout_ns = command->timeout_ns;

@@ -18,6 +18,10 @@ bool options_has_letter(const struct options_row *row);       /* -n is --limit, 
 const char *options_sort_name(const struct ctl_command *command, size_t i);      /* that its --sort takes, one by one; NULL: no more */
 const char *options_default_socket(void);
 
+/* Says on stderr what is wrong with the line; false. */
+bool options_wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
+bool options_size(const char *who, const char *text, uint64_t *ret_bytes);   /* false: it is none, and @who was said to take one */
+
 /* What the command line asks for. NULL: it is settled already, and the program ends with *ret_exit: --help and --version have
  * been printed, or what is wrong with the line. */
 const struct ctl_command *options_parse(int argc, char **argv, struct ctl_options *ret_options, enum ctl_exit *ret_exit);

@@ -32,6 +32,17 @@ static const char *format_bytes(char text[UNITS_TEXT_MAX], uint64_t bytes, bool 
     return text;
 }
 
+/* "+1.5 MiB", "-3", "0". */
+static char *format_growth(json_int_t growth, bool bytes, bool exact)
+{
+    char text[UNITS_TEXT_MAX], *signed_text;
+    uint64_t size = growth < 0 ? 0 - (uint64_t)growth : (uint64_t)growth;
+
+    (void)format_bytes(text, size, exact || !bytes);
+    (void)need(asprintf(&signed_text, "%s%s", growth > 0 ? "+" : growth < 0 ? "-" : "", text) < 0 ? NULL : signed_text);
+    return signed_text;
+}
+
 /* What @value looks like; free() it. */
 static char *format_cell(const json_t *value, unsigned cell, bool exact)
 {
@@ -51,6 +62,8 @@ static char *format_cell(const json_t *value, unsigned cell, bool exact)
         break;
     case CELL_COUNT: break;
     case CELL_BYTES: shown = format_bytes(text, number, exact); break;
+    case CELL_GROWTH: return format_growth(json_integer_value(value), false, exact);
+    case CELL_BYTES_GROWTH: return format_growth(json_integer_value(value), true, exact);
     case CELL_NS: shown = units_ns(text, number); break;
     case CELL_AGE_MS: shown = units_age(text, number); break;
     case CELL_SHARE: snprintf(text, sizeof(text), "%.1f %%", 100 * json_number_value(value)); break;

@@ -19,6 +19,8 @@ enum cell {                                   /* a null is "any": nothing bounds
     CELL_SHARE,                               /* 0 to 1, shown as per cent */
     CELL_FLAG,                                /* "yes" or "-" */
     CELL_USER,                                /* a uid, shown by name if it has one */
+    CELL_GROWTH,                              /* a count that may be negative: "+12", "-3" */
+    CELL_BYTES_GROWTH,                        /* the same of bytes */
     CELL_REF,                                 /* granules, shown as the byte offset in the arena */
     CELL_RARE = 64,                           /* a bit: of no interest where it is 0, empty or false */
 };

@@ -19,7 +19,7 @@ import machine  # noqa: E402
 import plot  # noqa: E402
 import show  # noqa: E402
 
-BENCHES = ["alloc", "slab", "gcbench", "churn", "pause", "barrier", "stop", "trace", "handover", "cache", "hold", "lease", "sampling", "scale", "footprint", "limits", "snapshot"]
+BENCHES = ["alloc", "slab", "gcbench", "churn", "pause", "barrier", "stop", "trace", "handover", "cache", "hold", "lease", "sampling", "scale", "footprint", "limits", "snapshot", "dump"]
 
 
 def main():

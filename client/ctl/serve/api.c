@@ -13,7 +13,7 @@ static const struct api_call calls[] = {
     /* name         command         needs a heap  stops it */
     { "top",        NULL,           false,        false },
     { "info",       &ctl_info,      true,         false },
-    { "map",        &ctl_map,       true,         false },
+    { "blocks",     &ctl_blocks,    true,         false },
     { "clients",    &ctl_clients,   false,        false },
     { "roots",      &ctl_roots,     true,         false },
     { "handles",    &ctl_handles,   false,        false },

@@ -42,6 +42,15 @@ static const char *check_header(const struct snap *s)
     return NULL;
 }
 
+uint64_t snap_bytes(const struct snap *s)
+{
+    uint64_t end = sizeof(*s->header);
+
+    for (unsigned i = 0; i < SHM_SNAPSHOT_SECTIONS; i++)
+        end = MM_MAX(end, s->header->sections[i].offset + s->header->sections[i].count * row_bytes[i]);
+    return end;
+}
+
 static void find_sections(struct snap *s)
 {
     const struct shm_snapshot_range *r = s->header->sections;

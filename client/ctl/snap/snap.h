@@ -25,6 +25,7 @@ struct snap *snap_free(struct snap *s);       /* NULL in, NULL out */
 MM_DEFINE_AUTO(snap, snap_free)
 
 const struct shm_snapshot *snap_header(const struct snap *s);
+uint64_t snap_bytes(const struct snap *s);     /* from the header on, to the end of the last section */
 const char *snap_string(const struct snap *s, uint32_t at);          /* of STRINGS; "" for what is none */
 
 /* types: ids 1 to count */

@@ -31,7 +31,7 @@ def commands():
 def every_command_is_offered():
     live.expect(complete(''), commands())
     live.expect(complete('help', ''), commands())
-    live.expect(complete('tr'), ['trigger'])
+    live.expect(complete('tri'), ['trigger'])
     live.expect(complete('--json', 'his'), ['histogram'])
 
 

@@ -17,7 +17,7 @@ static const struct {
 } lies[] = {
     { "top", NO_ROW },      { "top", NO_STOPS },          { "top", NO_TOTALS },
     { "top", FEW_BUCKETS }, { "top", FEW_PAUSE_BUCKETS }, { "top", SAME_PAGE },
-    { "map", NO_SUCH_KIND }, { "map", UNEQUAL },
+    { "blocks", NO_SUCH_KIND }, { "blocks", UNEQUAL },
 };
 
 static bool answer_stats(int sock, const wire_request *request, enum way way)
@@ -86,7 +86,7 @@ START_TEST(what_does_not_fit_together_is_a_protocol_error)
     enum way way = lies[_i].way;
     struct fake *fake = fake_start(answer, &way);
     struct ctl_run run = strcmp(lies[_i].command, "top") == 0 ? ctl_run(fake_socket(fake), "top", "--json", NULL)
-                                                              : ctl_run(fake_socket(fake), "map", "h", "--json", NULL);
+                                                              : ctl_run(fake_socket(fake), "blocks", "h", "--json", NULL);
     json_t *json = parse_json(run.out);
 
     ck_assert_int_eq(run.status, 1);
@@ -107,7 +107,7 @@ START_TEST(what_others_have_named_does_not_steer_a_terminal)
     ck_assert_ptr_nonnull(strstr(run.out, "ce\\x0adar\\x1b[31m"));
     ck_assert_ptr_null(strchr(run.out, '\033'));
     ctl_run_free(&run);
-    run = ctl_run(fake_socket(fake), "map", "h", NULL);
+    run = ctl_run(fake_socket(fake), "blocks", "h", NULL);
     ck_assert_int_eq(run.status, 0);
     ck_assert_ptr_nonnull(strstr(run.out, "h: 64.0 KiB a character\n"));
     ck_assert_ptr_nonnull(strstr(run.out, "  -?\n"));

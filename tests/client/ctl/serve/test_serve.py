@@ -25,7 +25,7 @@ def each_path_has_its_kind_and_others_are_not_there():
     with live.Daemon() as daemon, Busy(daemon, 1), Server(daemon) as server:
         for path, status, kind in (('/', 200, 'text/html; charset=utf-8'), ('/metrics', 200, 'text/plain; version=0.0.4; charset=utf-8'),
                                    ('/api/top', 200, JSON), ('/api/clients', 200, JSON), ('/api/users', 200, JSON),
-                                   ('/api/info?heap=busy-000', 200, JSON), ('/api/map?heap=busy-000', 200, JSON),
+                                   ('/api/info?heap=busy-000', 200, JSON), ('/api/blocks?heap=busy-000', 200, JSON),
                                    ('/api/roots?heap=busy-000', 200, JSON), ('/api/handles', 200, JSON), ('/api/leases', 200, JSON),
                                    ('/api/info?heap=nowhere', 404, JSON), ('/api/info', 400, JSON), ('/api/info?heap=%01', 400, JSON),
                                    ('/api/destroy?heap=busy-000', 404, None), ('/api/', 404, None), ('/favicon.ico', 404, None),
@@ -42,7 +42,7 @@ def each_path_has_its_kind_and_others_are_not_there():
 
 def documents_are_those_of_the_commands():
     with live.Daemon() as daemon, Busy(daemon, 2), Server(daemon) as server:
-        for call, words in (('roots?heap=busy-001', ('roots', 'busy-001')), ('map?heap=busy-001', ('map', 'busy-001'))):
+        for call, words in (('roots?heap=busy-001', ('roots', 'busy-001')), ('blocks?heap=busy-001', ('blocks', 'busy-001'))):
             live.expect(json.loads(server.get(f'/api/{call}')[2]), json.loads(daemon.mmgcctl(*words, '--json')))
         top = json.loads(server.get('/api/top')[2])
         live.expect([h['name'] for h in top['heaps']], ['busy-000', 'busy-001'])
