@@ -25,14 +25,25 @@ static void publish(struct reporter *r, const struct report *report)
     must("name", mmgc_handle_name(r->heap, r->newest, "newest report"));
 }
 
+static void describe(struct reporter *r, FILE *out, const struct store *store)
+{
+    const struct session *session = mmgc_get(r->t, store, last);
+
+    fprintf(out, "%u logins, %u users here now. The last were", store->logins, store->logged_in);
+    for (int i = 0; i < LAST_SHOWN && session != NULL; i++, session = mmgc_get(r->t, session, before))
+        fprintf(out, " %u", session->user);
+}
+
 static void write_report(struct reporter *r)
 {
     must("enter", mmgc_enter(r->t));
     struct report *report = made(r->t, mmgc_new(r->t, r->type));
-    const struct store *store = mmgc_name_get(r->t, "store");
+    FILE *out = fmemopen(report->text, sizeof(report->text), "w");
 
-    if (store != NULL)
-        (void)snprintf(report->text, sizeof(report->text), "%u logins, %u are here now", store->logins, store->logged_in);
+    if (out != NULL) {
+        describe(r, out, made(r->t, mmgc_name_get(r->t, "store")));
+        fclose(out);
+    }
     publish(r, report);
     mmgc_leave(r->t);
 }
@@ -43,14 +54,16 @@ void reporter_run(int fd)
     struct mmgc_client *client;
     char byte;
 
+    if (must_system("read", (int)read(fd, &byte, 1)) == 0)
+        return;
     must("connect", mmgc_connect(NULL, "reporter", &client));
     r.heap = store_heap(client);
     must("type", MMGC_DEFINE_LEAF(r.heap, report, &r.type));
     must("attach", mmgc_attach(r.heap, NULL, &r.t));
-    while (must_system("read", (int)read(fd, &byte, 1)) == 1) {
+    do {
         write_report(&r);
         must_system("write", (int)write(fd, &byte, 1));
-    }
+    } while (must_system("read", (int)read(fd, &byte, 1)) == 1);
     mmgc_detach(r.t);
     mmgc_heap_close(r.heap);
     mmgc_disconnect(client);

@@ -33,7 +33,7 @@ void store_open(struct store_access *a, struct mmgc_heap *heap, struct mmgc_thre
     must("name", mmgc_name_set(t, "store", store));
 }
 
-/* Adds a login to the list of the last ones, which the start page shows. */
+/* Adds a login to the list of the last ones, which reports show. */
 static void remember(struct store_access *a, struct store *store, struct session *session)
 {
     mmgc_set(a->t, session, before, mmgc_get(a->t, store, last));

@@ -4,6 +4,8 @@
  *   Threads   The one that opened it, inside */
 #include <mmgc/mmgc.h>
 
+#define LAST_SHOWN 10                        /* logins, in a report */
+
 struct store {                               /* an object */
     mmgc_ref buckets, last;                  /* of sessions by user; the last login */
     uint32_t logged_in, logins;
