@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* example_world.c - a client whose heap has something to say to each command of mmgcctl: example_world HEAP CLIENT [OPTIONS].
+/* example_world.c - a client whose heap has something to say to each command of mmgcctl: example_world HEAP CLIENT [OPTIONS [broken]].
  *   list      a named root: a thousand nodes, each with a session
  *   current   a strong handle on the last session, which is also leased
  *   rest      sessions that nobody holds any more: garbage
@@ -76,6 +76,8 @@ int main(int argc, char **argv)
     must("handle", mmgc_handle_new(t, mmgc_get(t, list, session), &handle));
     must("name of a handle", mmgc_handle_name(heap, handle, "current"));
     must("lease", mmgc_lease_take(t, mmgc_get(t, list, session), MMGC_LEASE_SHARED, "reading", 10 * SECOND_NS, &lease));
+    if (argc > 4)
+        list->session.granule = mmgc_ref_of(t, list).granule + 1; /* no object begins there: who verifies the heap finds a fault */
     mmgc_leave(t);
     puts("ready");
     fflush(stdout);
