@@ -371,6 +371,8 @@ enum handled request_inspect(struct request *r, const char *name, int work)
 
     if (h == NULL)
         return HANDLED;
+    if (h->corrupt && work == WORK_HISTOGRAM) /* a verify is for that, and a snapshot was asked for all the same */
+        return answer_error(r, MMGC_E_CORRUPT, "heap '%s' is quarantined: `mmgcctl verify` says why", h->name);
     r->awaited = h;
     r->work = work;
     return HANDLED_LATER;

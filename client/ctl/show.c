@@ -212,6 +212,7 @@ static enum mmgc_error show_ask(struct ctl *ctl, json_t *document)
 {
     MM_AUTO(snap) s = NULL;
     struct snap_object o;
+    ctl->options.anyway = true; /* where a heap is broken one wants to look */
     enum mmgc_error e = take_snapshot(ctl, &s, NULL);
 
     if (e != MMGC_E_OK)
@@ -230,7 +231,7 @@ const struct ctl_command ctl_show = {
     .synopsis = "show HEAP OBJECT",
     .summary = "an object: its type, its references, its bytes",
     .takes = CTL_TAKES_SNAPSHOT_AND_WHAT,
-    .options = CTL_OPTION_SNAPSHOT | CTL_OPTION_LIMIT | CTL_OPTION_BYTES | CTL_OPTION_ANYWAY | CTL_OPTION_FOLLOW,
+    .options = CTL_OPTION_SNAPSHOT | CTL_OPTION_LIMIT | CTL_OPTION_BYTES | CTL_OPTION_FOLLOW,
     .timeout_ns = CTL_LONG_TIMEOUT_NS,
     .ask = show_ask,
     .show = show_show,

@@ -311,6 +311,7 @@ END_TEST
 START_TEST(a_quarantined_heap_is_copied_only_for_who_insists)
 {
     RAW(verify, VERIFY, verify);
+    RAW(histogram, HISTOGRAM, histogram);
     RAW(request, SNAPSHOT, snapshot);
 
     *(uint64_t *)(void *)(cells - 8) = 77; /* a type that is none */
@@ -320,6 +321,8 @@ START_TEST(a_quarantined_heap_is_copied_only_for_who_insists)
     request_body.heap = (char *)"h";
     ck_assert_int_eq(raw_try(&asker, &request), MMGC_E_CORRUPT);
     ck_assert_ptr_nonnull(strstr(asker.detail, "--anyway"));
+    histogram_body.heap = (char *)"h";
+    ck_assert_int_eq(raw_try(&asker, &histogram), MMGC_E_CORRUPT); /* whose counts nobody would vouch for */
     request_body.anyway = true;
     ck_assert_int_eq(raw_try(&asker, &request), MMGC_E_OK);
 }

@@ -10,16 +10,18 @@
 
 /* clang-format off */
 static const struct api_call calls[] = {
-    /* name         command         needs a heap  stops it */
-    { "top",        NULL,           false,        false },
-    { "info",       &ctl_info,      true,         false },
-    { "blocks",     &ctl_blocks,    true,         false },
-    { "clients",    &ctl_clients,   false,        false },
-    { "roots",      &ctl_roots,     true,         false },
-    { "handles",    &ctl_handles,   false,        false },
-    { "leases",     &ctl_leases,    false,        false },
-    { "users",      &ctl_users,     false,        false },
-    { "histogram",  &ctl_histogram, true,         true },
+    /* name         command         needs a heap, a word  stops it */
+    { "top",        NULL,           false,        false,  false },
+    { "info",       &ctl_info,      true,         false,  false },
+    { "blocks",     &ctl_blocks,    true,         false,  false },
+    { "clients",    &ctl_clients,   false,        false,  false },
+    { "roots",      &ctl_roots,     true,         false,  false },
+    { "handles",    &ctl_handles,   false,        false,  false },
+    { "leases",     &ctl_leases,    false,        false,  false },
+    { "users",      &ctl_users,     false,        false,  false },
+    { "histogram",  &ctl_histogram, true,         false,  true },
+    { "why",        &ctl_why,       true,         true,   true },
+    { "retained",   &ctl_retained,  true,         false,  true },
 };
 /* clang-format on */
 
@@ -49,8 +51,10 @@ static unsigned status_of(enum mmgc_error e)
     }
 }
 
-/* MMGC_E_INVALID without a word to the daemon: a heap is needed, or its name cannot be one. */
-static enum mmgc_error check_heap(struct ctl *ctl, const struct api_call *call)
+#define ROWS_MAX 100u /* on a page */
+
+/* MMGC_E_INVALID without a word to the daemon: a heap or a word is needed, or the heap's name cannot be one. */
+static enum mmgc_error check_words(struct ctl *ctl, const struct api_call *call)
 {
     const char *heap = ctl->options.operand;
 
@@ -58,10 +62,12 @@ static enum mmgc_error check_heap(struct ctl *ctl, const struct api_call *call)
         return ctl_failed(ctl, MMGC_E_INVALID, "/api/%s needs ?heap=NAME", call->name);
     if (heap != NULL && !wire_name_valid(heap, WIRE_NAME_MAX))
         return ctl_failed(ctl, MMGC_E_INVALID, "no heap can have this name");
+    if (ctl->options.target == NULL && call->needs_what)
+        return ctl_failed(ctl, MMGC_E_INVALID, "/api/%s needs &what=OBJECT or &what=TYPE", call->name);
     return MMGC_E_OK;
 }
 
-char *api_ask(const struct api_call *call, const char *socket, const char *heap, unsigned *ret_status)
+char *api_ask(const struct api_call *call, const char *socket, const char *heap, const char *what, unsigned *ret_status)
 {
     struct ctl ctl = { .connection.sock = -1 };
     json_t *document = need(json_object());
@@ -69,10 +75,11 @@ char *api_ask(const struct api_call *call, const char *socket, const char *heap,
     ctl.options = (struct ctl_options){
         .socket = socket,
         .operand = heap,
-        .limit = UINT64_MAX,
+        .target = what,
+        .limit = call->needs_what ? ROWS_MAX : UINT64_MAX,
         .timeout_ns = call->command == NULL ? CTL_TIMEOUT_NS : call->command->timeout_ns,
     };
-    enum mmgc_error e = check_heap(&ctl, call);
+    enum mmgc_error e = check_words(&ctl, call);
     if (e == MMGC_E_OK)
         e = ctl_connect(&ctl);
     if (e == MMGC_E_OK)

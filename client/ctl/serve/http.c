@@ -46,7 +46,7 @@ static struct answer ask(const struct http *http, const struct api_call *call, s
     struct answer answer = { .type = JSON };
 
     answer.text = api_ask(call, http->socket, MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "heap"),
-                          &answer.status);
+                          MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "what"), &answer.status);
     answer.bytes = strlen(answer.text);
     return answer;
 }

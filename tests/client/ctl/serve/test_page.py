@@ -65,6 +65,24 @@ def types_are_counted_when_asked_for():
         browser.until('document.querySelector("#histogram tbody td")?.textContent === "node"')
 
 
+def who_holds_a_type_is_told_when_asked_for():
+    program()
+    with live.Daemon() as daemon, Busy(daemon, 1), Server(daemon) as server, Browser() as browser:
+        browser.open(server.where + '#heap/busy-000')
+        browser.until('document.getElementById("count") !== null')
+        browser.value('document.getElementById("count").click()')
+        browser.until('document.querySelector("#histogram .why") !== null')
+        browser.value('document.querySelector("#histogram .why").click()')      # so soon after the count it is refused
+        browser.until('/once in five seconds/.test(document.body.innerText)')
+        browser.until('document.querySelector("#paths li") !== null || (/looking/.test(document.body.innerText)'
+                      ' || document.querySelector("#histogram .why").click(), false)')
+        live.expect(browser.value('/node 0x[0-9a-f]+/.test(document.querySelector("#paths li").innerText)'), True)
+        browser.value('document.querySelector("#paths").scrollIntoView()')
+        keep(browser, 'page-paths')
+        said, _ = browser.complaints()
+        live.expect([complaint for complaint in said if '429' not in str(complaint)], [])
+
+
 def names_are_text_and_never_markup():
     program()
     name = '<img src=x onerror=alert(1)>'
@@ -108,5 +126,5 @@ def a_daemon_that_is_gone_is_told_and_asked_again():
 if __name__ == '__main__':
     sys.exit(live.main([
         heaps_are_a_table_that_lives_and_sorts, a_heap_has_its_curves_map_and_clients, types_are_counted_when_asked_for,
-        names_are_text_and_never_markup, it_fits_a_phone_and_a_window_of_a_terminals_size_in_light_and_dark,
+        who_holds_a_type_is_told_when_asked_for, names_are_text_and_never_markup, it_fits_a_phone_and_a_window_of_a_terminals_size_in_light_and_dark,
         a_daemon_that_is_gone_is_told_and_asked_again]))

@@ -90,6 +90,16 @@ def what_stops_a_heap_is_not_asked_by_other_sites_pages():
         live.expect(server.get('/api/histogram?heap=busy-000', X_Mmgcd_Stop='yes')[0], 429)     # not again at once
 
 
+def paths_and_what_is_retained_are_documents_too():
+    for call, key, wanted in (('why?heap=busy-000&what=node', 'paths', 'steps'), ('retained?heap=busy-000', 'retained', 'retained_bytes')):
+        with live.Daemon() as daemon, Busy(daemon, 1), Server(daemon) as server:
+            live.expect(server.get(f'/api/{call}')[0], 403)
+            status, _, text = server.get(f'/api/{call}', X_Mmgcd_Stop='yes')
+            live.expect((status, wanted in json.loads(text)[key][0]), (200, True))
+    with live.Daemon() as daemon, Busy(daemon, 1), Server(daemon) as server:
+        live.expect(server.get('/api/why?heap=busy-000', X_Mmgcd_Stop='yes')[0], 400)      # of what?
+
+
 def a_connection_is_kept_and_many_are_answered():
     with live.Daemon() as daemon, Busy(daemon, 3), Server(daemon) as server:
         connection = server.connect()
@@ -198,7 +208,7 @@ def one_request_at_a_time_stops_a_heap():
 if __name__ == '__main__':
     sys.exit(live.main([
         each_path_has_its_kind_and_others_are_not_there, documents_are_those_of_the_commands, what_is_sent_lets_nothing_else_run_or_read,
-        only_names_of_this_machine_are_answered, nothing_but_get_and_head, what_stops_a_heap_is_not_asked_by_other_sites_pages,
+        only_names_of_this_machine_are_answered, nothing_but_get_and_head, what_stops_a_heap_is_not_asked_by_other_sites_pages, paths_and_what_is_retained_are_documents_too,
         a_connection_is_kept_and_many_are_answered, more_connections_than_it_has_room_for_go_and_do_no_harm,
         heads_without_end_are_refused, a_daemon_that_is_gone_is_an_error_and_then_found_again,
         a_socket_of_its_own_is_for_its_group_and_goes_with_it, where_it_cannot_listen_is_told,
