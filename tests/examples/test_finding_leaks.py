@@ -68,8 +68,9 @@ def fixed(name, source):
 def build(folder, mend):
     for path in SOURCES.glob('*.[ch]'):
         (folder / path.name).write_text(mend(path.name, path.read_text()))
-    live.run('cc', '-D_GNU_SOURCE', '-O1', '-Wall', '-Wextra', '-Werror', '-Wno-unused-parameter', '-I', live.ROOT / 'client' / 'include', '-I', live.ROOT / 'proto',
-             *sorted(folder.glob('*.c')), live.BUILD / 'client' / 'libmmgc-client.a', '-o', folder / 'leaky', '-lprotobuf-c', '-pthread')
+    live.run('cc', '-D_GNU_SOURCE', '-O1', '-Wall', '-Wextra', '-Werror', '-Wno-unused-parameter',
+             '-I', live.ROOT / 'client' / 'include', '-I', live.ROOT / 'proto', *sorted(folder.glob('*.c')),
+             live.BUILD / 'client' / 'libmmgc-client.a', '-o', folder / 'leaky', '-lprotobuf-c', '-pthread')
 
 
 def growth(leaky, *options):
