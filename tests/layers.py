@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / 'support'))
+import rules  # noqa: E402
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # Who may include whom: shm <- plans <- daemon; shm, proto <- daemon; shm, proto <- client.
@@ -159,7 +162,7 @@ def main():
     committed = files_of_project()
     files = files_of_project('--others', '--exclude-standard')      # and those about to be
     sources = [n for n in files if n.endswith(('.c', '.h', '.cpp', '.hpp'))]
-    rules = [
+    checks = [
         (includes_follow_the_arrows, sources),
         (libraries_stay_in_their_folder, sources),
         (sources_open_with_their_licence, sources),
@@ -169,15 +172,7 @@ def main():
         (tests_are_built, files),
         (top_level_is_the_map, committed),
     ]
-    failed = 0
-    print(f'1..{len(rules)}')
-    for number, (rule, subjects) in enumerate(rules, 1):
-        broken = list(rule(subjects))
-        failed += bool(broken)
-        print(f'{"not ok" if broken else "ok"} {number} - {rule.__name__.replace("_", " ")}')
-        for line in broken:
-            print(f'# {line}')
-    return 1 if failed else 0
+    return rules.check(checks)
 
 
 if __name__ == '__main__':

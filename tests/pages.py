@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / 'support'))
+import rules  # noqa: E402
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ('*.c', '*.h', '*.cpp', '*.hpp', '*.py', '*.md', '*.sh', '*meson.build', 'dev')
 
@@ -65,16 +68,7 @@ def every_plan_has_its_section(names):
 
 def main():
     names = files_of_project()
-    rules = [cited_sections_exist, links_lead_somewhere, every_plan_has_its_section]
-    failed = 0
-    print(f'1..{len(rules)}')
-    for number, rule in enumerate(rules, 1):
-        broken = list(rule(names))
-        failed += bool(broken)
-        print(f'{"not ok" if broken else "ok"} {number} - {rule.__name__.replace("_", " ")}')
-        for line in broken:
-            print(f'# {line}')
-    return 1 if failed else 0
+    return rules.check([(rule, names) for rule in (cited_sections_exist, links_lead_somewhere, every_plan_has_its_section)])
 
 
 if __name__ == '__main__':

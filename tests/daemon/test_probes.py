@@ -10,6 +10,9 @@ import struct
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'support'))
+import rules  # noqa: E402
+
 ROOT = Path(os.environ.get('MMGC_SOURCE_ROOT', Path(__file__).resolve().parents[2]))
 PAGE = (ROOT / 'docs' / 'tracing.md').read_text()
 
@@ -84,16 +87,8 @@ def main():
     for provider, probe, arguments in notes(sections(Path(sys.argv[1]).read_bytes()).get('.note.stapsdt', b'')):
         if provider == 'mmgcd':
             found.setdefault(probe, []).append(arguments)
-    rules = [every_probe_is_in_both, arguments_are_as_listed, examples_name_probes_that_exist, arguments_of_examples_exist]
-    failed = 0
-    print(f'1..{len(rules)}')
-    for number, rule in enumerate(rules, 1):
-        broken = list(rule(found, documented()))
-        failed += bool(broken)
-        print(f'{"not ok" if broken else "ok"} {number} - {rule.__name__.replace("_", " ")}')
-        for line in broken:
-            print(f'# {line}')
-    return 1 if failed else 0
+    return rules.check([(rule, found, documented()) for rule in (
+        every_probe_is_in_both, arguments_are_as_listed, examples_name_probes_that_exist, arguments_of_examples_exist)])
 
 
 if __name__ == '__main__':

@@ -6,6 +6,9 @@ import re
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'support'))
+import rules  # noqa: E402
+
 ROOT = Path(os.environ.get('MMGC_SOURCE_ROOT', Path(__file__).resolve().parents[2]))
 PAGE = (ROOT / 'docs/protocol.md').read_text()
 PROTO = re.sub(r'//[^\n]*', '', (ROOT / 'proto/mmgc.proto').read_text())
@@ -138,18 +141,9 @@ def links_lead_somewhere():
 
 
 def main():
-    rules = [every_message_has_a_section, every_field_is_listed_in_order, every_kind_says_its_limits,
-             replies_answer_what_says_so, errors_are_those_of_the_header, errors_named_exist,
-             numbers_of_the_headers_are_said, links_lead_somewhere]
-    failed = 0
-    print(f'1..{len(rules)}')
-    for number, rule in enumerate(rules, 1):
-        broken = list(rule())
-        failed += bool(broken)
-        print(f'{"not ok" if broken else "ok"} {number} - {rule.__name__.replace("_", " ")}')
-        for line in broken:
-            print(f'# {line}')
-    return 1 if failed else 0
+    return rules.check([(rule,) for rule in (
+        every_message_has_a_section, every_field_is_listed_in_order, every_kind_says_its_limits, replies_answer_what_says_so,
+        errors_are_those_of_the_header, errors_named_exist, numbers_of_the_headers_are_said, links_lead_somewhere)])
 
 
 if __name__ == '__main__':

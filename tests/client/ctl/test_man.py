@@ -9,14 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'support'))
+import rules  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[3]
 MAN = ROOT / 'docs' / 'man'
 BUILD = Path(os.environ.get('MMGC_BUILD_ROOT', ROOT / 'build'))
 PAGES = ('mmgc.3', 'mmgc-protocol.7', 'mmgcctl.1', 'mmgcd.8')
-
-
-class Skip(Exception):
-    pass
 
 
 def text_of(page):
@@ -37,14 +36,14 @@ def shown(page):
 def tool(name):
     found = shutil.which(name)
     if found is None:
-        raise Skip(f'no {name} here')
+        raise rules.Skip(f'no {name} here')
     return found
 
 
 def output(program, *arguments):
     path = BUILD / program
     if not path.is_file():
-        raise Skip(f'{program} is not built')
+        raise rules.Skip(f'{program} is not built')
     return subprocess.run([path, *arguments], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
@@ -137,22 +136,5 @@ RULES = (pages_are_mdoc, every_page_is_installed, mmgcctl_names_its_commands_and
          mmgc_marks_the_safepoints_of_the_header, errors_exist)
 
 
-def main():
-    failed = 0
-    print(f'1..{len(RULES)}')
-    for number, rule in enumerate(RULES, 1):
-        name = rule.__name__.replace('_', ' ')
-        try:
-            broken = list(rule())
-        except Skip as why:
-            print(f'ok {number} - {name} # SKIP {why}')
-            continue
-        failed += bool(broken)
-        print(f'{"not ok" if broken else "ok"} {number} - {name}')
-        for line in broken:
-            print(f'# {line}')
-    return 1 if failed else 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(rules.check([(rule,) for rule in RULES]))
