@@ -116,7 +116,8 @@ START_TEST(every_move_is_told_and_no_other)
     if (plan->constraints.trace == PLAN_TRACE_NONE)
         return;
     open_world(plan, _i % 2 == 0 ? 1 : 4);
-    for (uint32_t round = 0; round < ROUNDS; round++) {
+    /* Some plans move in whole collections alone, and these come by chance. */
+    for (uint32_t round = 0; round < ROUNDS || (plan->constraints.moves && moved == 0 && round < 10 * ROUNDS); round++) {
         for (uint32_t i = 0; i < STEPS; i++)
             step();
         moved += collect_and_compare();
