@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 
 from harness import Broken, Case, Contender, Metric, percentile, private_daemon, run_together, stepping
 
@@ -20,7 +21,7 @@ TIMES = 5
 METRICS = [Metric("snapshot_ms", "ms the heap stands still"), Metric("collection_ms", "ms of a full collection"),
            Metric("ratio", "of that"), Metric("copied", "GB/s", "higher"), Metric("graph", "M objects/s", "higher"),
            Metric("ways", "M objects/s", "higher"), Metric("dominators", "M objects/s", "higher"),
-           Metric("by_type", "M objects/s", "higher")]
+           Metric("by_type", "M objects/s", "higher"), Metric("histogram", "M objects/s of a histogram, from command to answer", "higher")]
 GRAPHS = [("tree", 22, 100, "2^22 nodes, 100 MB"), ("tree", 25, 805, "2^25 nodes, 805 MB"),
           ("table", 1 << 22, 218, "4 M slots, entries and values, shuffled, 218 MB"), ("list", 10_000_000, 160, "10 M links, 160 MB")]
 
@@ -39,8 +40,9 @@ def _ours(env, graph, size, mb):
             with stepping([tracer, sock, HEAP, 4 * mb + 256, graph, size, 0], env.timeout_s) as s:
                 s.wait_ready()
                 got = [(_ask(mmgcctl, sock, "gc", HEAP), _ask(mmgcctl, sock, "snapshot", HEAP, file)) for _ in range(TIMES)]
+                histogram = _histogram(mmgcctl, sock)
                 s.finish()
-            return figures(got) | run_together([[reader, file]], env.timeout_s)[0]
+            return figures(got) | histogram | run_together([[reader, file]], env.timeout_s)[0]
     return Contender("mmgcctl", run, lambda: env.ours(*TARGETS), ours=True)
 
 
@@ -50,6 +52,12 @@ def figures(got):
     snapshot = percentile([snapshot["pause_ns"] for _, snapshot in got[1:]], 0.5)
     return {"snapshot_ms": snapshot / 1e6, "collection_ms": collection / 1e6, "ratio": snapshot / collection,
             "copied": got[-1][1]["bytes"] / snapshot}
+
+
+def _histogram(mmgcctl, sock):
+    begun = time.monotonic()
+    objects = _ask(mmgcctl, sock, "histogram", HEAP)["total_objects"]
+    return {"histogram": objects / (time.monotonic() - begun) / 1e6}
 
 
 def _ask(mmgcctl, sock, *words):
