@@ -106,8 +106,9 @@ static void blocks_show(const struct ctl *ctl, const json_t *document)
         putchar(sign_at(document, i));
     }
     puts(cells == 0 ? "nothing was ever committed" : "");
-    puts("- free  i immix  c copy  n nursery  s slide  o nonmoving  t immortal  e cells  l large  x closed  ? others  . uncommitted\n"
-         "A capital: more than half full.  What lies behind the last character was never committed.");
+    puts("- free  i immix  c copy  n nursery  s slide  o nonmoving  t immortal  e cells\n"
+         "l large  x closed  ? others  . uncommitted; a capital: more than half full\n"
+         "What lies behind the last character was never committed.");
 }
 
 const struct ctl_command ctl_blocks = {

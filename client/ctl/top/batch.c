@@ -11,19 +11,15 @@
 
 /* clang-format off */
 static const struct column columns[] = {
-    { "HEAP",    "name",              CELL_TEXT },
-    { "PLAN",    "plan",              CELL_TEXT },
-    { "USED",    "used_bytes",        CELL_BYTES },
-    { "LIVE",    "live_bytes",        CELL_BYTES },
-    { "LIMIT",   "limit_bytes",       CELL_BYTES },
-    { "ALLOC/S", "alloc_rate",        CELL_BYTES },
-    { "GC/S",    "collection_rate",   CELL_TEXT },
-    { "PAUSED",  "paused_share",      CELL_SHARE },
-    { "LAST",    "last_pause_ns",     CELL_NS },
-    { "P99",     "p99_pause_ns",      CELL_NS },
-    { "MAX",     "max_pause_ns",      CELL_NS },
-    { "CLIENTS", "sessions",          CELL_COUNT },
-    { "THREADS", "threads",           CELL_COUNT },
+    { "HEAP",    "name",            CELL_TEXT },
+    { "USED",    "used_bytes",      CELL_BYTES },
+    { "LIVE",    "live_bytes",      CELL_BYTES },
+    { "LIMIT",   "limit_bytes",     CELL_BYTES },
+    { "ALLOC/S", "alloc_rate",      CELL_BYTES },
+    { "GC/S",    "collection_rate", CELL_TEXT },
+    { "P99",     "p99_pause_ns",    CELL_NS },
+    { "MAX",     "max_pause_ns",    CELL_NS },
+    { "CLIENTS", "sessions",        CELL_COUNT },
 };
 /* clang-format on */
 
@@ -40,7 +36,7 @@ static void show_heads(const json_t *daemon)
 
     (void)localtime_r(&seconds, &clock);
     (void)strftime(now, sizeof(now), "%F %T", &clock);
-    printf("%s  up %s, %" PRIu64 " heaps, %" PRIu64 " connections, %" PRIu64 " threads, %s/s allocated, %.1f collections/s, %.0f requests/s\n\n",
+    printf("%s  up %s, %" PRIu64 " heaps, %" PRIu64 " connections, %" PRIu64 " threads\n%s/s allocated, %.1f collections/s, %.0f requests/s\n\n",
            now, units_age(uptime, document_get_count(daemon, "uptime_ms")), document_get_count(daemon, "heaps"),
            document_get_count(daemon, "sessions"), document_get_count(daemon, "threads"),
            units_bytes(alloc, (uint64_t)real_of(daemon, "alloc_bytes_per_s")), real_of(daemon, "collections_per_s"),
@@ -58,9 +54,9 @@ static void show(const struct ctl *ctl, const json_t *document)
     json_array_foreach(heaps, i, heap)
     {
         char rate[UNITS_TEXT_MAX];
-        snprintf(rate, sizeof(rate), "%6.1f", real_of(heap, "collections_per_s"));
-        document_count(heap, columns[5].key, (uint64_t)real_of(heap, "alloc_bytes_per_s"));
-        document_text(heap, columns[6].key, rate);
+        snprintf(rate, sizeof(rate), "%4.1f", real_of(heap, "collections_per_s"));
+        document_count(heap, "alloc_rate", (uint64_t)real_of(heap, "alloc_bytes_per_s"));
+        document_text(heap, "collection_rate", rate);
     }
     table_show(heaps, columns, MM_ARRAY_LEN(columns), 0, ctl->options.bytes);
     if (omitted > 0)
