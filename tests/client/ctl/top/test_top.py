@@ -150,8 +150,9 @@ def batch_prints_a_table_each_time():
     with live.Daemon() as daemon, Busy(daemon, 3, 40):
         said = daemon.mmgcctl('top', '--batch', '--iterations=3', '--delay=200ms', '--sort=name')
         live.expect(said.count('HEAP '), 3)
+        live.expect([line for line in said.splitlines() if len(line) > 80], [])
         live.expect([line.split()[0] for line in said.splitlines() if line.startswith('busy')], ['busy-000', 'busy-001', 'busy-002'] * 3)
-        rates = re.findall(r'^busy-000 .*? +(\S+ [KMG]?i?B) +[\d.]+ +[\d.]+ %', said, re.M)
+        rates = re.findall(r'^busy-000 .*? +(\S+ [KMG]?i?B) +[\d.]+ +[\d.]+ [mun]?s', said, re.M)
         live.expect(rates[0], '0 B')             # there is nothing to compare with
         if not rates[2].endswith(' MiB'):
             raise live.Failed(f'no rate in\n{said}')
