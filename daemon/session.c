@@ -367,7 +367,7 @@ int session_enter_heap(struct session *s, struct shared_heap *heap, bool read_on
 
 /* ---- talking ---- */
 
-/* S2. What the kernel has no memory for now is tried again for a moment: it must be very short of it, and the session would end. */
+/* S2. What the kernel has no memory for is tried again for a moment: it must be very short of it, and the session would end. */
 static int send_patiently(struct session *s, const wire_reply *reply, const struct packet_fds *fds)
 {
     for (unsigned tries = 0;; tries++) {
